@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * epw, the endpoint wire: vfio-user messages over a UNIX socket
+ *
+ * Bytes and file descriptors in, validated messages out, for both ends of the
+ * link.  Three layers, each usable without the one above:
+ *
+ *   frame    (epw-frame.c)    one non-blocking socket: reassembly, fd passing, bounded output queue
+ *   check    (epw-check.c)    is this message well formed? one table, no state
+ *   version  (epw-version.c)  the JSON of VERSION, and what both sides agreed
+ *   session  (epw-session.c)  a reader thread, replies by token, calls with a deadline
+ *
+ * Depends on GLib and libqemuutil (threads, Error, JSON) only, so the unit
+ * tests and fuzzers build it without a VM.  Nothing here trusts the peer:
+ * whatever bytes and descriptors arrive, the worst result is a closed session.
+ */
+#ifndef HW_PCI_EP_EPW_H
+#define HW_PCI_EP_EPW_H
+
+#include "hw/pci-ep/vfio-user-proto.h"
+
+#define EPW_MAX_FDS         16          /* most descriptors accepted in one message */
+#define EPW_MAX_XFER        (1u << 20)  /* most data bytes in one message */
+#define EPW_MAX_MSG         (EPW_MAX_XFER + 64)
+#define EPW_MAX_QUEUED      (8u << 20)  /* most bytes waiting for a slow peer; more closes the session */
+
+/* ------------------------------------------------------------------------
+ * Messages
+ */
+typedef struct EpwMsg {
+    VfuHeader hdr;
+    uint8_t *payload;       /* hdr.size - sizeof(hdr) bytes, 8-byte aligned; NULL when empty */
+    int fds[EPW_MAX_FDS];   /* close-on-exec; a consumer that keeps one stores -1 in its place */
+    unsigned nfds;
+} EpwMsg;
+
+static inline size_t epw_msg_len(const EpwMsg *m)
+{
+    return m->hdr.size - sizeof(m->hdr);
+}
+
+/* Frees @m and closes the descriptors still in it.  NULL is fine. */
+void epw_msg_free(EpwMsg *m);
+
+/* ------------------------------------------------------------------------
+ * frame
+ */
+typedef struct EpwFrame EpwFrame;
+
+/* Takes ownership of @fd and makes it non-blocking.  Not thread safe: the session locks. */
+EpwFrame *epw_frame_new(int fd);
+void epw_frame_free(EpwFrame *f);
+
+/*
+ * Reads what is there.  1: *@msg is a whole message (caller frees).  0: nothing
+ * whole yet.  Negative errno: the connection is over; -ECONNRESET end of file,
+ * -EBADMSG a header that cannot be resynchronised (size below 16 or above
+ * EPW_MAX_MSG, a type that is neither command nor reply), -EMFILE descriptors
+ * were lost (MSG_CTRUNC) or too many, else what recvmsg said.
+ */
+int epw_frame_recv(EpwFrame *f, EpwMsg **msg);
+
+/* True when a message has begun but is not whole: the caller runs a deadline on it. */
+bool epw_frame_partial(const EpwFrame *f);
+
+/*
+ * Sends header and payload as one message with @fds on its first byte, or
+ * queues what the socket does not take; @fds are duplicated when queued, the
+ * caller keeps its own.  0, or -ENOBUFS (queue bound), or what sendmsg said.
+ */
+int epw_frame_send(EpwFrame *f, const VfuHeader *hdr, const struct iovec *iov,
+                   int niov, const int *fds, unsigned nfds);
+
+/* Sends queued bytes.  0 or negative errno. */
+int epw_frame_flush(EpwFrame *f);
+
+/* True when there are queued bytes: poll for POLLOUT. */
+bool epw_frame_pending(const EpwFrame *f);
+int epw_frame_fd(const EpwFrame *f);
+
+/* ------------------------------------------------------------------------
+ * check
+ */
+typedef enum EpwRole {
+    EPW_SERVER,     /* endpoint: receives C>S commands */
+    EPW_CLIENT,     /* host: receives S>C commands */
+} EpwRole;
+
+/*
+ * Is @m, a command received by @role, well formed?  Looks at sizes, argsz,
+ * flags, reserved members, wrap-around, descriptor count; not at state.
+ * @features: agreed VFU_EP_FEATURE_*.  0, or the errno to answer: EINVAL
+ * malformed, ENOSYS unknown command or not this role's or not agreed, E2BIG
+ * data above @max_xfer.
+ */
+int epw_check_command(EpwRole role, const EpwMsg *m, unsigned features, uint32_t max_xfer);
+
+/* The same for the reply @m to a command @cmd that asked for @want payload bytes at most and at least @min. */
+int epw_check_reply(const EpwMsg *m, uint16_t cmd, size_t min, size_t want);
+
+/* ------------------------------------------------------------------------
+ * version
+ */
+typedef struct EpwCaps {
+    uint16_t minor;
+    unsigned features;      /* VFU_EP_FEATURE_*; 0 means plain vfio-user */
+    uint32_t max_fds;       /* the peer's limits, clamped to ours */
+    uint32_t max_xfer;
+} EpwCaps;
+
+/* Payload of the client's VERSION (VfuVersion, JSON, NUL).  g_free() it. */
+uint8_t *epw_version_offer(unsigned features, size_t *len);
+
+/*
+ * Server: parses the client's VERSION payload, sets @caps to what is agreed
+ * (features: offered and in @supported) and returns the reply payload, never
+ * longer than a stock QEMU allows (its own request).  NULL with @errp on a
+ * payload to refuse.
+ */
+uint8_t *epw_version_answer(const uint8_t *p, size_t n, unsigned supported,
+                            EpwCaps *caps, size_t *len, Error **errp);
+
+/* Client: parses the server's reply to an offer of @offered. */
+bool epw_version_accept(const uint8_t *p, size_t n, unsigned offered,
+                        EpwCaps *caps, Error **errp);
+
+/* ------------------------------------------------------------------------
+ * session
+ */
+typedef struct EpwSession EpwSession;
+typedef struct EpwToken EpwToken;   /* one received command that awaits its reply */
+
+typedef struct EpwOps {
+    /*
+     * A command that passed epw_check_command() (others are answered by the
+     * session).  Reader thread, no session lock held.  Must not block and must
+     * not take the BQL.  @token is answered exactly once with epw_reply() or
+     * epw_reply_error(), now or later, from any thread.  @msg is freed on return;
+     * descriptors to keep are taken out by storing -1.
+     */
+    void (*command)(EpwSession *s, EpwMsg *msg, EpwToken *token, void *opaque);
+
+    /*
+     * The connection ended.  Reader thread, once, last callback.  @why is for
+     * people: "peer closed the connection", "no answer to DMA_UNMAP within 1000 ms".
+     * All calls have failed by now.  May be NULL.
+     */
+    void (*closed)(EpwSession *s, const char *why, void *opaque);
+} EpwOps;
+
+typedef struct EpwConfig {
+    const char *name;       /* of the thread */
+    EpwRole role;
+    unsigned deadline_ms;   /* for calls, and for a message that has begun to arrive; not 0 */
+} EpwConfig;
+
+/* Takes ownership of the connected socket @fd.  The reader thread runs when this returns. */
+EpwSession *epw_session_new(int fd, const EpwConfig *cfg, const EpwOps *ops, void *opaque);
+
+/* What was agreed; set by whoever handled VERSION, before any other command is let through. */
+void epw_session_set_caps(EpwSession *s, const EpwCaps *caps);
+EpwCaps epw_session_caps(EpwSession *s);
+
+/* Ends the session: pending calls fail, closed() follows.  Any thread, does not wait. @why is copied. */
+void epw_session_shutdown(EpwSession *s, const char *why);
+
+/* epw_session_shutdown() if needed, waits for the reader thread, frees.  Not from the reader thread. */
+void epw_session_free(EpwSession *s);
+
+/*
+ * Sends a command and waits for its reply, at most the deadline; expiry ends
+ * the session.  Not from the reader thread.  *@reply (may be NULL) is the reply,
+ * caller frees.  0, or a negative errno: -EXXX as answered by the peer,
+ * -ETIMEDOUT, -ENOTCONN when the session is or gets closed.
+ */
+int epw_call(EpwSession *s, uint16_t cmd, const struct iovec *iov, int niov,
+             const int *fds, unsigned nfds, EpwMsg **reply);
+
+/*
+ * Sends a command, @done is called once from the reader thread (or from this
+ * function's caller when sending fails) with the reply (NULL unless err is 0;
+ * freed after return) and err as in epw_call().  The same deadline applies.
+ */
+typedef void EpwDone(EpwSession *s, int err, EpwMsg *reply, void *opaque);
+void epw_call_async(EpwSession *s, uint16_t cmd, const struct iovec *iov, int niov,
+                    const int *fds, unsigned nfds, EpwDone *done, void *opaque);
+
+/* Sends a command with NO_REPLY.  0 or negative errno. */
+int epw_post(EpwSession *s, uint16_t cmd, const struct iovec *iov, int niov);
+
+/*
+ * Answers.  Replies leave in the order of their commands: one that completes
+ * early waits for those before it.  The token is gone after the call.
+ */
+void epw_reply(EpwToken *t, const struct iovec *iov, int niov, const int *fds, unsigned nfds);
+void epw_reply_error(EpwToken *t, int err);    /* @err: positive errno */
+
+#endif /* HW_PCI_EP_EPW_H */

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * pci-epc: registers of the virtual PCI endpoint controller
+ *
+ * This header is the contract between the device (hw/pci-ep/), the kernel
+ * driver (linux/) and the qtests (tests/qtest/).  It is self-contained: only
+ * preprocessor constants, no types, no includes.  docs/specs/pci-epc.rst tells
+ * the same story as prose.
+ *
+ * Terms: "endpoint" is the guest that sees these registers, "host" is the
+ * peer on the other end of the link, "function" is one PCI function shown to
+ * the host.
+ *
+ * Access rules, valid for every register below unless it says otherwise:
+ *  - little endian, 32 bits wide, naturally aligned;
+ *  - registers marked (64) may be accessed as one aligned 64-bit access or as
+ *    two 32-bit accesses, low half at the given offset;
+ *  - any other width or alignment, a write to a read-only register and any
+ *    access to a hole reads all ones, changes nothing and counts in
+ *    EPC_REG_BAD_ACCESS;
+ *  - (ro) read only, (rw) read and write, (wo) write only, reads as zero,
+ *    (w1c) a written 1 clears the bit.
+ *  - any vCPU may access any register at any time.  A driver serialises the
+ *    argument registers and the command of one page itself.
+ */
+#ifndef HW_PCI_EP_PCI_EPC_REGS_H
+#define HW_PCI_EP_PCI_EPC_REGS_H
+
+/* PCI identity of the controller; an id from QEMU's range for experiments. */
+#define EPC_PCI_VENDOR_ID           0x1af4
+#define EPC_PCI_DEVICE_ID           0x10f0
+#define EPC_PCI_REVISION            1
+
+/*
+ * BARs of the controller
+ *
+ * EPC_BAR_REGS    registers, 32-bit memory
+ * EPC_BAR_MSIX    MSI-X table and PBA of the controller itself, nothing else
+ * EPC_BAR_WINDOW  outbound window, 64-bit prefetchable memory; its size is the
+ *                 device property "window-size"
+ * EPC_BAR_DOORBELL  reserved for doorbells (EPC_FEATURE_DOORBELL)
+ */
+#define EPC_BAR_REGS                0
+#define EPC_BAR_MSIX                1
+#define EPC_BAR_WINDOW              2
+#define EPC_BAR_DOORBELL            4
+
+/* MSI-X vectors of the controller */
+#define EPC_VECTOR_EVENT            0   /* EPC_REG_EVENT or EPC_FN_EVENT set */
+#define EPC_VECTOR_COMMAND          1   /* a command left EPC_STATUS_BUSY */
+#define EPC_VECTORS                 2
+
+/* ------------------------------------------------------------------------
+ * Global page, at offset 0 of EPC_BAR_REGS
+ */
+
+/* (ro) EPC_MAGIC; anything else is not this device. */
+#define EPC_REG_MAGIC               0x000
+#define EPC_MAGIC                   0x43504570  /* "pEPC" */
+
+/*
+ * (ro) Contract version: major in bits 31:16, minor in 15:0.  A driver refuses
+ * a major it does not know; a minor only adds registers and feature bits.
+ */
+#define EPC_REG_VERSION             0x004
+#define EPC_VERSION_MAJOR           1
+#define EPC_VERSION_MINOR           0
+#define EPC_VERSION                 ((EPC_VERSION_MAJOR << 16) | EPC_VERSION_MINOR)
+
+/* (ro) What this device can do, EPC_FEATURE_*. */
+#define EPC_REG_FEATURES            0x008
+#define EPC_FEATURE_MSI             (1u << 0)
+#define EPC_FEATURE_MSIX            (1u << 1)
+#define EPC_FEATURE_INTX            (1u << 2)
+#define EPC_FEATURE_WINDOW          (1u << 3)   /* outbound window */
+#define EPC_FEATURE_RETARGET        (1u << 4)   /* SET_BAR on a live BAR */
+#define EPC_FEATURE_DOORBELL        (1u << 5)   /* reserved */
+#define EPC_FEATURE_DMA             (1u << 6)   /* reserved */
+#define EPC_FEATURE_SUBRANGE        (1u << 7)   /* reserved */
+
+/*
+ * (ro) Layout of the rest of EPC_BAR_REGS: number of functions, offset of the
+ * page of function 0, distance between function pages, and the same for the
+ * raise areas.  A driver uses these, never constants.
+ */
+#define EPC_REG_FN_COUNT            0x00c   /* 1 to EPC_MAX_FUNCTIONS */
+#define EPC_REG_FN_BASE             0x010
+#define EPC_REG_FN_STRIDE           0x014
+#define EPC_REG_RAISE_BASE          0x018
+#define EPC_REG_RAISE_STRIDE        0x01c
+#define EPC_MAX_FUNCTIONS           8
+
+/* (ro) Granule in bytes of window maps and BAR targets: the page size of the machine QEMU runs on. */
+#define EPC_REG_GRANULE             0x020
+
+/* (ro) Most window maps that can be live at once; one more is EPC_STATUS_NO_SPACE. */
+#define EPC_REG_MAX_MAPS            0x024
+
+/*
+ * (ro) Milliseconds.  A command that needs the host leaves EPC_STATUS_BUSY
+ * within this time, whatever the host does.
+ */
+#define EPC_REG_DEADLINE            0x028
+
+/*
+ * (wo) Writing EPC_RESET_MAGIC takes the link down, forgets every function,
+ * BAR, map and event, and masks all events, as after power-up.  Complete when
+ * the write returns.  Other values change nothing and count as bad access.
+ */
+#define EPC_REG_RESET               0x030
+#define EPC_RESET_MAGIC             0x52455345  /* "ESER" */
+
+/* (ro) Accesses refused since reset, see the access rules. Wraps. */
+#define EPC_REG_BAD_ACCESS          0x034
+
+/*
+ * (rw) Link command and (ro) its status, EPC_STATUS_*.  Writing EPC_LINK_START
+ * or EPC_LINK_STOP begins; the status may be EPC_STATUS_BUSY and EPC_VECTOR_COMMAND
+ * is raised when it is not any more.  A command while BUSY is ignored and
+ * counts as bad access.
+ *
+ * START  Lets the link train.  OK as soon as that is allowed; the link comes
+ *        up when a host is attached, at once or later, and EPC_EVENT_LINK
+ *        tells.  BAD_STATE when function 0 has no header (no vendor id).
+ *        OK without effect when already started.
+ * STOP   Takes the link down.  OK when the host has let go of all memory of
+ *        this guest, or its deadline expired.  Always OK in the end.
+ */
+#define EPC_REG_LINK_CMD            0x040
+#define EPC_LINK_START              1
+#define EPC_LINK_STOP               2
+#define EPC_REG_LINK_STATUS         0x044
+
+/*
+ * (ro) Link state.  The generation grows by one (modulo 2^16) each time the
+ * link comes up, so a driver that sees UP with a new generation knows that the
+ * link was down in between.
+ */
+#define EPC_REG_LINK                0x048
+#define EPC_LINK_UP                 (1u << 0)
+#define EPC_LINK_ENABLED            (1u << 1)   /* between START and STOP */
+#define EPC_LINK_SPEED_SHIFT        4           /* PCIe encoding, 1 = 2.5 GT/s */
+#define EPC_LINK_SPEED_MASK         0xfu
+#define EPC_LINK_WIDTH_SHIFT        8           /* lanes */
+#define EPC_LINK_WIDTH_MASK         0x3fu
+#define EPC_LINK_GEN_SHIFT          16
+
+/*
+ * (w1c) Events and (rw) their mask (1 = raise EPC_VECTOR_EVENT).  The vector is
+ * raised whenever an unmasked bit gets set and when a mask bit is set over a
+ * pending event, so nothing is lost between clearing and handling.
+ */
+#define EPC_REG_EVENT               0x050
+#define EPC_REG_EVENT_MASK          0x054
+#define EPC_EVENT_LINK              (1u << 0)   /* EPC_REG_LINK changed */
+#define EPC_EVENT_HOT_RESET         (1u << 1)   /* host reset the secondary bus */
+#define EPC_EVENT_PERST             (1u << 2)   /* host machine reset */
+#define EPC_EVENT_ALL               0x7u
+
+/* (ro) Bit n: EPC_FN_EVENT & EPC_FN_EVENT_MASK of function n is not zero. */
+#define EPC_REG_FN_PENDING          0x058
+
+#define EPC_GLOBAL_SIZE             0x1000
+
+/* ------------------------------------------------------------------------
+ * Function page, at EPC_REG_FN_BASE + fn * EPC_REG_FN_STRIDE
+ */
+
+/*
+ * (rw) Command and (ro) status.  The driver fills the argument registers,
+ * writes the command, reads the status.  Only SET_BAR and CLEAR_BAR may answer
+ * EPC_STATUS_BUSY (they wait for the host while the link is up); then
+ * EPC_VECTOR_COMMAND is raised when the status changes.  A command written
+ * while BUSY is ignored and counts as bad access.
+ */
+#define EPC_FN_CMD                  0x000
+#define EPC_FN_STATUS               0x004
+
+/*
+ * SET_HEADER  Takes EPC_FN_ID, EPC_FN_CLASS, EPC_FN_SUBSYS, EPC_FN_INT_PIN.
+ *             BAD_ARG: vendor 0xffff, pin > 4.  BAD_STATE: link enabled.
+ */
+#define EPC_CMD_SET_HEADER          1
+/*
+ * SET_BAR     Takes EPC_FN_BAR, EPC_FN_BAR_FLAGS, EPC_FN_ADDR, EPC_FN_SIZE.
+ *             First call: defines the BAR.  BAD_STATE while the link is enabled.
+ *             Later calls: same flags, size not larger than the first; only
+ *             the target changes, the host-assigned address stays.  OK once no
+ *             host access can reach the old target.
+ *             The host sees at least 4 KiB; the target must then be 4 KiB too.
+ *             BAD_ARG: index > 5, 64-bit on BAR 5 or over a used BAR, size not
+ *             a power of two or 0 or above 2^40 (2^31 for a 32-bit BAR),
+ *             address not aligned to EPC_REG_GRANULE, flags or size that do
+ *             not fit the first call.
+ *             BAD_TARGET: the range is not wholly RAM of this guest.
+ */
+#define EPC_CMD_SET_BAR             2
+/* CLEAR_BAR   Takes EPC_FN_BAR.  The host reads all ones from it from now on.
+ *             While the link is enabled the BAR register itself stays.  OK on a
+ *             BAR that was never set.  BAD_ARG: index > 5. */
+#define EPC_CMD_CLEAR_BAR           3
+/*
+ * MAP         Takes EPC_FN_OFFSET, EPC_FN_ADDR, EPC_FN_SIZE: window bytes
+ *             [offset, offset + size) reach host PCI address [addr, addr + size)
+ *             when OK is read.  All multiples of EPC_REG_GRANULE.  A map of the
+ *             same offset replaces the old one; other overlap is BAD_ARG.
+ *             BAD_ARG: misaligned, empty, wraps, outside the window.
+ *             NO_LINK: link is down.  NO_SPACE: too many maps.
+ *             NOT_MAPPED: the host does not allow DMA there (also: bus master
+ *             enable is off).  NOT_SHARED: it does, but that host memory has no
+ *             file descriptor this device can map.
+ *             IO: the operating system refused.  On any error the window bytes
+ *             read all ones and the map does not exist.
+ */
+#define EPC_CMD_MAP                 4
+/* UNMAP       Takes EPC_FN_OFFSET as given to MAP.  OK also when there is none. */
+#define EPC_CMD_UNMAP               5
+/*
+ * SET_MSI     Takes EPC_FN_COUNT: vectors, 1 to 32, rounded up to a power of
+ *             two; 0 removes the capability.  BAD_STATE: link enabled.
+ */
+#define EPC_CMD_SET_MSI             6
+/*
+ * SET_MSIX    Takes EPC_FN_COUNT (1 to 2048; 0 removes the capability),
+ *             EPC_FN_BAR (BAR of table and PBA), EPC_FN_OFFSET (of the table, a
+ *             multiple of 8; the PBA follows the table).  BAD_STATE: link
+ *             enabled.  BAD_ARG also when START finds the table outside its
+ *             BAR: then START is BAD_ARG.
+ */
+#define EPC_CMD_SET_MSIX            7
+
+/* Values of every status register. */
+#define EPC_STATUS_OK               0
+#define EPC_STATUS_BUSY             1
+#define EPC_STATUS_BAD_CMD          2   /* no such command */
+#define EPC_STATUS_BAD_ARG          3
+#define EPC_STATUS_BAD_STATE        4
+#define EPC_STATUS_BAD_TARGET       5   /* not RAM of this guest */
+#define EPC_STATUS_NO_SPACE         6
+#define EPC_STATUS_NO_LINK          7
+#define EPC_STATUS_NOT_MAPPED       8
+#define EPC_STATUS_NOT_SHARED       9
+#define EPC_STATUS_IO               10
+#define EPC_STATUS_TIMEOUT          11  /* link was taken down, the host did not answer */
+
+/* (rw) Arguments.  They keep their value; a command never changes them. */
+#define EPC_FN_BAR                  0x010   /* 0 to 5 */
+#define EPC_FN_BAR_FLAGS            0x014
+#define EPC_BAR_FLAG_64             (1u << 0)
+#define EPC_BAR_FLAG_PREFETCH       (1u << 1)
+#define EPC_FN_ADDR                 0x018   /* (64) endpoint DMA address, or host PCI address for MAP */
+#define EPC_ADDR_NONE               0xffffffffffffffffull  /* SET_BAR: no target yet, host reads all ones */
+#define EPC_FN_SIZE                 0x020   /* (64) bytes */
+#define EPC_FN_OFFSET               0x028   /* (64) into the window, or into a BAR */
+#define EPC_FN_COUNT                0x030
+#define EPC_FN_ID                   0x040   /* vendor 15:0, device 31:16 */
+#define EPC_FN_CLASS                0x044   /* revision 7:0, class code 31:8 */
+#define EPC_FN_SUBSYS               0x048   /* subsystem vendor 15:0, id 31:16 */
+#define EPC_FN_INT_PIN              0x04c   /* 0 none, 1 INTA to 4 INTD */
+
+/* (w1c) events of this function and (rw) their mask, as EPC_REG_EVENT. */
+#define EPC_FN_EVENT                0x080
+#define EPC_FN_EVENT_MASK           0x084
+#define EPC_FN_EVENT_COMMAND        (1u << 0)   /* host changed the Command register */
+#define EPC_FN_EVENT_MSI            (1u << 1)   /* host changed MSI or MSI-X state */
+#define EPC_FN_EVENT_FLR            (1u << 2)   /* function level reset */
+#define EPC_FN_EVENT_DSTATE         (1u << 3)   /* host changed the power state */
+#define EPC_FN_EVENT_ALL            0xfu
+
+/* (ro) What the host has set up, live. */
+#define EPC_FN_PCI_COMMAND          0x088   /* Command register, 16 bits */
+#define EPC_FN_MSI                  0x08c   /* EPC_FN_IRQ_ENABLED, vectors enabled in 15:0 */
+#define EPC_FN_MSIX                 0x090   /* EPC_FN_IRQ_ENABLED, _MASKED, table size in 15:0 */
+#define EPC_FN_IRQ_ENABLED          (1u << 31)
+#define EPC_FN_IRQ_MASKED           (1u << 30)  /* MSI-X function mask */
+#define EPC_FN_DSTATE               0x094   /* 0 D0 to 3 D3hot */
+
+/* (ro) Raises that could not be delivered since reset.  Wraps. */
+#define EPC_FN_RAISE_DROPPED        0x098
+
+/* (ro) Configuration space of the function as the host reads it; 1, 2 or 4 byte aligned reads. */
+#define EPC_FN_CONFIG               0x1000
+#define EPC_FN_CONFIG_SIZE          0x1000
+
+/* ------------------------------------------------------------------------
+ * Raise area, at EPC_REG_RAISE_BASE + fn * EPC_REG_RAISE_STRIDE
+ *
+ * (wo), 32-bit.  A write raises the interrupt; the value does not matter except
+ * for INTx.  Earlier stores of the same vCPU to the window are visible to the
+ * host before the interrupt.  A write for something the host has not enabled is
+ * dropped and counts in EPC_FN_RAISE_DROPPED; a masked vector becomes pending.
+ */
+#define EPC_RAISE_MSIX(n)           (0x0000 + 4 * (n))  /* n: 0 to 2047 */
+#define EPC_RAISE_MSI(n)            (0x2000 + 4 * (n))  /* n: 0 to 31 */
+#define EPC_RAISE_INTX              0x3000              /* 1 assert, 0 deassert */
+#define EPC_RAISE_SIZE              0x4000
+
+#define EPC_MAX_MSI                 32
+#define EPC_MAX_MSIX                2048
+
+#endif /* HW_PCI_EP_PCI_EPC_REGS_H */

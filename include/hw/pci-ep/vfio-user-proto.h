@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * vfio-user as spoken between pci-epc (server) and epf-bridge (client)
+ *
+ * This header is the contract of the socket: message layouts of the vfio-user
+ * 0.1 base protocol as far as either side uses them, and of the negotiated
+ * pci-ep extension.  docs/specs/pci-ep-link.rst tells the same as prose, with
+ * ordering and examples.  Only layouts and constants here; framing, validation
+ * and sessions are in hw/pci-ep/epw.h.
+ *
+ * All integers are in host byte order: both ends run on one machine.  Layouts
+ * have no implicit padding; the _Static_asserts at the end pin their sizes.
+ * Sources: "vfio-user" in QEMU's docs/interop/vfio-user.rst (section names in
+ * the comments) and <linux/vfio.h>.
+ */
+#ifndef HW_PCI_EP_VFIO_USER_PROTO_H
+#define HW_PCI_EP_VFIO_USER_PROTO_H
+
+#include <stdint.h>
+
+/* ------------------------------------------------------------------------
+ * Header ("Header")
+ */
+typedef struct VfuHeader {
+    uint16_t id;        /* of a command, chosen by its sender; echoed in the reply */
+    uint16_t command;   /* VFU_CMD_* */
+    uint32_t size;      /* bytes of the whole message, header included */
+    uint32_t flags;     /* VFU_FLAG_* */
+    uint32_t error;     /* positive errno when VFU_FLAG_ERROR is set, else 0 */
+} VfuHeader;
+
+#define VFU_FLAG_TYPE_MASK      0xfu
+#define VFU_FLAG_COMMAND        0u
+#define VFU_FLAG_REPLY          1u
+#define VFU_FLAG_NO_REPLY       (1u << 4)   /* the sender wants no reply, not even an error */
+#define VFU_FLAG_ERROR          (1u << 5)   /* reply only: header only, error set */
+
+/* Commands.  C>S: client to server (host to endpoint), S>C: the other way. */
+enum {
+    VFU_CMD_VERSION             = 1,    /* C>S */
+    VFU_CMD_DMA_MAP             = 2,    /* C>S */
+    VFU_CMD_DMA_UNMAP           = 3,    /* C>S */
+    VFU_CMD_GET_INFO            = 4,    /* C>S */
+    VFU_CMD_GET_REGION_INFO     = 5,    /* C>S */
+    VFU_CMD_GET_REGION_IO_FDS   = 6,    /* C>S */
+    VFU_CMD_GET_IRQ_INFO        = 7,    /* C>S */
+    VFU_CMD_SET_IRQS            = 8,    /* C>S */
+    VFU_CMD_REGION_READ         = 9,    /* C>S */
+    VFU_CMD_REGION_WRITE        = 10,   /* C>S */
+    VFU_CMD_DMA_READ            = 11,   /* S>C */
+    VFU_CMD_DMA_WRITE           = 12,   /* S>C */
+    VFU_CMD_DEVICE_RESET        = 13,   /* C>S */
+
+    /* pci-ep extension, only after VFU_EP_KEY was agreed with the feature */
+    VFU_CMD_EP_LINK             = 0x4500,   /* S>C, feature "link" */
+    VFU_CMD_EP_RESET            = 0x4501,   /* C>S, feature "reset" */
+    VFU_CMD_EP_REMAP            = 0x4502,   /* S>C, feature "remap" */
+    VFU_CMD_EP_INTX             = 0x4503,   /* S>C, feature "intx" */
+};
+
+/* ------------------------------------------------------------------------
+ * VERSION ("VFIO_USER_VERSION"): this, then a JSON object with its NUL
+ */
+typedef struct VfuVersion {
+    uint16_t major;
+    uint16_t minor;
+    /* char json[]; */
+} VfuVersion;
+
+#define VFU_VERSION_MAJOR       0
+#define VFU_VERSION_MINOR       1
+
+/*
+ * The extension's key inside "capabilities":
+ *     "org.qemu.pci-ep": {"version": 1, "features": ["link", ...]}
+ * The client offers, the server answers with the intersection, and only when it
+ * was offered.  Unknown features and members are ignored.  Without the key in
+ * the answer the connection is plain vfio-user, to the byte.
+ */
+#define VFU_EP_KEY              "org.qemu.pci-ep"
+#define VFU_EP_VERSION          1
+
+/* Features as bits (here) and names (on the wire) */
+#define VFU_EP_FEATURE_LINK     (1u << 0)   /* "link": link state is told by EP_LINK */
+#define VFU_EP_FEATURE_RESET    (1u << 1)   /* "reset": EP_RESET says which kind */
+#define VFU_EP_FEATURE_REMAP    (1u << 2)   /* "remap": mapped regions can be revoked */
+#define VFU_EP_FEATURE_INTX     (1u << 3)   /* "intx": INTx as level messages */
+#define VFU_EP_FEATURES_ALL     0xfu
+
+/* What a plain peer gets when it names nothing. */
+#define VFU_DEFAULT_MAX_FDS     1
+#define VFU_DEFAULT_MAX_XFER    (1u << 20)
+
+/* ------------------------------------------------------------------------
+ * DMA_MAP, DMA_UNMAP ("VFIO_USER_DMA_MAP")
+ */
+typedef struct VfuDmaMap {
+    uint32_t argsz;     /* 32 */
+    uint32_t flags;     /* VFU_DMA_READ | VFU_DMA_WRITE */
+    uint64_t offset;    /* of the range in the passed file, 0 without one */
+    uint64_t address;   /* host PCI address */
+    uint64_t size;      /* bytes, not 0; address + size does not wrap */
+} VfuDmaMap;            /* 0 or 1 fd; reply: header only */
+
+#define VFU_DMA_READ            (1u << 0)
+#define VFU_DMA_WRITE           (1u << 1)
+
+typedef struct VfuDmaUnmap {
+    uint32_t argsz;     /* 24 */
+    uint32_t flags;     /* 0 or VFU_DMA_UNMAP_ALL */
+    uint64_t address;   /* 0 with ALL */
+    uint64_t size;      /* 0 with ALL; address + size may be 2^64 */
+} VfuDmaUnmap;          /* reply: the same payload */
+
+#define VFU_DMA_UNMAP_ALL       (1u << 1)
+
+/* ------------------------------------------------------------------------
+ * GET_INFO, GET_REGION_INFO, GET_IRQ_INFO
+ */
+typedef struct VfuDeviceInfo {
+    uint32_t argsz;     /* 16 */
+    uint32_t flags;     /* VFU_DEVICE_* */
+    uint32_t num_regions;
+    uint32_t num_irqs;
+} VfuDeviceInfo;
+
+#define VFU_DEVICE_RESET        (1u << 0)
+#define VFU_DEVICE_PCI          (1u << 1)
+
+/* Region indices ("Region IO FD" and <linux/vfio.h>) */
+#define VFU_REGION_BAR0         0
+#define VFU_REGION_BAR5         5
+#define VFU_REGION_ROM          6
+#define VFU_REGION_CONFIG       7
+#define VFU_REGION_VGA          8
+#define VFU_NUM_REGIONS         9
+
+typedef struct VfuRegionInfo {
+    uint32_t argsz;     /* request: room for the answer; reply: room needed */
+    uint32_t flags;     /* VFU_REGION_* */
+    uint32_t index;
+    uint32_t cap_offset;    /* from the start of this structure; 0 without CAPS */
+    uint64_t size;
+    uint64_t offset;    /* into the passed file, page aligned */
+} VfuRegionInfo;        /* reply: exactly 1 fd with MMAP, else none */
+
+#define VFU_REGION_FLAG_READ    (1u << 0)
+#define VFU_REGION_FLAG_WRITE   (1u << 1)
+#define VFU_REGION_FLAG_MMAP    (1u << 2)
+#define VFU_REGION_FLAG_CAPS    (1u << 3)
+
+typedef struct VfuIrqInfo {
+    uint32_t argsz;     /* 16 */
+    uint32_t flags;     /* VFU_IRQ_INFO_* */
+    uint32_t index;     /* VFU_IRQ_* */
+    uint32_t count;
+} VfuIrqInfo;
+
+#define VFU_IRQ_INFO_EVENTFD    (1u << 0)
+#define VFU_IRQ_INFO_MASKABLE   (1u << 1)
+#define VFU_IRQ_INFO_AUTOMASKED (1u << 2)
+
+#define VFU_IRQ_INTX            0
+#define VFU_IRQ_MSI             1
+#define VFU_IRQ_MSIX            2
+#define VFU_IRQ_ERR             3
+#define VFU_IRQ_REQ             4
+#define VFU_NUM_IRQS            5
+
+/* ------------------------------------------------------------------------
+ * SET_IRQS
+ */
+typedef struct VfuSetIrqs {
+    uint32_t argsz;     /* 20 plus data */
+    uint32_t flags;     /* one VFU_IRQ_DATA_* and one VFU_IRQ_ACTION_* */
+    uint32_t index;
+    uint32_t start;
+    uint32_t count;
+    /* uint8_t data[count] with DATA_BOOL */
+} VfuSetIrqs;           /* DATA_EVENTFD: count fds, or none to detach; reply: header only */
+
+#define VFU_IRQ_DATA_NONE       (1u << 0)
+#define VFU_IRQ_DATA_BOOL       (1u << 1)
+#define VFU_IRQ_DATA_EVENTFD    (1u << 2)
+#define VFU_IRQ_DATA_MASK       0x7u
+#define VFU_IRQ_ACTION_MASK     (1u << 3)
+#define VFU_IRQ_ACTION_UNMASK   (1u << 4)
+#define VFU_IRQ_ACTION_TRIGGER  (1u << 5)
+#define VFU_IRQ_ACTIONS         0x38u
+
+/* ------------------------------------------------------------------------
+ * REGION_READ, REGION_WRITE
+ */
+typedef struct VfuRegionRw {
+    uint64_t offset;
+    uint32_t region;
+    uint32_t count;     /* bytes, 1 to the agreed max_data_xfer_size */
+    /* uint8_t data[count]: in a write, in the reply of a read */
+} VfuRegionRw;
+
+/* ------------------------------------------------------------------------
+ * DMA_READ, DMA_WRITE
+ */
+typedef struct VfuDmaRw {
+    uint64_t address;   /* host PCI address */
+    uint64_t count;     /* bytes, 1 to the agreed max_data_xfer_size */
+    /* uint8_t data[count]: in a write, in the reply of a read */
+} VfuDmaRw;             /* reply of a write: this structure without data */
+
+/* ------------------------------------------------------------------------
+ * Extension.  argsz is the size of the structure, reserved members are 0;
+ * anything else is EINVAL.  generation names one link-up: the server chooses
+ * it in EP_LINK up (1 to 2^32 - 1, never the previous one); a message that
+ * names another generation than the current one is stale and is answered with
+ * ESTALE, which is not a protocol error.
+ */
+
+/*
+ * EP_LINK: the state of the link.  The link is down when the session starts.
+ * up:   the client may query the device and must show it to its guest.  Reply
+ *       at once; the client's queries follow.
+ * down: all further accesses read all ones.  The client replies when it has
+ *       replaced every mapping of a region and dropped every eventfd it got.
+ *       All DMA_MAPs and SET_IRQS of this generation are forgotten.
+ * While the link is down the server answers every command but VERSION with
+ * ENOTCONN.
+ */
+typedef struct VfuEpLink {
+    uint32_t argsz;     /* 24 */
+    uint32_t generation;
+    uint32_t state;     /* VFU_EP_LINK_* */
+    uint16_t speed;     /* PCIe encoding 1 (2.5 GT/s) to 6 (64 GT/s); 0 when down */
+    uint16_t width;     /* lanes: 1, 2, 4, 8, 16, 32; 0 when down */
+    uint64_t reserved;
+} VfuEpLink;            /* reply: header only */
+
+#define VFU_EP_LINK_DOWN        0
+#define VFU_EP_LINK_UP          1
+
+/*
+ * EP_RESET: the host reset the function.  The server clears what the host owns
+ * (Command, BAR addresses, MSI and MSI-X enable) and tells the endpoint.  Reply
+ * at once: it does not wait for the endpoint guest.
+ */
+typedef struct VfuEpReset {
+    uint32_t argsz;     /* 16 */
+    uint32_t generation;
+    uint32_t kind;      /* VFU_EP_RESET_* */
+    uint32_t reserved;
+} VfuEpReset;           /* reply: header only */
+
+#define VFU_EP_RESET_HOT        1   /* secondary bus reset */
+#define VFU_EP_RESET_PERST      2   /* fundamental reset: the host machine was reset */
+#define VFU_EP_RESET_FLR        3   /* function level reset */
+
+/*
+ * EP_REMAP: the memory behind a region changes.  The client replies when no
+ * access of its guest can reach the old memory any more, then asks
+ * GET_REGION_INFO again and maps what it gets.  Until then its guest reads all
+ * ones and loses writes.
+ */
+typedef struct VfuEpRemap {
+    uint32_t argsz;     /* 16 */
+    uint32_t generation;
+    uint32_t region;    /* VFU_REGION_BAR0 to VFU_REGION_BAR5 */
+    uint32_t reserved;
+} VfuEpRemap;           /* reply: header only */
+
+/* EP_INTX: Assert_INTx or Deassert_INTx of the function's pin.  Sent with NO_REPLY. */
+typedef struct VfuEpIntx {
+    uint32_t argsz;     /* 16 */
+    uint32_t generation;
+    uint32_t level;     /* 0 or 1 */
+    uint32_t reserved;
+} VfuEpIntx;
+
+_Static_assert(sizeof(VfuHeader) == 16, "header");
+_Static_assert(sizeof(VfuVersion) == 4, "VERSION");
+_Static_assert(sizeof(VfuDmaMap) == 32, "DMA_MAP");
+_Static_assert(sizeof(VfuDmaUnmap) == 24, "DMA_UNMAP");
+_Static_assert(sizeof(VfuDeviceInfo) == 16, "GET_INFO");
+_Static_assert(sizeof(VfuRegionInfo) == 32, "GET_REGION_INFO");
+_Static_assert(sizeof(VfuIrqInfo) == 16, "GET_IRQ_INFO");
+_Static_assert(sizeof(VfuSetIrqs) == 20, "SET_IRQS");
+_Static_assert(sizeof(VfuRegionRw) == 16, "REGION_READ");
+_Static_assert(sizeof(VfuDmaRw) == 16, "DMA_READ");
+_Static_assert(sizeof(VfuEpLink) == 24, "EP_LINK");
+_Static_assert(sizeof(VfuEpReset) == 16, "EP_RESET");
+_Static_assert(sizeof(VfuEpRemap) == 16, "EP_REMAP");
+_Static_assert(sizeof(VfuEpIntx) == 16, "EP_INTX");
+
+#endif /* HW_PCI_EP_VFIO_USER_PROTO_H */
