@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * epc-config: the configuration space of one endpoint function
+ *
+ * The endpoint driver describes (header, BARs, MSI, MSI-X); PM and PCI Express
+ * capabilities are always there; the host writes through masks.  Pure state: no
+ * locks, no QEMU device; the owner serialises.
+ */
+#ifndef HW_PCI_EP_EPC_CONFIG_H
+#define HW_PCI_EP_EPC_CONFIG_H
+
+#define EPC_CONFIG_SIZE 4096
+#define EPC_NUM_BARS    6
+
+typedef struct EpcConfig {
+    uint8_t data[EPC_CONFIG_SIZE];
+    uint8_t wmask[EPC_CONFIG_SIZE];     /* bits the host may write */
+    uint8_t w1cmask[EPC_CONFIG_SIZE];   /* bits a written 1 clears */
+    uint64_t bar_size[EPC_NUM_BARS];    /* 0: no BAR */
+    uint8_t msi, msix;                  /* capability offsets, 0: absent */
+} EpcConfig;
+
+typedef struct EpcHeader {
+    uint16_t vendor, device;
+    uint16_t subsys_vendor, subsys;
+    uint32_t class_rev;     /* revision in 7:0, class code in 31:8 */
+    uint8_t int_pin;        /* 0 to 4 */
+} EpcHeader;
+
+/* An empty function: no vendor (0xffff), PM and PCI Express capabilities. @speed, @width: link, PCIe encoding and lanes. */
+void epc_config_init(EpcConfig *c, unsigned speed, unsigned width);
+void epc_config_set_header(EpcConfig *c, const EpcHeader *h);
+
+/* @flags: EPC_BAR_FLAG_*; @size: power of two >= 4096, checked by the caller. Size 0 removes. */
+void epc_config_set_bar(EpcConfig *c, unsigned bar, uint32_t flags, uint64_t size);
+
+/* @vectors 0 removes. MSI: 1..32, rounded up to a power of two. MSI-X: 1..2048. */
+void epc_config_set_msi(EpcConfig *c, unsigned vectors);
+void epc_config_set_msix(EpcConfig *c, unsigned vectors, unsigned bir, uint32_t table, uint32_t pba);
+
+/* Host access of any offset and length inside the space; false when it is not inside. */
+bool epc_config_read(const EpcConfig *c, uint32_t offset, void *buf, uint32_t len);
+
+/* @events: EPC_FN_EVENT_* that the write caused. FLR has been carried out on this space already. */
+bool epc_config_write(EpcConfig *c, uint32_t offset, const void *buf, uint32_t len, uint32_t *events);
+
+/* Back to what the endpoint described: clears all the host wrote. */
+void epc_config_reset(EpcConfig *c);
+
+uint16_t epc_config_command(const EpcConfig *c);
+unsigned epc_config_dstate(const EpcConfig *c);
+/* Vectors enabled by the host; 0 when disabled or absent. */
+unsigned epc_config_msi_enabled(const EpcConfig *c);
+unsigned epc_config_msi_capable(const EpcConfig *c);    /* vectors the capability offers, 0: absent */
+bool epc_config_msix_enabled(const EpcConfig *c, bool *masked);
+unsigned epc_config_msix_size(const EpcConfig *c);      /* 0: absent */
+
+#endif /* HW_PCI_EP_EPC_CONFIG_H */
