@@ -23,6 +23,10 @@
 #define EPW_MAX_XFER        (1u << 20)  /* most data bytes in one message */
 #define EPW_MAX_MSG         (EPW_MAX_XFER + 64)
 #define EPW_MAX_QUEUED      (8u << 20)  /* most bytes waiting for a slow peer; more closes the session */
+#define EPW_MAX_IOV         63          /* most pieces of one outgoing payload */
+#define EPW_MAX_TOKENS      1024        /* commands awaiting their reply; the peer's next one waits in the socket */
+#define EPW_MAX_CALLS       4096        /* calls awaiting theirs; more fail with -EBUSY */
+#define EPW_MAX_JSON        4096        /* bytes of the JSON of VERSION, NUL included */
 
 /* ------------------------------------------------------------------------
  * Messages
@@ -47,7 +51,11 @@ void epw_msg_free(EpwMsg *m);
  */
 typedef struct EpwFrame EpwFrame;
 
-/* Takes ownership of @fd and makes it non-blocking.  Not thread safe: the session locks. */
+/*
+ * Takes ownership of @fd and makes it non-blocking.  Receiving (recv, partial)
+ * and sending (send, flush, pending) share no state: one thread may do the one
+ * while another does the other.  Within each half the caller serialises.
+ */
 EpwFrame *epw_frame_new(int fd);
 void epw_frame_free(EpwFrame *f);
 
@@ -55,8 +63,10 @@ void epw_frame_free(EpwFrame *f);
  * Reads what is there.  1: *@msg is a whole message (caller frees).  0: nothing
  * whole yet.  Negative errno: the connection is over; -ECONNRESET end of file,
  * -EBADMSG a header that cannot be resynchronised (size below 16 or above
- * EPW_MAX_MSG, a type that is neither command nor reply), -EMFILE descriptors
- * were lost (MSG_CTRUNC) or too many, else what recvmsg said.
+ * EPW_MAX_MSG, a type that is neither command nor reply) or descriptors on a
+ * payload byte or other ancillary data, -EMFILE descriptors were lost
+ * (MSG_CTRUNC) or too many, else what recvmsg said.  Descriptors that come
+ * with any byte of the header belong to the message.
  */
 int epw_frame_recv(EpwFrame *f, EpwMsg **msg);
 
@@ -66,7 +76,9 @@ bool epw_frame_partial(const EpwFrame *f);
 /*
  * Sends header and payload as one message with @fds on its first byte, or
  * queues what the socket does not take; @fds are duplicated when queued, the
- * caller keeps its own.  0, or -ENOBUFS (queue bound), or what sendmsg said.
+ * caller keeps its own.  A queued descriptor counts as a page in the bound.
+ * 0, or -EINVAL (@hdr->size is not what follows, too many pieces or fds),
+ * -ENOBUFS (queue bound), or what sendmsg or dup said.
  */
 int epw_frame_send(EpwFrame *f, const VfuHeader *hdr, const struct iovec *iov,
                    int niov, const int *fds, unsigned nfds);
@@ -95,8 +107,15 @@ typedef enum EpwRole {
  */
 int epw_check_command(EpwRole role, const EpwMsg *m, unsigned features, uint32_t max_xfer);
 
-/* The same for the reply @m to a command @cmd that asked for @want payload bytes at most and at least @min. */
+/*
+ * The same for the reply @m to a command @cmd that asked for @want payload bytes
+ * at most and at least @min.  An error reply yields the peer's errno (EIO when
+ * that is no errno).
+ */
 int epw_check_reply(const EpwMsg *m, uint16_t cmd, size_t min, size_t want);
+
+/* For people: "DMA_MAP"; "unknown command" for one that is not in the table. */
+const char *epw_command_name(uint16_t cmd);
 
 /* ------------------------------------------------------------------------
  * version

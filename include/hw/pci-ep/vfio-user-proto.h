@@ -149,6 +149,14 @@ typedef struct VfuRegionInfo {
 #define VFU_REGION_FLAG_MMAP    (1u << 2)
 #define VFU_REGION_FLAG_CAPS    (1u << 3)
 
+/* GET_REGION_IO_FDS: answered with this, then count descriptions of an fd */
+typedef struct VfuRegionIoFds {
+    uint32_t argsz;     /* request: room for the answer; reply: room needed */
+    uint32_t flags;     /* 0 */
+    uint32_t index;
+    uint32_t count;     /* 0 in a request */
+} VfuRegionIoFds;
+
 typedef struct VfuIrqInfo {
     uint32_t argsz;     /* 16 */
     uint32_t flags;     /* VFU_IRQ_INFO_* */
@@ -280,6 +288,7 @@ _Static_assert(sizeof(VfuDmaMap) == 32, "DMA_MAP");
 _Static_assert(sizeof(VfuDmaUnmap) == 24, "DMA_UNMAP");
 _Static_assert(sizeof(VfuDeviceInfo) == 16, "GET_INFO");
 _Static_assert(sizeof(VfuRegionInfo) == 32, "GET_REGION_INFO");
+_Static_assert(sizeof(VfuRegionIoFds) == 16, "GET_REGION_IO_FDS");
 _Static_assert(sizeof(VfuIrqInfo) == 16, "GET_IRQ_INFO");
 _Static_assert(sizeof(VfuSetIrqs) == 20, "SET_IRQS");
 _Static_assert(sizeof(VfuRegionRw) == 16, "REGION_READ");
