@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Differences between endpoint frameworks, 6.12 and later
+ *
+ * What the headers tell is answered by the probes in Kbuild and handled here.
+ * What changed without a trace in the headers is found out at probe time by
+ * qemu_ep_calibrate().
+ */
+#ifndef PCIE_QEMU_EP_COMPAT_H
+#define PCIE_QEMU_EP_COMPAT_H
+
+#include <linux/pci-epc.h>
+#include <linux/pci-epf.h>
+
+/**
+ * struct qemu_ep_encoding - how this kernel's core passes interrupt counts
+ * @set_msi_log2: set_msi() gets the logarithm of the number of vectors
+ * @get_msi_log2: get_msi() returns the logarithm of the number of vectors
+ * @set_msix_less: what set_msix() gets is this much less than the table size
+ * @get_msix_less: what get_msix() returns is this much less than the table size
+ */
+struct qemu_ep_encoding {
+	bool set_msi_log2;
+	bool get_msi_log2;
+	u8 set_msix_less;
+	u8 get_msix_less;
+};
+
+int qemu_ep_calibrate(struct device *dev, struct qemu_ep_encoding *enc);
+
+#ifdef PCIE_QEMU_EP_HAVE_ALIGN_ADDR
+#define QEMU_EP_ALIGN_ADDR_OP	.align_addr = qemu_ep_align_addr,
+#else
+#define QEMU_EP_ALIGN_ADDR_OP
+#endif
+
+static inline void qemu_ep_set_intx_capable(struct pci_epc_features *features,
+					    bool capable)
+{
+#ifdef PCIE_QEMU_EP_HAVE_INTX_CAPABLE
+	features->intx_capable = capable;
+#endif
+}
+
+static inline bool qemu_ep_bar_has_submap(const struct pci_epf_bar *bar)
+{
+#ifdef PCIE_QEMU_EP_HAVE_SUBMAP
+	return bar->num_submap != 0;
+#else
+	return false;
+#endif
+}
+
+#endif /* PCIE_QEMU_EP_COMPAT_H */

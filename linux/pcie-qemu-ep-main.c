@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Endpoint controller driver for the pci-epc device of QEMU
+ *
+ * The device is a PCI function of this machine.  It makes endpoint functions,
+ * implemented here, appear as a PCI device in another machine.  Its registers
+ * are described in hw/pci-ep/pci-epc-regs.h.
+ */
+#include <linux/dma-mapping.h>
+#include <linux/log2.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/pci.h>
+
+#include "pcie-qemu-ep.h"
+
+#define QEMU_EP_NAME	"pcie-qemu-ep"
+
+static bool areas_fit(u32 count, u32 base, u32 stride, u32 size,
+		      resource_size_t len)
+{
+	return stride >= size && base >= EPC_GLOBAL_SIZE && base % 4 == 0 &&
+	       stride % 4 == 0 && (u64)base + (u64)count * stride <= len;
+}
+
+static int read_layout(struct qemu_ep *ep, resource_size_t len)
+{
+	void __iomem *regs = ep->regs;
+	u32 fn_size = EPC_FN_CONFIG + EPC_FN_CONFIG_SIZE;
+
+	ep->features = readl(regs + EPC_REG_FEATURES);
+	ep->fn_count = readl(regs + EPC_REG_FN_COUNT);
+	ep->fn_base = readl(regs + EPC_REG_FN_BASE);
+	ep->fn_stride = readl(regs + EPC_REG_FN_STRIDE);
+	ep->raise_base = readl(regs + EPC_REG_RAISE_BASE);
+	ep->raise_stride = readl(regs + EPC_REG_RAISE_STRIDE);
+	ep->granule = readl(regs + EPC_REG_GRANULE);
+	ep->deadline = readl(regs + EPC_REG_DEADLINE);
+
+	if (ep->fn_count && ep->fn_count <= EPC_MAX_FUNCTIONS &&
+	    is_power_of_2(ep->granule) &&
+	    areas_fit(ep->fn_count, ep->fn_base, ep->fn_stride, fn_size, len) &&
+	    areas_fit(ep->fn_count, ep->raise_base, ep->raise_stride,
+		      EPC_RAISE_SIZE, len))
+		return 0;
+
+	dev_err(qemu_ep_parent(ep), "registers make no sense (%u functions, granule %u): use the QEMU this driver comes with\n",
+		ep->fn_count, ep->granule);
+	return -EINVAL;
+}
+
+static int map_registers(struct qemu_ep *ep, struct pci_dev *pdev)
+{
+	resource_size_t len = pci_resource_len(pdev, EPC_BAR_REGS);
+	struct device *dev = &pdev->dev;
+	u32 magic, version;
+
+	if (len < EPC_GLOBAL_SIZE)
+		return dev_err_probe(dev, -ENODEV,
+				     "no register BAR: this is not a pci-epc device\n");
+	ep->regs = pcim_iomap_region(pdev, EPC_BAR_REGS, QEMU_EP_NAME);
+	if (IS_ERR(ep->regs))
+		return dev_err_probe(dev, PTR_ERR(ep->regs),
+				     "cannot map registers: unbind the driver that uses them\n");
+
+	magic = readl(ep->regs + EPC_REG_MAGIC);
+	if (magic != EPC_MAGIC)
+		return dev_err_probe(dev, -ENODEV,
+				     "magic %#x: this is not a pci-epc device\n",
+				     magic);
+	version = readl(ep->regs + EPC_REG_VERSION);
+	if (version >> 16 != EPC_VERSION_MAJOR)
+		return dev_err_probe(dev, -ENODEV,
+				     "register version %u.%u, this driver knows %u: use the driver that comes with this QEMU\n",
+				     version >> 16, version & 0xffff,
+				     EPC_VERSION_MAJOR);
+
+	return read_layout(ep, len);
+}
+
+static int find_window(struct qemu_ep *ep, struct pci_dev *pdev)
+{
+	int ret;
+
+	if (!(ep->features & EPC_FEATURE_WINDOW))
+		return 0;
+
+	ret = pcim_request_region(pdev, EPC_BAR_WINDOW, QEMU_EP_NAME);
+	if (ret)
+		return dev_err_probe(&pdev->dev, ret,
+				     "cannot use the outbound window: unbind the driver that uses it\n");
+	ep->window_base = pci_resource_start(pdev, EPC_BAR_WINDOW);
+	ep->window_size = pci_resource_len(pdev, EPC_BAR_WINDOW);
+	return 0;
+}
+
+static int setup_dma(struct pci_dev *pdev)
+{
+	int ret;
+
+	/*
+	 * BAR targets and mapped buffers are addresses of this device, which
+	 * reaches all memory.
+	 */
+	ret = dma_set_mask_and_coherent(&pdev->dev, DMA_BIT_MASK(64));
+	if (ret)
+		return dev_err_probe(&pdev->dev, ret,
+				     "cannot use 64-bit DMA: check the IOMMU of this machine\n");
+	dma_set_max_seg_size(&pdev->dev, UINT_MAX);
+	pci_set_master(pdev);
+	return 0;
+}
+
+static int setup_command_irq(struct qemu_ep *ep, struct pci_dev *pdev)
+{
+	int ret;
+
+	ret = pci_alloc_irq_vectors(pdev, EPC_VECTORS, EPC_VECTORS,
+				    PCI_IRQ_MSIX);
+	if (ret < 0)
+		return dev_err_probe(&pdev->dev, ret,
+				     "cannot get %d MSI-X vectors: this kernel needs CONFIG_PCI_MSI=y\n",
+				     EPC_VECTORS);
+
+	return devm_request_irq(&pdev->dev,
+				pci_irq_vector(pdev, EPC_VECTOR_COMMAND),
+				qemu_ep_command_irq, 0, dev_name(&pdev->dev),
+				ep);
+}
+
+/*
+ * The controller shows in configfs as soon as it is created.  Nobody can use it
+ * before max_functions is set, so that comes last, and nobody can start it
+ * before start_allowed is.
+ */
+static int create_epc(struct qemu_ep *ep)
+{
+	struct pci_epc *epc;
+	int ret;
+
+	epc = pci_epc_create(qemu_ep_parent(ep), &qemu_ep_ops);
+	if (IS_ERR(epc))
+		return PTR_ERR(epc);
+
+	if (ep->window_size) {
+		ret = pci_epc_mem_init(epc, ep->window_base, ep->window_size,
+				       max_t(size_t, PAGE_SIZE, ep->granule));
+		if (ret) {
+			pci_epc_destroy(epc);
+			return ret;
+		}
+	}
+
+	ep->epc = epc;
+	epc_set_drvdata(epc, ep);
+	epc->max_functions = ep->fn_count;
+	return 0;
+}
+
+static void allow_start(struct qemu_ep *ep, bool allowed)
+{
+	spin_lock(&ep->state_lock);
+	ep->start_allowed = allowed;
+	spin_unlock(&ep->state_lock);
+}
+
+static int setup_device(struct qemu_ep *ep, struct pci_dev *pdev)
+{
+	int ret;
+
+	ret = pcim_enable_device(pdev);
+	if (ret)
+		return ret;
+	ret = map_registers(ep, pdev);
+	if (ret)
+		return ret;
+	ret = find_window(ep, pdev);
+	if (ret)
+		return ret;
+
+	qemu_ep_reset(ep);
+
+	ret = setup_dma(pdev);
+	if (ret)
+		return ret;
+	return setup_command_irq(ep, pdev);
+}
+
+static int qemu_ep_probe(struct pci_dev *pdev, const struct pci_device_id *id)
+{
+	struct qemu_ep *ep;
+	int irq;
+	int ret;
+
+	ep = devm_kzalloc(&pdev->dev, sizeof(*ep), GFP_KERNEL);
+	if (!ep)
+		return -ENOMEM;
+	ep->parent = &pdev->dev;
+	init_completion(&ep->cmd_done);
+	ret = devm_mutex_init(&pdev->dev, &ep->cmd_lock);
+	if (ret)
+		return ret;
+	pci_set_drvdata(pdev, ep);
+
+	ret = setup_device(ep, pdev);
+	if (ret)
+		return ret;
+	ret = qemu_ep_calibrate(&pdev->dev, &ep->encoding);
+	if (ret)
+		return ret;
+	qemu_ep_init_features(ep);
+
+	irq = pci_irq_vector(pdev, EPC_VECTOR_EVENT);
+	ret = qemu_ep_notify_init(ep, irq);
+	if (ret)
+		return ret;
+	ret = create_epc(ep);
+	if (ret) {
+		dev_err(&pdev->dev, "cannot create the endpoint controller: error %d\n",
+			ret);
+		qemu_ep_notify_exit(ep, irq);
+		return ret;
+	}
+
+	allow_start(ep, true);
+	pci_epc_init_notify(ep->epc);
+	qemu_ep_notify_enable(ep);
+	return 0;
+}
+
+/*
+ * The framework cannot take a controller away from functions that are linked to
+ * it.  What can be done is to stop them from touching the device.
+ */
+static void qemu_ep_remove(struct pci_dev *pdev)
+{
+	struct qemu_ep *ep = pci_get_drvdata(pdev);
+	struct pci_epc *epc = ep->epc;
+
+	if (!list_empty(&epc->pci_epf))
+		dev_err(&pdev->dev, "functions are still linked: unlink them before the driver is unbound\n");
+
+	allow_start(ep, false);
+	pci_epc_stop(epc);
+	qemu_ep_notify_exit(ep, pci_irq_vector(pdev, EPC_VECTOR_EVENT));
+	pci_epc_deinit_notify(epc);
+	pci_epc_mem_exit(epc);
+	pci_epc_destroy(epc);
+	qemu_ep_reset(ep);
+}
+
+/* The next kernel must not find the host still writing to its memory. */
+static void qemu_ep_shutdown(struct pci_dev *pdev)
+{
+	qemu_ep_reset(pci_get_drvdata(pdev));
+}
+
+static const struct pci_device_id qemu_ep_ids[] = {
+	{ PCI_DEVICE(EPC_PCI_VENDOR_ID, EPC_PCI_DEVICE_ID) },
+	{ }
+};
+MODULE_DEVICE_TABLE(pci, qemu_ep_ids);
+
+static struct pci_driver qemu_ep_driver = {
+	.name = QEMU_EP_NAME,
+	.id_table = qemu_ep_ids,
+	.probe = qemu_ep_probe,
+	.remove = qemu_ep_remove,
+	.shutdown = qemu_ep_shutdown,
+};
+module_pci_driver(qemu_ep_driver);
+
+MODULE_DESCRIPTION("Endpoint controller driver for the pci-epc device of QEMU");
+MODULE_LICENSE("GPL");
