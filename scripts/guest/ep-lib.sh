@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=sh
+# The endpoint guest: controller driver, then a function through configfs.
+
+CFS=/sys/kernel/config/pci_ep
+EPC_PATH=
+
+epc_path() {
+    for EPC_PATH in "$CFS"/controllers/*; do
+        [ -d "$EPC_PATH" ] && return 0
+    done
+    return 1
+}
+
+ep_start() { epc_path && echo 1 >"$EPC_PATH/start"; }
+ep_stop() { epc_path && echo 0 >"$EPC_PATH/start"; }
+
+# The driver has a controller, or the user learns why not.
+role_prepare() {
+    [ -n "$NOLINK" ] && return
+    load pcie-qemu-ep || need "the endpoint kernel $(uname -r) did not take pcie-qemu-ep.ko" \
+        "(see ep.log): build linux/ against this kernel and pass it with --ep-driver"
+    [ -d "$CFS" ] || need "the endpoint kernel $(uname -r) has no endpoint support: set" \
+        "CONFIG_PCI_ENDPOINT=y and CONFIG_PCI_ENDPOINT_CONFIGFS=y, or use a kernel built by make"
+    wait_for 10 epc_path || need "no endpoint controller in the endpoint guest: the driver" \
+        "pcie-qemu-ep is missing or did not bind to pci-epc, see ep.log"
+    epc_path
+    state "controller $(basename "$EPC_PATH") ready"
+}
+
+role_setup() {
+    [ -n "$NOLINK" ] && return
+    . "/pciep/ep-$FUNCTION.sh"
+    function_setup
+    epc_path && echo 1 >"$EPC_PATH/start" || need "the endpoint controller refused to start:" \
+        "see ep.log for the reason the driver gives"
+    state "function $FUNCTION set up, link started"
+}
+
+# Nothing more to do here: the host decides when it is over.
+role_run() { exit 0; }
+
+role_finish() {
+    [ -d "$CFS/controllers" ] || return
+    ep_stop
+    for _f in "$CFS"/controllers/*/*; do
+        [ -L "$_f" ] && rm "$_f"
+    done
+    for _f in "$CFS"/functions/*/*; do
+        [ -d "$_f" ] && rmdir "$_f"
+    done
+}

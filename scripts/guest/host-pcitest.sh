@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=sh
+# Kernels before 6.14 have no selftest: runs tools/pci's pcitest and reports
+# under the selftest's names, so that results compare.
+
+PCITEST=/pciep/bin/pcitest
+SIZES="1 1024 1025 1024000 1024001"
+FAILED=0
+
+# pt NAME ARGS...: one call, one result
+pt() {
+    _name=$1
+    shift
+    "$PCITEST" "$@" >/tmp/pcitest.out 2>&1
+    report $? "$_name"
+}
+
+report() {
+    [ "$1" = 0 ] || {
+        FAILED=1
+        sed 's/^/# /' /tmp/pcitest.out >&3
+    }
+    tap_result "$1" "$2" "$3"
+}
+
+# vectors NAME TYPE FLAG CONFIGURED MOST: raises 1, 2, ... and must stop right behind CONFIGURED.
+vectors() {
+    "$PCITEST" -i "$2" >/tmp/pcitest.out 2>&1 || { report 1 "$1"; return; }
+    _i=1
+    while [ "$_i" -le "$5" ]; do
+        "$PCITEST" "$3" "$_i" >/tmp/pcitest.out 2>&1 || break
+        _i=$((_i + 1))
+    done
+    if [ "$_i" -gt "$5" ]; then
+        report 0 "$1"
+    elif [ "$_i" -eq $(($4 + 1)) ]; then
+        tap_result 0 "$1" "# SKIP $6$_i is disabled"
+    else
+        report 1 "$1"
+    fi
+}
+
+transfer() {
+    _status=0
+    for _size in $SIZES; do
+        "$PCITEST" "$2" -s "$_size" >/tmp/pcitest.out 2>&1 || { _status=1; break; }
+    done
+    report $_status "pci_ep_data_transfer.memcpy.$1_TEST"
+}
+
+pcitest_all() {
+    say "TAP version 13"
+    TAP_N=0
+    for _bar in 0 1 2 3 4 5; do
+        pt "pci_ep_bar.BAR$_bar.BAR_TEST" -b $_bar
+    done
+    "$PCITEST" -i 0 >/tmp/pcitest.out 2>&1
+    pt pci_ep_basic.LEGACY_IRQ_TEST -l
+    vectors pci_ep_basic.MSI_TEST 1 -m "$MSI" 32 MSI
+    vectors pci_ep_basic.MSIX_TEST 2 -x "$MSIX" 2048 MSI-X
+    "$PCITEST" -i 1 >/tmp/pcitest.out 2>&1
+    transfer READ -r
+    transfer WRITE -w
+    transfer COPY -c
+    say "1..$TAP_N"
+    return $FAILED
+}

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A guest's console: the log file, the last lines, and the faults a kernel reports in it."""
+
+import collections
+import os
+import re
+
+LOG_LIMIT = 64 << 20
+LINE_LIMIT = 4096
+TAIL_LINES = 20
+REPORT_LINES = 60       # a report that does not end by then is taken as ended
+
+_STAMP = re.compile(r'^(<\d+>)?\[\s*\d+\.\d+\](\[\s*[TC]\d+\])?\s?')
+_CUT = re.compile(r'-+\[ cut here \]-+')
+_END = re.compile(r'---\[ end (trace|Kernel panic)')
+_FAULT = re.compile(
+    r'\bBUG: |\bWARNING: |\bOops\b|Kernel panic|\bKASAN:|\bUBSAN:|\bKCSAN:|general protection fault|'
+    r'invalid opcode:|[Uu]nable to handle|INFO: task .* blocked for more than|'
+    r'INFO: rcu\S* .*(detected|stall)|rcu: INFO: .*(stall|detected)|soft lockup|hard LOCKUP|'
+    r'possible (circular|recursive) locking|possible irq lock inversion|inconsistent lock state|'
+    r'lock held when returning|held lock freed|bad unlock balance|unsafe lock order|'
+    r'suspicious RCU usage|sleeping function called|scheduling while atomic|'
+    r'list_(add|del) corruption|refcount_t: |Call Trace:|'
+    r'DMA-API: (?!preallocated|debugging (enabled|disabled))')
+# Lines of a lockdep or Oops report without "cut here" follow within so many lines.
+_FOLLOW = 40
+
+
+def load_allowed(filename):
+    """Lines "REGEX  # reason"; a regular expression without a reason is refused."""
+    allowed = []
+    with open(filename) as f:
+        for number, line in enumerate(f, 1):
+            line = line.rstrip('\n')
+            if not line.strip() or line.startswith('#'):
+                continue
+            regex, sep, reason = line.rpartition('  # ')
+            if not sep or not reason.strip():
+                raise ValueError(f'{filename}:{number}: write "REGEX  # reason"')
+            allowed.append((re.compile(regex.strip()), reason.strip()))
+    return allowed
+
+
+class Faults:
+    """Finds reports of the kernel in a stream of lines; one report counts once."""
+
+    def __init__(self, allowed=()):
+        self.allowed = allowed
+        self.found = []         # first telling line of each report
+        self.excused = []       # (line, reason) of those the allow-list names
+        self._report = None     # lines since "cut here"
+        self._follow = 0        # lines that still belong to the last report
+        self._excuse = False    # that report was excused
+
+    def _judge(self, lines):
+        text = next((ln for ln in lines if _FAULT.search(ln) and 'Call Trace:' not in ln), lines[0])
+        for regex, reason in self.allowed:
+            if any(regex.search(ln) for ln in lines):
+                self.excused.append((text, reason))
+                return
+        self.found.append(text)
+
+    def line(self, line):
+        if self._report is not None:
+            self._report.append(line)
+            if _END.search(line) or len(self._report) >= REPORT_LINES:
+                self._finish()
+            return
+        if _CUT.search(line):
+            self._report = [line]
+            return
+        if self._follow:
+            self._follow -= 1
+            # Behind an excused line only its own trace is excused, nothing else.
+            if not self._excuse or 'Call Trace:' in line:
+                return
+        if _FAULT.search(line):
+            before = len(self.found)
+            self._judge([line])
+            self._follow = _FOLLOW
+            self._excuse = len(self.found) == before
+
+    def _finish(self):
+        if self._report is not None:
+            lines, self._report = self._report, None
+            self._judge(lines)
+
+    def end(self):
+        """The stream is over: a report that was cut short counts."""
+        self._finish()
+
+
+class Console:
+    """Takes bytes from a guest; never fails, never blocks, never grows without bound."""
+
+    def __init__(self, filename, allowed, live=None):
+        self.filename = filename
+        self.file = open(filename, 'wb', buffering=0)
+        self.faults = Faults(allowed)
+        self.live = live        # called with each line
+        self.tail = collections.deque(maxlen=TAIL_LINES)
+        self.written = 0
+        self._partial = b''
+
+    def feed(self, data):
+        self._write(data)
+        lines = (self._partial + data).split(b'\n')
+        self._partial = lines.pop()
+        if len(self._partial) > LINE_LIMIT:
+            lines.append(self._partial)
+            self._partial = b''
+        for raw in lines:
+            self._line(raw)
+
+    def note(self, text):
+        """A line of the launcher's own, in the log and in the tail."""
+        self.feed(f'{text}\n'.encode())
+
+    def _write(self, data):
+        if self.written >= LOG_LIMIT:
+            return
+        data = data.replace(b'\r\n', b'\n')
+        try:
+            os.write(self.file.fileno(), data)
+        except OSError:
+            self.written = LOG_LIMIT    # a full disk must not end the run
+            return
+        self.written += len(data)
+        if self.written >= LOG_LIMIT:
+            os.write(self.file.fileno(),
+                     b'\n[pci-ep-run: the log ends here, at its size limit]\n')
+
+    def _line(self, raw):
+        line = raw.rstrip(b'\r').decode('utf-8', 'replace')
+        line = ''.join(c if c.isprintable() or c == '\t' else '?' for c in line)
+        if line.strip():
+            self.tail.append(line)
+        self.faults.line(_STAMP.sub('', line))
+        if self.live:
+            self.live(line)
+
+    def close(self):
+        if self._partial:
+            self._line(self._partial)
+            self._partial = b''
+        self.faults.end()
+        self.file.close()
