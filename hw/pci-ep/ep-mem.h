@@ -13,6 +13,8 @@
 #ifndef HW_PCI_EP_EP_MEM_H
 #define HW_PCI_EP_EP_MEM_H
 
+#include "qemu/units.h"
+
 /* A descriptor received from the peer, reference counted, checked once. */
 typedef struct EpFile EpFile;
 
@@ -34,19 +36,36 @@ bool ep_file_covers(const EpFile *f, uint64_t offset, uint64_t size);
 
 /*
  * Reserves @size bytes (multiple of the page size) of address space that read
- * all ones.  NULL with @errp when the system refuses.  ep_mem_release() unmaps.
+ * all ones.  NULL with @errp when the system refuses, or when all reservations
+ * of this process together would exceed EP_MEM_MAX_RESERVED.
+ * ep_mem_release() unmaps.
  */
+#define EP_MEM_MAX_RESERVED     (64 * GiB)
 void *ep_mem_reserve(size_t size, Error **errp);
 void ep_mem_release(void *base, size_t size);
 
 /*
+ * Call once after [base, base + size) was made guest RAM of a memory region:
+ * QEMU then asks for huge pages, which would keep a page that was mapped and
+ * unmapped apart from its neighbours for ever, until the kernel's limit on the
+ * number of mappings is reached.
+ */
+void ep_mem_advise(void *base, size_t size);
+
+/*
  * Replaces [at, at + size) inside a reservation by @f at @offset, shared;
  * @writable false gives a private copy whose writes are lost.  0 or negative
- * errno; on failure the range reads all ones again.  Page aligned throughout.
+ * errno: -EINVAL without a change when something is empty or not page aligned;
+ * else the range reads all ones again: -ERANGE outside of the file, or what
+ * mmap said.
  */
-int ep_mem_map(void *at, size_t size, const EpFile *f, uint64_t offset, bool writable);
+int ep_mem_map(void *at, size_t size, const EpFile *f, uint64_t offset,
+               bool writable);
 
-/* Makes [at, at + size) read all ones again.  Cannot fail short of an out-of-memory abort of the process. */
+/*
+ * Makes [at, at + size), page aligned, read all ones again.  Cannot fail short
+ * of an out-of-memory abort of the process.
+ */
 void ep_mem_unmap(void *at, size_t size);
 
 #endif /* HW_PCI_EP_EP_MEM_H */

@@ -12,12 +12,23 @@
 #define EPC_CONFIG_SIZE 4096
 #define EPC_NUM_BARS    6
 
+/*
+ * Where the capabilities are.  A function has the same layout in every run, so
+ * that a host which saved configuration space across a link-down finds it.
+ * The extended space, from 0x100, is all zero: no extended capabilities.
+ */
+#define EPC_CONFIG_PM   0x40    /* 8 bytes */
+#define EPC_CONFIG_MSI  0x50    /* 24 bytes: 64-bit, per-vector masks */
+#define EPC_CONFIG_EXP  0x70    /* 60 bytes: version 2, endpoint, with FLR */
+#define EPC_CONFIG_MSIX 0xb0    /* 12 bytes */
+
 typedef struct EpcConfig {
     uint8_t data[EPC_CONFIG_SIZE];
     uint8_t wmask[EPC_CONFIG_SIZE];     /* bits the host may write */
     uint8_t w1cmask[EPC_CONFIG_SIZE];   /* bits a written 1 clears */
     uint64_t bar_size[EPC_NUM_BARS];    /* 0: no BAR */
     uint8_t msi, msix;                  /* capability offsets, 0: absent */
+    uint8_t speed;                      /* of the link, PCIe encoding */
 } EpcConfig;
 
 typedef struct EpcHeader {
@@ -27,22 +38,38 @@ typedef struct EpcHeader {
     uint8_t int_pin;        /* 0 to 4 */
 } EpcHeader;
 
-/* An empty function: no vendor (0xffff), PM and PCI Express capabilities. @speed, @width: link, PCIe encoding and lanes. */
+/*
+ * An empty function: no vendor (0xffff), PM and PCI Express capabilities.
+ * @speed (PCIe encoding, 1 to 6) and @width (lanes) of the link.
+ */
 void epc_config_init(EpcConfig *c, unsigned speed, unsigned width);
 void epc_config_set_header(EpcConfig *c, const EpcHeader *h);
 
-/* @flags: EPC_BAR_FLAG_*; @size: power of two >= 4096, checked by the caller. Size 0 removes. */
-void epc_config_set_bar(EpcConfig *c, unsigned bar, uint32_t flags, uint64_t size);
+/*
+ * @flags: EPC_BAR_FLAG_*; @size: power of two >= 4096, checked by the caller,
+ * as is that a 64-bit BAR has its upper half free.  Size 0 removes.
+ */
+void epc_config_set_bar(EpcConfig *c, unsigned bar, uint32_t flags,
+                        uint64_t size);
 
 /* @vectors 0 removes. MSI: 1..32, rounded up to a power of two. MSI-X: 1..2048. */
 void epc_config_set_msi(EpcConfig *c, unsigned vectors);
-void epc_config_set_msix(EpcConfig *c, unsigned vectors, unsigned bir, uint32_t table, uint32_t pba);
+void epc_config_set_msix(EpcConfig *c, unsigned vectors, unsigned bir,
+                         uint32_t table, uint32_t pba);
 
-/* Host access of any offset and length inside the space; false when it is not inside. */
-bool epc_config_read(const EpcConfig *c, uint32_t offset, void *buf, uint32_t len);
+/*
+ * Host access of any offset and length inside the space; false, with nothing
+ * done, when it is not inside.
+ */
+bool epc_config_read(const EpcConfig *c, uint32_t offset, void *buf,
+                     uint32_t len);
 
-/* @events: EPC_FN_EVENT_* that the write caused. FLR has been carried out on this space already. */
-bool epc_config_write(EpcConfig *c, uint32_t offset, const void *buf, uint32_t len, uint32_t *events);
+/*
+ * @events: EPC_FN_EVENT_* that the write caused: what reads differently after it,
+ * and FLR, which has been carried out on this space already.
+ */
+bool epc_config_write(EpcConfig *c, uint32_t offset, const void *buf,
+                      uint32_t len, uint32_t *events);
 
 /* Back to what the endpoint described: clears all the host wrote. */
 void epc_config_reset(EpcConfig *c);
@@ -51,7 +78,7 @@ uint16_t epc_config_command(const EpcConfig *c);
 unsigned epc_config_dstate(const EpcConfig *c);
 /* Vectors enabled by the host; 0 when disabled or absent. */
 unsigned epc_config_msi_enabled(const EpcConfig *c);
-unsigned epc_config_msi_capable(const EpcConfig *c);    /* vectors the capability offers, 0: absent */
+unsigned epc_config_msi_capable(const EpcConfig *c); /* offered, 0: absent */
 bool epc_config_msix_enabled(const EpcConfig *c, bool *masked);
 unsigned epc_config_msix_size(const EpcConfig *c);      /* 0: absent */
 
