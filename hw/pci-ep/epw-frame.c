@@ -101,7 +101,8 @@ void epw_frame_free(EpwFrame *f)
     g_free(f);
 }
 
-/* ------------------------------------------------------------------------
+/*
+ * ------------------------------------------------------------------------
  * Receiving
  */
 
@@ -230,7 +231,8 @@ bool epw_frame_partial(const EpwFrame *f)
     return f->rx && f->rx_got;
 }
 
-/* ------------------------------------------------------------------------
+/*
+ * ------------------------------------------------------------------------
  * Sending
  */
 
@@ -256,7 +258,11 @@ static ssize_t tx_step(EpwFrame *f, struct iovec *iov, int niov,
     }
     n = RETRY_ON_EINTR(sendmsg(f->fd, &mh, MSG_DONTWAIT | MSG_NOSIGNAL));
     if (n < 0) {
-        return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : -errno;
+        if (errno == EAGAIN || errno == EWOULDBLOCK) {
+            return 0;
+        }
+        /* EINVAL is for mistakes of the caller, which leave the stream whole */
+        return errno == EINVAL ? -EIO : -errno;
     }
     return n;
 }

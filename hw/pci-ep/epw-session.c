@@ -13,13 +13,9 @@
  */
 #include "qemu/osdep.h"
 #include "qemu/atomic.h"
-#include "qemu/event_notifier.h"
-#include "qemu/iov.h"
 #include "qemu/lockable.h"
-#include "qemu/queue.h"
 #include "qemu/rcu.h"
-#include "qemu/thread.h"
-#include "hw/pci-ep/epw.h"
+#include "epw-internal.h"
 
 #include <poll.h>
 #include <sys/socket.h>
@@ -27,68 +23,7 @@
 /* Messages handled before deadlines and output get their turn */
 #define READ_BUDGET 64
 
-/* What a descriptor of a stored reply weighs against EPW_MAX_QUEUED */
-#define FD_WEIGHT 4096
-
-typedef struct EpwCall {
-    QTAILQ_ENTRY(EpwCall) next;
-    int64_t deadline;       /* g_get_monotonic_time() */
-    uint16_t id;
-    uint16_t cmd;
-    bool listed;            /* in pending and calls */
-    int err;                /* what a session that ends makes of it */
-    EpwMsg *reply;
-    EpwDone *done;          /* NULL: somebody waits on cond */
-    void *opaque;
-    QemuCond cond;
-} EpwCall;
-
-struct EpwToken {
-    QTAILQ_ENTRY(EpwToken) next;
-    EpwSession *s;
-    uint16_t id;
-    uint16_t cmd;
-    bool queued;            /* in tokens: a reply is due, in its turn */
-    bool answered;          /* early; the rest is set */
-    int err;
-    uint8_t *data;
-    size_t len;
-    int fds[EPW_MAX_FDS];
-    unsigned nfds;
-};
-
-struct EpwSession {
-    int refs;               /* the owner's, and one for every token */
-    QemuMutex lock;
-    QemuThread thread;
-    EventNotifier wake;
-    bool has_wake;
-    EpwRole role;
-    unsigned deadline_ms;
-    const EpwOps *ops;
-    void *opaque;
-
-    int64_t partial_deadline;   /* reader only; 0: no message has begun */
-
-    /* under lock from here */
-    EpwFrame *frame;            /* its sending half; NULL after the reader */
-    EpwCaps caps;
-    bool hold;                  /* VERSION was answered, caps are not set yet */
-    bool closing;
-    char *why;
-    int64_t reader_wakes;       /* when its poll times out */
-    bool reader_flushes;        /* it polls for POLLOUT */
-
-    GHashTable *calls;          /* id to EpwCall */
-    QTAILQ_HEAD(, EpwCall) pending; /* the same, by deadline */
-    uint16_t next_id;
-
-    QTAILQ_HEAD(, EpwToken) tokens; /* those whose reply is due, in order */
-    unsigned ntokens;           /* all that exist */
-    size_t stored;              /* weight of the early replies in tokens */
-};
-
-static void session_unref(EpwSession *s, int n)
+void epw_session_unref(EpwSession *s, int n)
 {
     if (n && qatomic_fetch_sub(&s->refs, n) == n) {
         if (s->has_wake) {
@@ -101,14 +36,15 @@ static void session_unref(EpwSession *s, int n)
     }
 }
 
-static void wake_reader(EpwSession *s)
+void epw_wake_reader(EpwSession *s)
 {
     if (s->has_wake) {
         event_notifier_set(&s->wake);
     }
 }
 
-/* ------------------------------------------------------------------------
+/*
+ * ------------------------------------------------------------------------
  * Calls; all under lock
  */
 static void call_unlist(EpwSession *s, EpwCall *c)
@@ -121,8 +57,7 @@ static void call_unlist(EpwSession *s, EpwCall *c)
     }
 }
 
-/* Takes @why.  Waiters fail here, at once; the rest is the reader's. */
-static void shutdown_locked(EpwSession *s, char *why)
+void epw_shutdown_locked(EpwSession *s, char *why)
 {
     EpwCall *c, *tmp;
 
@@ -137,10 +72,10 @@ static void shutdown_locked(EpwSession *s, char *why)
             call_unlist(s, c);
         }
     }
-    wake_reader(s);
+    epw_wake_reader(s);
 }
 
-static char *io_error(int err, const char *what)
+char *epw_io_error(int err, const char *what)
 {
     switch (-err) {
     case EPIPE:
@@ -172,12 +107,12 @@ static void expire_locked(EpwSession *s, int64_t now)
     for (; c && c->deadline <= now; c = QTAILQ_NEXT(c, next)) {
         c->err = -ETIMEDOUT;
     }
-    shutdown_locked(s, g_strdup_printf("no answer to %s within %u ms",
-                                       name, s->deadline_ms));
+    epw_shutdown_locked(s, g_strdup_printf("no answer to %s within %u ms",
+                                           name, s->deadline_ms));
 }
 
-static int send_locked(EpwSession *s, VfuHeader *hdr, const struct iovec *iov,
-                       int niov, const int *fds, unsigned nfds)
+int epw_send_locked(EpwSession *s, VfuHeader *hdr, const struct iovec *iov,
+                    int niov, const int *fds, unsigned nfds)
 {
     size_t size = sizeof(*hdr);
     int err;
@@ -197,11 +132,11 @@ static int send_locked(EpwSession *s, VfuHeader *hdr, const struct iovec *iov,
         return err;
     }
     if (err) {
-        shutdown_locked(s, io_error(err, "send"));
+        epw_shutdown_locked(s, epw_io_error(err, "send"));
         return -ENOTCONN;
     }
     if (epw_frame_pending(s->frame) && !s->reader_flushes) {
-        wake_reader(s);
+        epw_wake_reader(s);
     }
     return 0;
 }
@@ -225,7 +160,7 @@ static int call_start(EpwSession *s, EpwCall *c, const struct iovec *iov,
         return -EBUSY;
     }
     hdr.id = c->id = new_id(s);
-    err = send_locked(s, &hdr, iov, niov, fds, nfds);
+    err = epw_send_locked(s, &hdr, iov, niov, fds, nfds);
     if (err) {
         return err;
     }
@@ -235,12 +170,13 @@ static int call_start(EpwSession *s, EpwCall *c, const struct iovec *iov,
     QTAILQ_INSERT_TAIL(&s->pending, c, next);
     g_hash_table_insert(s->calls, GUINT_TO_POINTER(c->id), c);
     if (c->done && c->deadline < s->reader_wakes) {
-        wake_reader(s);
+        epw_wake_reader(s);
     }
     return 0;
 }
 
-/* ------------------------------------------------------------------------
+/*
+ * ------------------------------------------------------------------------
  * Sending, from any thread
  */
 static bool in_reader(EpwSession *s)
@@ -260,6 +196,7 @@ int epw_call(EpwSession *s, uint16_t cmd, const struct iovec *iov, int niov,
     if (in_reader(s)) {
         return -EDEADLK;
     }
+    qatomic_inc(&s->refs);
     qemu_cond_init(&c.cond);
     qemu_mutex_lock(&s->lock);
     err = call_start(s, &c, iov, niov, fds, nfds);
@@ -275,6 +212,7 @@ int epw_call(EpwSession *s, uint16_t cmd, const struct iovec *iov, int niov,
     }
     qemu_mutex_unlock(&s->lock);
     qemu_cond_destroy(&c.cond);
+    epw_session_unref(s, 1);
 
     if (!err) {
         err = c.err;
@@ -315,153 +253,11 @@ int epw_post(EpwSession *s, uint16_t cmd, const struct iovec *iov, int niov)
 
     QEMU_LOCK_GUARD(&s->lock);
     hdr.id = new_id(s);
-    return send_locked(s, &hdr, iov, niov, NULL, 0);
+    return epw_send_locked(s, &hdr, iov, niov, NULL, 0);
 }
 
-/* ------------------------------------------------------------------------
- * Tokens
- */
-static EpwToken *token_new(EpwSession *s, const VfuHeader *hdr)
-{
-    EpwToken *t = g_new0(EpwToken, 1);
-
-    t->s = s;
-    t->id = hdr->id;
-    t->cmd = hdr->command;
-    t->queued = !(hdr->flags & VFU_FLAG_NO_REPLY);
-    qatomic_inc(&s->refs);
-
-    qemu_mutex_lock(&s->lock);
-    s->ntokens++;
-    if (t->queued) {
-        QTAILQ_INSERT_TAIL(&s->tokens, t, next);
-    }
-    qemu_mutex_unlock(&s->lock);
-    return t;
-}
-
-static size_t token_weight(const EpwToken *t)
-{
-    return sizeof(*t) + t->len + (size_t)t->nfds * FD_WEIGHT;
-}
-
-/* Under lock; the caller gives up the reference that @t had. */
-static void token_free(EpwToken *t)
-{
-    EpwSession *s = t->s;
-
-    if (t->queued) {
-        QTAILQ_REMOVE(&s->tokens, t, next);
-    }
-    if (t->answered) {
-        s->stored -= token_weight(t);
-    }
-    for (unsigned i = 0; i < t->nfds; i++) {
-        close(t->fds[i]);
-    }
-    if (s->ntokens-- == EPW_MAX_TOKENS) {
-        wake_reader(s);
-    }
-    g_free(t->data);
-    g_free(t);
-}
-
-static void token_send(EpwToken *t, const struct iovec *iov, int niov,
-                       const int *fds, unsigned nfds, int err)
-{
-    VfuHeader hdr = {
-        .id = t->id,
-        .command = t->cmd,
-        .flags = VFU_FLAG_REPLY | (err ? VFU_FLAG_ERROR : 0),
-        .error = err,
-    };
-
-    if (send_locked(t->s, &hdr, iov, niov, fds, nfds) == -EINVAL) {
-        shutdown_locked(t->s, g_strdup_printf("the answer to %s is too long",
-                                              epw_command_name(t->cmd)));
-    }
-}
-
-/* Keeps an early reply until those before it have left. */
-static bool token_store(EpwToken *t, const struct iovec *iov, int niov,
-                        const int *fds, unsigned nfds, int err)
-{
-    t->err = err;
-    t->len = MIN(iov_size(iov, niov), EPW_MAX_MSG + 1);
-    for (unsigned i = 0; i < nfds && i < EPW_MAX_FDS; i++) {
-        int fd = fcntl(fds[i], F_DUPFD_CLOEXEC, 0);
-
-        if (fd < 0) {
-            shutdown_locked(t->s, io_error(-errno, "keep a reply"));
-            return false;
-        }
-        t->fds[t->nfds++] = fd;
-    }
-    if (t->s->stored + token_weight(t) > EPW_MAX_QUEUED) {
-        EpwToken *first = QTAILQ_FIRST(&t->s->tokens);
-
-        shutdown_locked(t->s, g_strdup_printf(
-                            "too many replies wait for the one to %s",
-                            epw_command_name(first->cmd)));
-        return false;
-    }
-    t->data = g_malloc(t->len);
-    iov_to_buf(iov, niov, 0, t->data, t->len);
-    t->answered = true;
-    t->s->stored += token_weight(t);
-    return true;
-}
-
-/* Sends the early replies whose turn has come; returns how many. */
-static int tokens_advance(EpwSession *s)
-{
-    EpwToken *t;
-    int n = 0;
-
-    while ((t = QTAILQ_FIRST(&s->tokens)) && t->answered) {
-        struct iovec iov = { t->data, t->len };
-
-        token_send(t, &iov, 1, t->fds, t->nfds, t->err);
-        token_free(t);
-        n++;
-    }
-    return n;
-}
-
-static void token_finish(EpwToken *t, const struct iovec *iov, int niov,
-                         const int *fds, unsigned nfds, int err)
-{
-    EpwSession *s = t->s;
-    int gone = 1;
-
-    qemu_mutex_lock(&s->lock);
-    if (!t->queued || s->closing) {
-        token_free(t);
-    } else if (t == QTAILQ_FIRST(&s->tokens)) {
-        token_send(t, iov, niov, fds, nfds, err);
-        token_free(t);
-        gone += tokens_advance(s);
-    } else if (token_store(t, iov, niov, fds, nfds, err)) {
-        gone = 0;
-    } else {
-        token_free(t);
-    }
-    qemu_mutex_unlock(&s->lock);
-    session_unref(s, gone);
-}
-
-void epw_reply(EpwToken *t, const struct iovec *iov, int niov, const int *fds,
-               unsigned nfds)
-{
-    token_finish(t, iov, niov, fds, nfds, 0);
-}
-
-void epw_reply_error(EpwToken *t, int err)
-{
-    token_finish(t, NULL, 0, NULL, 0, err > 0 ? err : EIO);
-}
-
-/* ------------------------------------------------------------------------
+/*
+ * ------------------------------------------------------------------------
  * The reader
  */
 static void handle_reply(EpwSession *s, EpwMsg *m)
@@ -475,13 +271,13 @@ static void handle_reply(EpwSession *s, EpwMsg *m)
     qemu_mutex_lock(&s->lock);
     c = g_hash_table_lookup(s->calls, GUINT_TO_POINTER(m->hdr.id));
     if (c && c->cmd != m->hdr.command) {
-        shutdown_locked(s, g_strdup_printf(
-                            "peer answered %s with a reply to %s",
-                            epw_command_name(c->cmd),
-                            epw_command_name(m->hdr.command)));
+        epw_shutdown_locked(s, g_strdup_printf(
+                                "peer answered %s with a reply to %s",
+                                epw_command_name(c->cmd),
+                                epw_command_name(m->hdr.command)));
         c = NULL;
     } else if (!c && s->role == EPW_SERVER) {
-        shutdown_locked(s, g_strdup("peer sent a reply to no command"));
+        epw_shutdown_locked(s, g_strdup("peer sent a reply to no command"));
     }
     if (c) {
         call_unlist(s, c);
@@ -505,7 +301,7 @@ static void handle_reply(EpwSession *s, EpwMsg *m)
 
 static void handle_command(EpwSession *s, EpwMsg *m)
 {
-    EpwToken *t = token_new(s, &m->hdr);
+    EpwToken *t = epw_token_new(s, &m->hdr);
     int err = epw_check_command(s->role, m, epw_session_caps(s).features,
                                 EPW_MAX_XFER);
 
@@ -536,7 +332,7 @@ static void read_messages(EpwSession *s)
 
         if (r < 0) {
             QEMU_LOCK_GUARD(&s->lock);
-            shutdown_locked(s, io_error(r, "receive"));
+            epw_shutdown_locked(s, epw_io_error(r, "receive"));
             return;
         }
         if (r == 0) {
@@ -567,8 +363,9 @@ static bool reader_prepare(EpwSession *s, struct pollfd *pfd, int *timeout)
     QEMU_LOCK_GUARD(&s->lock);
     expire_locked(s, now);
     if (s->partial_deadline && s->partial_deadline <= now) {
-        shutdown_locked(s, g_strdup_printf("peer did not finish a message "
-                                           "within %u ms", s->deadline_ms));
+        epw_shutdown_locked(s, g_strdup_printf(
+                                "peer did not finish a message within %u ms",
+                                s->deadline_ms));
     }
     if (s->closing) {
         return false;
@@ -612,7 +409,7 @@ static bool reader_turn(EpwSession *s)
         int err = epw_frame_flush(s->frame);
 
         if (err) {
-            shutdown_locked(s, io_error(err, "send"));
+            epw_shutdown_locked(s, epw_io_error(err, "send"));
         }
     }
     if (pfd[0].revents & POLLIN) {
@@ -637,7 +434,7 @@ static void reader_finish(EpwSession *s)
     epw_frame_flush(frame);
     QTAILQ_FOREACH_SAFE(t, &s->tokens, next, tmp) {
         if (t->answered) {
-            token_free(t);
+            epw_token_free(t);
             gone++;
         }
     }
@@ -652,7 +449,7 @@ static void reader_finish(EpwSession *s)
 
     shutdown(epw_frame_fd(frame), SHUT_RDWR);
     epw_frame_free(frame);
-    session_unref(s, gone);
+    epw_session_unref(s, gone);
     if (s->ops->closed) {
         s->ops->closed(s, s->why, s->opaque);
     }
@@ -674,7 +471,8 @@ static void *reader_run(void *opaque)
     return NULL;
 }
 
-/* ------------------------------------------------------------------------
+/*
+ * ------------------------------------------------------------------------
  * Lifetime
  */
 EpwSession *epw_session_new(int fd, const EpwConfig *cfg, const EpwOps *ops,
@@ -702,7 +500,7 @@ EpwSession *epw_session_new(int fd, const EpwConfig *cfg, const EpwOps *ops,
     err = event_notifier_init(&s->wake, 0);
     s->has_wake = !err;
     if (err) {
-        shutdown_locked(s, io_error(err, "create an eventfd"));
+        epw_shutdown_locked(s, epw_io_error(err, "create an eventfd"));
     }
     qemu_thread_create(&s->thread, cfg->name, reader_run, s,
                        QEMU_THREAD_JOINABLE);
@@ -716,7 +514,7 @@ void epw_session_set_caps(EpwSession *s, const EpwCaps *caps)
     s->caps = *caps;
     if (s->hold) {
         s->hold = false;
-        wake_reader(s);
+        epw_wake_reader(s);
     }
 }
 
@@ -729,7 +527,7 @@ EpwCaps epw_session_caps(EpwSession *s)
 void epw_session_shutdown(EpwSession *s, const char *why)
 {
     QEMU_LOCK_GUARD(&s->lock);
-    shutdown_locked(s, g_strdup(why));
+    epw_shutdown_locked(s, g_strdup(why));
 }
 
 void epw_session_free(EpwSession *s)
@@ -739,5 +537,5 @@ void epw_session_free(EpwSession *s)
     }
     epw_session_shutdown(s, "closed by this side");
     qemu_thread_join(&s->thread);
-    session_unref(s, 1);
+    epw_session_unref(s, 1);
 }

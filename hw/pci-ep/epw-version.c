@@ -32,7 +32,8 @@ typedef struct Version {
     unsigned features;
 } Version;
 
-/* ------------------------------------------------------------------------
+/*
+ * ------------------------------------------------------------------------
  * Reading
  */
 static bool read_limit(QDict *caps, const char *key, bool *has, uint32_t *val,
@@ -173,7 +174,8 @@ static bool version_read(const uint8_t *p, size_t n, Version *out,
     return ok;
 }
 
-/* ------------------------------------------------------------------------
+/*
+ * ------------------------------------------------------------------------
  * Writing
  */
 static void write_ep(GString *s, unsigned features)
@@ -222,7 +224,8 @@ static uint8_t *version_write(const Version *w, size_t *len)
     return p;
 }
 
-/* ------------------------------------------------------------------------
+/*
+ * ------------------------------------------------------------------------
  * The three moves
  */
 uint8_t *epw_version_offer(unsigned features, size_t *len)

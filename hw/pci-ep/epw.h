@@ -5,10 +5,12 @@
  * Bytes and file descriptors in, validated messages out, for both ends of the
  * link.  Three layers, each usable without the one above:
  *
- *   frame    (epw-frame.c)    one non-blocking socket: reassembly, fd passing, bounded output queue
+ *   frame    (epw-frame.c)    one non-blocking socket: reassembly, fd passing,
+ *                             bounded output queue
  *   check    (epw-check.c)    is this message well formed? one table, no state
  *   version  (epw-version.c)  the JSON of VERSION, and what both sides agreed
- *   session  (epw-session.c)  a reader thread, replies by token, calls with a deadline
+ *   session  (epw-session.c, epw-token.c)  a reader thread, replies by token,
+ *                             calls with a deadline
  *
  * Depends on GLib and libqemuutil (threads, Error, JSON) only, so the unit
  * tests and fuzzers build it without a VM.  Nothing here trusts the peer:
@@ -19,22 +21,29 @@
 
 #include "hw/pci-ep/vfio-user-proto.h"
 
-#define EPW_MAX_FDS         16          /* most descriptors accepted in one message */
-#define EPW_MAX_XFER        (1u << 20)  /* most data bytes in one message */
-#define EPW_MAX_MSG         (EPW_MAX_XFER + 64)
-#define EPW_MAX_QUEUED      (8u << 20)  /* most bytes waiting for a slow peer; more closes the session */
-#define EPW_MAX_IOV         63          /* most pieces of one outgoing payload */
-#define EPW_MAX_TOKENS      1024        /* commands awaiting their reply; the peer's next one waits in the socket */
-#define EPW_MAX_CALLS       4096        /* calls awaiting theirs; more fail with -EBUSY */
-#define EPW_MAX_JSON        4096        /* bytes of the JSON of VERSION, NUL included */
+#define EPW_MAX_FDS     16          /* descriptors in one message */
+#define EPW_MAX_XFER    (1u << 20)  /* data bytes in one message */
+#define EPW_MAX_MSG     (EPW_MAX_XFER + 64)
+#define EPW_MAX_IOV     63          /* pieces of one outgoing payload */
+#define EPW_MAX_JSON    4096        /* bytes of the JSON of VERSION, with NUL */
 
-/* ------------------------------------------------------------------------
+/* Bytes waiting for a slow peer; more ends the session */
+#define EPW_MAX_QUEUED  (8u << 20)
+
+/* Commands awaiting their reply; the peer's next one waits in the socket */
+#define EPW_MAX_TOKENS  1024
+
+/* Calls awaiting their reply; more fail with -EBUSY */
+#define EPW_MAX_CALLS   4096
+
+/*
+ * ------------------------------------------------------------------------
  * Messages
  */
 typedef struct EpwMsg {
     VfuHeader hdr;
-    uint8_t *payload;       /* hdr.size - sizeof(hdr) bytes, 8-byte aligned; NULL when empty */
-    int fds[EPW_MAX_FDS];   /* close-on-exec; a consumer that keeps one stores -1 in its place */
+    uint8_t *payload;       /* epw_msg_len() bytes, 8-byte aligned, or NULL */
+    int fds[EPW_MAX_FDS];   /* close-on-exec; who keeps one stores -1 here */
     unsigned nfds;
 } EpwMsg;
 
@@ -46,7 +55,8 @@ static inline size_t epw_msg_len(const EpwMsg *m)
 /* Frees @m and closes the descriptors still in it.  NULL is fine. */
 void epw_msg_free(EpwMsg *m);
 
-/* ------------------------------------------------------------------------
+/*
+ * ------------------------------------------------------------------------
  * frame
  */
 typedef struct EpwFrame EpwFrame;
@@ -70,7 +80,7 @@ void epw_frame_free(EpwFrame *f);
  */
 int epw_frame_recv(EpwFrame *f, EpwMsg **msg);
 
-/* True when a message has begun but is not whole: the caller runs a deadline on it. */
+/* True when a message has begun and is not whole: run a deadline on it. */
 bool epw_frame_partial(const EpwFrame *f);
 
 /*
@@ -90,7 +100,8 @@ int epw_frame_flush(EpwFrame *f);
 bool epw_frame_pending(const EpwFrame *f);
 int epw_frame_fd(const EpwFrame *f);
 
-/* ------------------------------------------------------------------------
+/*
+ * ------------------------------------------------------------------------
  * check
  */
 typedef enum EpwRole {
@@ -105,19 +116,21 @@ typedef enum EpwRole {
  * malformed, ENOSYS unknown command or not this role's or not agreed, E2BIG
  * data above @max_xfer.
  */
-int epw_check_command(EpwRole role, const EpwMsg *m, unsigned features, uint32_t max_xfer);
+int epw_check_command(EpwRole role, const EpwMsg *m, unsigned features,
+                      uint32_t max_xfer);
 
 /*
- * The same for the reply @m to a command @cmd that asked for @want payload bytes
- * at most and at least @min.  An error reply yields the peer's errno (EIO when
- * that is no errno).
+ * The same for the reply @m to a command @cmd that asked for @want payload
+ * bytes at most and at least @min.  An error reply yields the peer's errno (EIO
+ * when that is no errno).
  */
 int epw_check_reply(const EpwMsg *m, uint16_t cmd, size_t min, size_t want);
 
 /* For people: "DMA_MAP"; "unknown command" for one that is not in the table. */
 const char *epw_command_name(uint16_t cmd);
 
-/* ------------------------------------------------------------------------
+/*
+ * ------------------------------------------------------------------------
  * version
  */
 typedef struct EpwCaps {
@@ -143,26 +156,27 @@ uint8_t *epw_version_answer(const uint8_t *p, size_t n, unsigned supported,
 bool epw_version_accept(const uint8_t *p, size_t n, unsigned offered,
                         EpwCaps *caps, Error **errp);
 
-/* ------------------------------------------------------------------------
+/*
+ * ------------------------------------------------------------------------
  * session
  */
 typedef struct EpwSession EpwSession;
-typedef struct EpwToken EpwToken;   /* one received command that awaits its reply */
+typedef struct EpwToken EpwToken;   /* a received command awaiting its reply */
 
 typedef struct EpwOps {
     /*
      * A command that passed epw_check_command() (others are answered by the
      * session).  Reader thread, no session lock held.  Must not block and must
      * not take the BQL.  @token is answered exactly once with epw_reply() or
-     * epw_reply_error(), now or later, from any thread.  @msg is freed on return;
-     * descriptors to keep are taken out by storing -1.
+     * epw_reply_error(), now or later, from any thread.  @msg is freed on
+     * return; descriptors to keep are taken out by storing -1.
      */
     void (*command)(EpwSession *s, EpwMsg *msg, EpwToken *token, void *opaque);
 
     /*
      * The connection ended.  Reader thread, once, last callback.  @why is for
-     * people: "peer closed the connection", "no answer to DMA_UNMAP within 1000 ms".
-     * All calls have failed by now.  May be NULL.
+     * people: "peer closed the connection", "no answer to DMA_UNMAP within
+     * 1000 ms".  All calls have failed by now.  May be NULL.
      */
     void (*closed)(EpwSession *s, const char *why, void *opaque);
 } EpwOps;
@@ -170,27 +184,44 @@ typedef struct EpwOps {
 typedef struct EpwConfig {
     const char *name;       /* of the thread */
     EpwRole role;
-    unsigned deadline_ms;   /* for calls, and for a message that has begun to arrive; not 0 */
+    unsigned deadline_ms;   /* of calls and of begun messages; not 0 */
 } EpwConfig;
 
-/* Takes ownership of the connected socket @fd.  The reader thread runs when this returns. */
-EpwSession *epw_session_new(int fd, const EpwConfig *cfg, const EpwOps *ops, void *opaque);
+/*
+ * Takes ownership of the connected socket @fd.  The reader thread runs when
+ * this returns; callbacks may come before.  Never NULL: what goes wrong is told
+ * to closed().
+ */
+EpwSession *epw_session_new(int fd, const EpwConfig *cfg, const EpwOps *ops,
+                            void *opaque);
 
-/* What was agreed; set by whoever handled VERSION, before any other command is let through. */
+/*
+ * What was agreed; set by whoever handled VERSION.  A server sets it in its
+ * command(), a client in the EpwDone of VERSION or after epw_call(VERSION):
+ * from that reply on the session reads nothing until this was called.
+ */
 void epw_session_set_caps(EpwSession *s, const EpwCaps *caps);
 EpwCaps epw_session_caps(EpwSession *s);
 
-/* Ends the session: pending calls fail, closed() follows.  Any thread, does not wait. @why is copied. */
+/*
+ * Ends the session: pending calls fail, closed() follows.  Any thread, does not
+ * wait.  @why is copied; the first one counts.
+ */
 void epw_session_shutdown(EpwSession *s, const char *why);
 
-/* epw_session_shutdown() if needed, waits for the reader thread, frees.  Not from the reader thread. */
+/*
+ * epw_session_shutdown() if needed, waits for the reader thread, frees.  Not
+ * from the reader thread.  Calls that wait in other threads fail, tokens that
+ * are still out stay good for their one answer, which goes nowhere.
+ */
 void epw_session_free(EpwSession *s);
 
 /*
  * Sends a command and waits for its reply, at most the deadline; expiry ends
- * the session.  Not from the reader thread.  *@reply (may be NULL) is the reply,
- * caller frees.  0, or a negative errno: -EXXX as answered by the peer,
- * -ETIMEDOUT, -ENOTCONN when the session is or gets closed.
+ * the session.  Not from the reader thread (-EDEADLK).  *@reply (may be NULL)
+ * is the reply, caller frees.  0, or a negative errno: -EXXX as answered by the
+ * peer, -ETIMEDOUT, -ENOTCONN when the session is or gets closed, -EBUSY above
+ * EPW_MAX_CALLS, -EINVAL when the command cannot be a message.
  */
 int epw_call(EpwSession *s, uint16_t cmd, const struct iovec *iov, int niov,
              const int *fds, unsigned nfds, EpwMsg **reply);
@@ -201,8 +232,9 @@ int epw_call(EpwSession *s, uint16_t cmd, const struct iovec *iov, int niov,
  * freed after return) and err as in epw_call().  The same deadline applies.
  */
 typedef void EpwDone(EpwSession *s, int err, EpwMsg *reply, void *opaque);
-void epw_call_async(EpwSession *s, uint16_t cmd, const struct iovec *iov, int niov,
-                    const int *fds, unsigned nfds, EpwDone *done, void *opaque);
+void epw_call_async(EpwSession *s, uint16_t cmd, const struct iovec *iov,
+                    int niov, const int *fds, unsigned nfds, EpwDone *done,
+                    void *opaque);
 
 /* Sends a command with NO_REPLY.  0 or negative errno. */
 int epw_post(EpwSession *s, uint16_t cmd, const struct iovec *iov, int niov);
@@ -211,7 +243,8 @@ int epw_post(EpwSession *s, uint16_t cmd, const struct iovec *iov, int niov);
  * Answers.  Replies leave in the order of their commands: one that completes
  * early waits for those before it.  The token is gone after the call.
  */
-void epw_reply(EpwToken *t, const struct iovec *iov, int niov, const int *fds, unsigned nfds);
-void epw_reply_error(EpwToken *t, int err);    /* @err: positive errno */
+void epw_reply(EpwToken *t, const struct iovec *iov, int niov, const int *fds,
+               unsigned nfds);
+void epw_reply_error(EpwToken *t, int err);     /* positive errno */
 
 #endif /* HW_PCI_EP_EPW_H */

@@ -18,11 +18,12 @@
 
 #include <stdint.h>
 
-/* ------------------------------------------------------------------------
+/*
+ * ------------------------------------------------------------------------
  * Header ("Header")
  */
 typedef struct VfuHeader {
-    uint16_t id;        /* of a command, chosen by its sender; echoed in the reply */
+    uint16_t id;        /* chosen by the sender of a command; echoed */
     uint16_t command;   /* VFU_CMD_* */
     uint32_t size;      /* bytes of the whole message, header included */
     uint32_t flags;     /* VFU_FLAG_* */
@@ -32,8 +33,8 @@ typedef struct VfuHeader {
 #define VFU_FLAG_TYPE_MASK      0xfu
 #define VFU_FLAG_COMMAND        0u
 #define VFU_FLAG_REPLY          1u
-#define VFU_FLAG_NO_REPLY       (1u << 4)   /* the sender wants no reply, not even an error */
-#define VFU_FLAG_ERROR          (1u << 5)   /* reply only: header only, error set */
+#define VFU_FLAG_NO_REPLY       (1u << 4)   /* no reply, not even an error */
+#define VFU_FLAG_ERROR          (1u << 5)   /* reply: header only, error set */
 
 /* Commands.  C>S: client to server (host to endpoint), S>C: the other way. */
 enum {
@@ -58,7 +59,8 @@ enum {
     VFU_CMD_EP_INTX             = 0x4503,   /* S>C, feature "intx" */
 };
 
-/* ------------------------------------------------------------------------
+/*
+ * ------------------------------------------------------------------------
  * VERSION ("VFIO_USER_VERSION"): this, then a JSON object with its NUL
  */
 typedef struct VfuVersion {
@@ -81,9 +83,9 @@ typedef struct VfuVersion {
 #define VFU_EP_VERSION          1
 
 /* Features as bits (here) and names (on the wire) */
-#define VFU_EP_FEATURE_LINK     (1u << 0)   /* "link": link state is told by EP_LINK */
-#define VFU_EP_FEATURE_RESET    (1u << 1)   /* "reset": EP_RESET says which kind */
-#define VFU_EP_FEATURE_REMAP    (1u << 2)   /* "remap": mapped regions can be revoked */
+#define VFU_EP_FEATURE_LINK     (1u << 0)   /* "link": EP_LINK tells it */
+#define VFU_EP_FEATURE_RESET    (1u << 1)   /* "reset": EP_RESET has a kind */
+#define VFU_EP_FEATURE_REMAP    (1u << 2)   /* "remap": revocable regions */
 #define VFU_EP_FEATURE_INTX     (1u << 3)   /* "intx": INTx as level messages */
 #define VFU_EP_FEATURES_ALL     0xfu
 
@@ -91,7 +93,8 @@ typedef struct VfuVersion {
 #define VFU_DEFAULT_MAX_FDS     1
 #define VFU_DEFAULT_MAX_XFER    (1u << 20)
 
-/* ------------------------------------------------------------------------
+/*
+ * ------------------------------------------------------------------------
  * DMA_MAP, DMA_UNMAP ("VFIO_USER_DMA_MAP")
  */
 typedef struct VfuDmaMap {
@@ -114,7 +117,8 @@ typedef struct VfuDmaUnmap {
 
 #define VFU_DMA_UNMAP_ALL       (1u << 1)
 
-/* ------------------------------------------------------------------------
+/*
+ * ------------------------------------------------------------------------
  * GET_INFO, GET_REGION_INFO, GET_IRQ_INFO
  */
 typedef struct VfuDeviceInfo {
@@ -139,7 +143,7 @@ typedef struct VfuRegionInfo {
     uint32_t argsz;     /* request: room for the answer; reply: room needed */
     uint32_t flags;     /* VFU_REGION_* */
     uint32_t index;
-    uint32_t cap_offset;    /* from the start of this structure; 0 without CAPS */
+    uint32_t cap_offset;    /* from argsz; 0 without CAPS */
     uint64_t size;
     uint64_t offset;    /* into the passed file, page aligned */
 } VfuRegionInfo;        /* reply: exactly 1 fd with MMAP, else none */
@@ -175,7 +179,8 @@ typedef struct VfuIrqInfo {
 #define VFU_IRQ_REQ             4
 #define VFU_NUM_IRQS            5
 
-/* ------------------------------------------------------------------------
+/*
+ * ------------------------------------------------------------------------
  * SET_IRQS
  */
 typedef struct VfuSetIrqs {
@@ -185,7 +190,7 @@ typedef struct VfuSetIrqs {
     uint32_t start;
     uint32_t count;
     /* uint8_t data[count] with DATA_BOOL */
-} VfuSetIrqs;           /* DATA_EVENTFD: count fds, or none to detach; reply: header only */
+} VfuSetIrqs;           /* EVENTFD: count fds, 0 detaches; reply: header only */
 
 #define VFU_IRQ_DATA_NONE       (1u << 0)
 #define VFU_IRQ_DATA_BOOL       (1u << 1)
@@ -196,7 +201,8 @@ typedef struct VfuSetIrqs {
 #define VFU_IRQ_ACTION_TRIGGER  (1u << 5)
 #define VFU_IRQ_ACTIONS         0x38u
 
-/* ------------------------------------------------------------------------
+/*
+ * ------------------------------------------------------------------------
  * REGION_READ, REGION_WRITE
  */
 typedef struct VfuRegionRw {
@@ -206,7 +212,8 @@ typedef struct VfuRegionRw {
     /* uint8_t data[count]: in a write, in the reply of a read */
 } VfuRegionRw;
 
-/* ------------------------------------------------------------------------
+/*
+ * ------------------------------------------------------------------------
  * DMA_READ, DMA_WRITE
  */
 typedef struct VfuDmaRw {
@@ -215,7 +222,8 @@ typedef struct VfuDmaRw {
     /* uint8_t data[count]: in a write, in the reply of a read */
 } VfuDmaRw;             /* reply of a write: this structure without data */
 
-/* ------------------------------------------------------------------------
+/*
+ * ------------------------------------------------------------------------
  * Extension.  argsz is the size of the structure, reserved members are 0;
  * anything else is EINVAL.  generation names one link-up: the server chooses
  * it in EP_LINK up (1 to 2^32 - 1, never the previous one); a message that
@@ -237,7 +245,7 @@ typedef struct VfuEpLink {
     uint32_t argsz;     /* 24 */
     uint32_t generation;
     uint32_t state;     /* VFU_EP_LINK_* */
-    uint16_t speed;     /* PCIe encoding 1 (2.5 GT/s) to 6 (64 GT/s); 0 when down */
+    uint16_t speed;     /* PCIe: 1 (2.5 GT/s) to 6 (64 GT/s); 0 when down */
     uint16_t width;     /* lanes: 1, 2, 4, 8, 16, 32; 0 when down */
     uint64_t reserved;
 } VfuEpLink;            /* reply: header only */
@@ -258,7 +266,7 @@ typedef struct VfuEpReset {
 } VfuEpReset;           /* reply: header only */
 
 #define VFU_EP_RESET_HOT        1   /* secondary bus reset */
-#define VFU_EP_RESET_PERST      2   /* fundamental reset: the host machine was reset */
+#define VFU_EP_RESET_PERST      2   /* fundamental: the machine was reset */
 #define VFU_EP_RESET_FLR        3   /* function level reset */
 
 /*
@@ -274,7 +282,10 @@ typedef struct VfuEpRemap {
     uint32_t reserved;
 } VfuEpRemap;           /* reply: header only */
 
-/* EP_INTX: Assert_INTx or Deassert_INTx of the function's pin.  Sent with NO_REPLY. */
+/*
+ * EP_INTX: Assert_INTx or Deassert_INTx of the function's pin.  Sent with
+ * NO_REPLY.
+ */
 typedef struct VfuEpIntx {
     uint32_t argsz;     /* 16 */
     uint32_t generation;
