@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# A front for the usual cases. ./configure has the options; meson.build says
+# what is built.
+
+NINJA = ninja -C build --quiet
+RUN = /usr/bin/python3 scripts/build/run-tests
+KERNEL = 7
+
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+help:
+	@echo 'make demo         two linked guests pass the kernel'\''s endpoint test'
+	@echo 'make check        all tests: check-unit check-qtest check-guest check-style'
+	@echo 'make qemu         QEMU with the devices: build/qemu'
+	@echo 'make kernels      guest kernels and modules: build/kernel-*, build/modules-*'
+	@echo 'make check-qemu-10.2   unit tests and qtests on QEMU 10.2'
+	@echo 'make clean        forget what was built here; the cache stays'
+	@echo './configure --help     other versions and trees of QEMU and Linux'
+
+build/build.ninja:
+	@./configure
+
+qemu: build/build.ninja
+	@$(NINJA) qemu.stamp
+
+kernels: build/build.ninja
+	@$(NINJA) modules-7.stamp modules-6.12.stamp modules-7-debug.stamp
+
+demo: build/build.ninja
+	@$(NINJA) qemu.stamp modules-$(KERNEL).stamp
+	@scripts/pci-ep-run demo
+
+check: build/build.ninja
+	@$(RUN) unit qtest guest style
+
+check-unit check-qtest check-guest check-style: build/build.ninja
+	@$(RUN) $(@:check-%=%)
+
+check-qemu-10.2:
+	@scripts/build/check-other-qemu.sh 10.2
+
+clean:
+	rm -rf build
+
+.PHONY: help qemu kernels demo check check-unit check-qtest check-guest \
+	check-style check-qemu-10.2 clean

@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+#
+# Packages from other suites of the machine's own Debian archive, without
+# touching the machine's apt set-up and without root: a private source list,
+# derived from the machine's entries, with private state in the cache.
+# Sourced after common.sh.
+
+# shellcheck disable=SC1091
+CODENAME=$(. /etc/os-release && printf '%s' "${VERSION_CODENAME:-stable}")
+
+# apt_log NAME COMMAND...: run with its output in a log of that name
+apt_log() {
+    mkdir -p "$CACHE/log"
+    local log=$CACHE/log/apt-$1.log
+    shift
+    "$@" < /dev/null > "$log" 2>&1
+}
+
+# One entry per line, fields separated by tabs: URI, suite, components, then
+# the options worth keeping as "Name: value" (newlines as \001)
+apt_entries_oneline() {
+    local file
+    for file in /etc/apt/sources.list /etc/apt/sources.list.d/*.list; do
+        [ -f "$file" ] && sed 's/#.*//' "$file" || true
+    done | awk '
+        $1 != "deb" && $1 != "deb-src" { next }
+        {
+            opts = ""
+            if (match($0, /\[[^]]*\]/)) {
+                n = split(substr($0, RSTART + 1, RLENGTH - 2), o, " ")
+                for (i = 1; i <= n; i++) {
+                    if (sub(/^signed-by=/, "", o[i]))
+                        opts = opts "\tSigned-By: " o[i]
+                    else if (sub(/^trusted=/, "", o[i]))
+                        opts = opts "\tTrusted: " o[i]
+                    else if (sub(/^check-valid-until=/, "", o[i]))
+                        opts = opts "\tCheck-Valid-Until: " o[i]
+                }
+                $0 = substr($0, 1, RSTART - 1) " " substr($0, RSTART + RLENGTH)
+            }
+            comps = ""
+            for (i = 4; i <= NF; i++)
+                comps = comps " " $i
+            print $2 "\t" $3 "\t" comps " " opts
+        }'
+}
+
+apt_entries_deb822() {
+    local file
+    for file in /etc/apt/sources.list.d/*.sources; do
+        [ -f "$file" ] && { sed '/^#/d' "$file"; echo; } || true
+    done | awk '
+        function flush(    i, j, n, m, u, s) {
+            if (enabled != "no" && uris != "") {
+                n = split(uris, u, " ")
+                m = split(suites, s, " ")
+                for (i = 1; i <= n; i++)
+                    for (j = 1; j <= m; j++)
+                        print u[i] "\t" s[j] "\t " comps " " opts
+            }
+            uris = suites = comps = opts = enabled = ""
+        }
+        /^[ \t]*$/ { flush(); next }
+        /^[ \t]/ {
+            if (field == "signed-by") opts = opts "\001" $0
+            else if (field == "uris") uris = uris " " $0
+            else if (field == "suites") suites = suites " " $0
+            else if (field == "components") comps = comps " " $0
+            next
+        }
+        {
+            field = tolower($0); sub(/:.*/, "", field)
+            value = $0; sub(/^[^:]*:[ \t]*/, "", value)
+            if (field == "uris") uris = value
+            else if (field == "suites") suites = value
+            else if (field == "components") comps = value
+            else if (field == "enabled") enabled = tolower(value)
+            else if (field ~ /^(signed-by|trusted|check-valid-until)$/)
+                opts = opts "\t" $0
+        }
+        END { flush() }'
+}
+
+# The entries for the main Debian archive. Other archives may use the same
+# suite name; Debian's own keyring, or none, tells them apart where one has it.
+apt_templates() {
+    local all
+    all=$({ apt_entries_oneline; apt_entries_deb822; } |
+        awk -F '\t' -v suite="$CODENAME" '
+            $2 == suite && $3 ~ / main / && !seen[$1]++')
+    printf '%s\n' "$all" | awk -F '\t' '
+        { line[NR] = $0; debian[NR] = 1 }
+        /\tSigned-By:/ && !/debian-archive|\001/ { debian[NR] = 0 }
+        debian[NR] { any = 1 }
+        END { for (i = 1; i <= NR; i++) if (debian[i] || !any) print line[i] }'
+}
+
+# apt_write_list FILE TYPES SUITE...
+apt_write_list() {
+    local file=$1 types=$2 uri rest
+    shift 2
+    apt_templates | while IFS=$'\t' read -r uri rest; do
+        [ -n "$uri" ] || continue
+        printf 'Types: %s\nURIs: %s\nSuites: %s\nComponents: main\n' \
+            "$types" "$uri" "$*"
+        printf 'Architectures: %s\n' "$(dpkg --print-architecture)"
+        # Suite and components went by; what is left are options
+        printf '%s\n' "$rest" | cut -f3- | tr '\t\001' '\n\n' | sed '/^$/d'
+        echo
+    done > "$file"
+    [ -s "$file" ] || die 2 "found no entry for the Debian archive (suite" \
+        "$CODENAME) in /etc/apt to derive a source list from; add one, or" \
+        "give --qemu-src=DIR and --kernel-src=DIR"
+}
+
+# apt_private near|far: set APT_OPTS; fetch the indexes when there are none.
+# near: stable and backports, sources and binaries; far: sources of what is
+# not released yet. APT_REFRESH=1 fetches them again.
+apt_private() {
+    local dir=$CACHE/apt/$1
+    mkdir -p "$dir/lists/partial" "$dir/cache/archives/partial"
+    APT_OPTS=(-o "Dir::Etc::sourcelist=$dir/list.sources"
+        -o Dir::Etc::sourceparts=/dev/null -o "Dir::State::lists=$dir/lists"
+        -o "Dir::Cache=$dir/cache" -o "APT::Sandbox::User=$(id -un)"
+        -o Acquire::Languages=none -o Acquire::Retries=2)
+    [ -f "$dir/fetched" ] && [ -z "${APT_REFRESH:-}" ] && return 0
+    case $1 in
+    near)
+        apt_write_list "$dir/list.sources" 'deb deb-src' \
+            stable stable-backports "$CODENAME-backports"
+        ;;
+    far)
+        apt_write_list "$dir/list.sources" deb-src testing unstable
+        ;;
+    esac
+    say "fetching the package indexes ($1) of the Debian archive"
+    # A suite this archive does not have fails the command but not the rest
+    apt_log "update-$1" apt-get "${APT_OPTS[@]}" -q update || true
+    if ! ls "$dir/lists/"*source_Sources* > /dev/null 2>&1; then
+        tail -n 10 "$CACHE/log/apt-update-$1.log" >&2
+        die 3 "no source packages (deb-src) can be reached; check the network" \
+            "and /etc/apt, or give --qemu-src=DIR and --kernel-src=DIR"
+    fi
+    touch "$dir/fetched"
+}
+
+newest_version() {
+    local best='' version
+    while read -r version; do
+        if [ -z "$best" ] || dpkg --compare-versions "$version" gt "$best"; then
+            best=$version
+        fi
+    done
+    printf '%s\n' "$best"
+}
+
+# apt_best_source PACKAGE REGEX: newest version whose text matches
+apt_best_source() {
+    apt-cache "${APT_OPTS[@]}" showsrc --only-source "$1" 2>/dev/null |
+        awk -v re="$2" '$1 == "Version:" && $2 ~ re { print $2 }' |
+        newest_version
+}
+
+# apt_best_binary PACKAGE [MINIMUM]: the version closest to this release
+apt_best_binary() {
+    local own
+    own=$(apt-cache "${APT_OPTS[@]}" madison "$1" 2>/dev/null |
+        awk -F ' *[|] *' -v want="$CODENAME-backports/" '
+            / Packages$/ && index($3, want) { print $2 }' | newest_version)
+    if [ -n "$own" ] && dpkg --compare-versions "$own" ge "${2:-0}"; then
+        printf '%s\n' "$own"
+    else
+        apt-cache "${APT_OPTS[@]}" madison "$1" 2>/dev/null |
+            awk -F ' *[|] *' '/ Packages$/ { print $2 }' | newest_version
+    fi
+}
+
+# apt_download_binary PACKAGE VERSION: print the path of the .deb
+apt_download_binary() {
+    local dir=$CACHE/dl/$1
+    rm -rf "$dir"
+    mkdir -p "$dir"
+    (cd "$dir" && apt_log "download-$1" apt-get "${APT_OPTS[@]}" download \
+        "$1=$2") || {
+        tail -n 5 "$CACHE/log/apt-download-$1.log" >&2
+        die 3 "could not download the package $1 $2"
+    }
+    ls "$dir"/*.deb
+}
+
+# apt_download_source PACKAGE VERSION: print the path of the .dsc
+apt_download_source() {
+    local dir=$CACHE/dl/$1-src
+    rm -rf "$dir"
+    mkdir -p "$dir"
+    (cd "$dir" && apt_log "source-$1" apt-get "${APT_OPTS[@]}" source \
+        --download-only "$1=$2") || {
+        tail -n 5 "$CACHE/log/apt-source-$1.log" >&2
+        die 3 "could not download the source package $1 $2"
+    }
+    ls "$dir"/*.dsc
+}

@@ -1,0 +1,251 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# Lay our tree over a QEMU source and build it: qemu.sh all|util [STAMP].
+# all:  build/qemu holds qemu-system-x86_64, its firmware, the qtests.
+# util: build/qemu-util holds what unit tests link: libqemuutil.a and headers.
+#       It does not depend on our C files, so changing them leaves it alone.
+
+. "$(dirname "$0")/common.sh"
+. "$TOP/scripts/build/sources.sh"
+
+WHAT=$1
+load_config
+
+# Part of every result's name: raise it when this script changes what it builds
+RECIPE=1
+
+# Firmware the guests need; Debian's source package has none
+FIRMWARE=(bios-256k.bin kvmvapic.bin linuxboot_dma.bin multiboot_dma.bin
+    pvh.bin vgabios.bin vgabios-stdvga.bin efi-virtio.rom efi-e1000.rom
+    efi-e1000e.rom)
+FIRMWARE_DIRS=(/usr/share/seabios /usr/share/qemu /usr/lib/ipxe/qemu)
+
+CONFIGURE=(--python="$PYTHON" --target-list=x86_64-softmmu
+    --without-default-features --enable-kvm --enable-tcg --enable-slirp
+    --enable-pixman --disable-install-blobs --disable-docs --enable-werror
+    --prefix=/usr/local "${QEMU_OPTIONS[@]}")
+
+# QEMU's own tests that every device has to pass
+STOCK_QTESTS=(device-introspect-test qom-test test-hmp)
+
+# Directories of ours that QEMU does not have, and where our qtests go
+OVERLAY_DIRS=(hw/pci-ep hw/misc/epf-bridge include/hw/pci-ep tests/qtest/pci-ep)
+
+# Files of QEMU that get lines of ours. Each call names the file, a line of it
+# as a basic regular expression, and the lines to put before or after.
+EDITED=(hw/meson.build hw/Kconfig meson.build tests/qtest/meson.build)
+
+edit_files() {
+    insert hw/meson.build after "^subdir('pci-host')" \
+        "subdir('pci-ep')" "subdir('misc/epf-bridge')"
+    insert hw/Kconfig after '^source pci-host/Kconfig' \
+        'source pci-ep/Kconfig' 'source misc/epf-bridge/Kconfig'
+    insert meson.build after "^ *'hw/pci-host'," \
+        "    'hw/pci-ep'," "    'hw/misc/epf-bridge',"
+    insert tests/qtest/meson.build before '^qtests_pci = ' "subdir('pci-ep')"
+    insert tests/qtest/meson.build before '^qtest_executables = {}' \
+        'qtests += pci_ep_qtests' \
+        'qtests_x86_64 += pci_ep_qtests.keys()'
+}
+
+insert() {
+    local file=$EDIT/$1 where=$2 anchor=$3
+    shift 3
+    [ "$(grep -c -- "$anchor" "$file")" = 1 ] ||
+        die 1 "${file#"$EDIT/"} of $SRC has no single line that matches" \
+            "\"$anchor\", where lines of ours belong; this QEMU differs too" \
+            "much from 10.0 to 10.2: adapt edit_files in scripts/build/qemu.sh"
+    printf '%s\n' "$@" > "$EDIT/lines"
+    if [ "$where" = after ]; then
+        sed -i "/$(printf '%s' "$anchor" | sed 's,/,\\/,g')/r $EDIT/lines" \
+            "$file"
+    else
+        sed -i -e "/$(printf '%s' "$anchor" | sed 's,/,\\/,g')/{
+            e cat $EDIT/lines
+        }" "$file"
+    fi
+}
+
+# replace FROM TO: never write into a file that may be a hard link
+replace() {
+    cmp -s "$1" "$2" && return 0
+    mkdir -p "$(dirname "$2")"
+    cp "$1" "$2.new"
+    mv -f "$2.new" "$2"
+}
+
+present_dirs() {
+    local dir
+    for dir in "${OVERLAY_DIRS[@]}"; do
+        [ ! -d "$TOP/$dir" ] || printf '%s\n' "$dir"
+    done
+}
+
+own_qtest_files() {
+    (cd "$TOP" && find tests/qtest -maxdepth 1 -type f -name '*.[ch]' | sort)
+}
+
+# Bring the scratch tree to the state: QEMU's source and our tree over it
+sync_tree() {
+    local dir file
+    local -a skip=(--exclude=/.git --exclude=/build)
+    mkdir -p "$TREE"
+    if [ "$SRC" = "$QEMU_SRC" ]; then
+        for file in "${EDITED[@]}" "${OVERLAY_DIRS[@]}" tests/qtest/pci-ep*; do
+            skip+=(--exclude="/$file")
+        done
+        rsync -a --delete "${skip[@]}" "$SRC/" "$TREE/"
+    elif [ ! -f "$TREE/configure" ]; then
+        cp -al "$SRC/." "$TREE/"
+    fi
+    EDIT=$(mktemp -d "$CACHE/scratch/.edit.XXXXXX")
+    for file in "${EDITED[@]}"; do
+        mkdir -p "$EDIT/$(dirname "$file")"
+        cp "$SRC/$file" "$EDIT/$file"
+    done
+    edit_files
+    for file in "${EDITED[@]}"; do
+        replace "$EDIT/$file" "$TREE/$file"
+    done
+    rm -rf "$EDIT"
+    for dir in "${OVERLAY_DIRS[@]}"; do
+        mkdir -p "$TREE/$dir"
+        if [ -d "$TOP/$dir" ]; then
+            # By content, so that times of a fresh clone rebuild nothing
+            rsync -rc --delete "$TOP/$dir/" "$TREE/$dir/"
+        fi
+    done
+    if [ -f "$WORK/own-qtests" ]; then
+        (cd "$TREE" && xargs -r rm -f) < <(comm -23 "$WORK/own-qtests" \
+            <(own_qtest_files))
+    fi
+    own_qtest_files | while IFS= read -r file; do
+        replace "$TOP/$file" "$TREE/$file"
+    done
+    own_qtest_files > "$WORK/own-qtests"
+}
+
+prepare() {
+    lock "$(basename "$WORK")"
+    [ -f "$WORK/build/build.ninja" ] || need_space 3
+    sync_tree
+    if [ ! -f "$WORK/build/build.ninja" ]; then
+        rm -rf "$WORK/build"
+        mkdir -p "$WORK/build"
+        # shellcheck disable=SC2016
+        run_logged "$CACHE/log/$(basename "$WORK")-configure.log" \
+            "QEMU: configure ($(basename "$SRC"))" \
+            bash -c 'cd "$1" && shift && ../src/configure "$@"' - \
+            "$WORK/build" "${CONFIGURE[@]}"
+    fi
+}
+
+# Meson makes thin archives, which hold paths: make a real one
+copy_archive() {
+    (cd "$WORK/build" && ar t "$1" | xargs ar rcs "$2")
+}
+
+build_util() {
+    local out dir
+    prepare
+    run_logged "$CACHE/log/$RESULT.log" "QEMU: build what unit tests link" \
+        ninja -C "$WORK/build" libqemuutil.a
+    out=$(mktemp -d "$CACHE/scratch/.out.XXXXXX")
+    chmod 755 "$out"
+    copy_archive libqemuutil.a "$out/libqemuutil.a"
+    mkdir -p "$out/generated"
+    cp -r "$TREE/include" "$TREE/linux-headers" "$out/"
+    rm -rf "$out/include/hw/pci-ep"
+    cp "$WORK"/build/config-*.h "$out/generated/"
+    for dir in qapi trace; do
+        mkdir -p "$out/generated/$dir"
+        cp "$WORK/build/$dir"/*.h "$out/generated/$dir/"
+    done
+    publish "$out" "$RESULT"
+}
+
+install_firmware() {
+    local name dir
+    mkdir -p "$1"
+    for name in "${FIRMWARE[@]}"; do
+        for dir in "${FIRMWARE_DIRS[@]}"; do
+            if [ -f "$dir/$name" ]; then
+                cp "$dir/$name" "$1/"
+                break
+            fi
+        done
+    done
+    [ -f "$1/bios-256k.bin" ] && [ -f "$1/linuxboot_dma.bin" ] ||
+        die 1 "no bios-256k.bin or linuxboot_dma.bin in ${FIRMWARE_DIRS[*]};" \
+            "install the packages seabios and qemu-system-data"
+}
+
+# The names of our qtests, as QEMU's build knows them
+own_qtests() {
+    ninja -C "$WORK/build" -t targets all |
+        sed -n 's,^\(tests/qtest/[a-z0-9-]*\): c_LINKER.*,\1,p' |
+        while IFS= read -r name; do
+            [ ! -f "$TOP/$name.c" ] || printf '%s\n' "$name"
+        done
+}
+
+build_all() {
+    local out name
+    local -a tests=()
+    prepare
+    # Our qtests may have come or gone: let meson look before ninja is asked
+    run_logged "$CACHE/log/$RESULT-setup.log" "QEMU: update the build files" \
+        ninja -C "$WORK/build" build.ninja
+    mapfile -t tests < <(own_qtests)
+    for name in "${STOCK_QTESTS[@]}"; do
+        tests+=("tests/qtest/$name")
+    done
+    run_logged "$CACHE/log/$RESULT.log" "QEMU: build ($JOBS jobs)" \
+        ninja -C "$WORK/build" qemu-system-x86_64 "${tests[@]}"
+    out=$(mktemp -d "$CACHE/scratch/.out.XXXXXX")
+    chmod 755 "$out"
+    mkdir -p "$out/bin" "$out/tests"
+    # QEMU looks for its firmware in ../share/qemu of where it really is
+    cp "$WORK/build/qemu-system-x86_64" "$out/bin/"
+    ln -s bin/qemu-system-x86_64 "$out/qemu-system-x86_64"
+    install_firmware "$out/share/qemu"
+    for name in "${tests[@]}"; do
+        cp "$WORK/build/$name" "$out/tests/"
+    done
+    publish "$out" "$RESULT"
+}
+
+source_id() {
+    if [ "$SRC" = "$QEMU_SRC" ]; then
+        (cd "$SRC" && find . \( -name .git -o -name build \) -prune -o -type f \
+            -printf '%p %s %T@\n' | sort | hash_text)
+    else
+        basename "$SRC"
+    fi
+}
+
+mkdir -p "$CACHE/scratch" "$CACHE/log"
+SRC=$(qemu_source)
+OPTIONS=$({ printf '%s\n' "$RECIPE" "${CONFIGURE[@]}"; compiler_id; } |
+    hash_text)
+WORK=$CACHE/scratch/qemu-$(printf '%s' "$SRC$OPTIONS" | hash_text)
+TREE=$WORK/src
+mapfile -t DIRS < <(present_dirs)
+case $WHAT in
+util)
+    # Trace events are compiled into libqemuutil
+    CONTENT=$(hash_files "$TOP" hw/*/*trace* hw/*/trace*)
+    LINK=qemu-util
+    ;;
+all)
+    mapfile -t FILES < <(own_qtest_files)
+    CONTENT=$(hash_files "$TOP" "${DIRS[@]}" "${FILES[@]}")
+    LINK=qemu
+    ;;
+*) die 2 "usage: qemu.sh all|util [STAMP]" ;;
+esac
+RESULT=$LINK-$({ source_id; echo "$OPTIONS$CONTENT"; } | hash_text)
+[ -d "$CACHE/out/$RESULT" ] || "build_$WHAT"
+use "$RESULT" "$LINK"
+[ -z "${2:-}" ] || stamp "$2" "/* $RESULT */"
