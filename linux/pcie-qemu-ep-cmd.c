@@ -90,8 +90,12 @@ static int status_to_errno(struct qemu_ep *ep, const char *cmd, int fn,
 		return -EIO;
 	}
 
-	/* Functions may try for ever.  Once is enough to tell what to do. */
-	if (test_and_set_bit(status, &ep->reported))
+	/*
+	 * Functions may try for ever, so tell once what to do.  A link that
+	 * goes down under a function is no error.
+	 */
+	if (status == EPC_STATUS_NO_LINK ||
+	    test_and_set_bit(status, &ep->reported))
 		dev_dbg(dev, "%s, function %d: %s\n", cmd, fn,
 			statuses[status].advice);
 	else

@@ -20,7 +20,7 @@
  */
 #include <linux/bitops.h>
 #include <linux/jiffies.h>
-#include <linux/pci_regs.h>
+#include <linux/pci.h>
 
 #include "pcie-qemu-ep.h"
 
@@ -102,13 +102,15 @@ static irqreturn_t event_thread(int irq, void *data)
 {
 	struct qemu_ep *ep = data;
 	u32 events = readl(ep->regs + EPC_REG_EVENT);
-	u32 fn;
+	unsigned long fns;
+	unsigned int fn;
 
-	if (events & ~EPC_EVENT_ALL)
-		return IRQ_NONE;	/* all ones: the device is gone */
+	if (PCI_POSSIBLE_ERROR(events))
+		return IRQ_NONE;	/* the device is gone */
 
 	writel(events, ep->regs + EPC_REG_EVENT);
-	for (fn = 0; fn < ep->fn_count; fn++)
+	fns = readl(ep->regs + EPC_REG_FN_PENDING);
+	for_each_set_bit(fn, &fns, ep->fn_count)
 		writel(QEMU_EP_FN_EVENTS, qemu_ep_fn(ep, fn) + EPC_FN_EVENT);
 
 	if (events & QEMU_EP_RESETS)
