@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * epf-bridge: a PCI Express root port whose link partner is another machine
+ *
+ * The slot is empty until the endpoint brings its link up; then its functions
+ * appear behind the port as a native hot-plug, and vanish as a surprise
+ * removal.  Everything is decided in one bottom half, which makes the slot
+ * look like what the client offers at that moment.
+ */
+#include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "qemu/error-report.h"
+#include "qemu/main-loop.h"
+#include "qemu/module.h"
+#include "qemu/range.h"
+#include "qemu/units.h"
+#include "hw/hotplug.h"
+#include "hw/pci/msix.h"
+#include "hw/qdev-properties.h"
+#include "hw/qdev-properties-system.h"
+#include "migration/vmstate.h"
+#include "system/system.h"
+#include "epf-bridge.h"
+#include "trace.h"
+
+#define AER_OFFSET  0x100
+#define ACS_OFFSET  (AER_OFFSET + PCI_ERR_SIZEOF)
+
+/* A default pci-epf-test needs 2 MiB of each; drivers' functions need more */
+#define DEFAULT_MEM_RESERVE     (32 * MiB)
+#define DEFAULT_PREF64_RESERVE  (1 * GiB)
+
+#define DEADLINE_MIN_MS 10
+#define DEADLINE_MAX_MS 60000
+
+static PCIConfigWriteFunc *parent_config_write;
+
+/* ------------------------------------------------------------------------
+ * Functions
+ */
+static void remove_functions(EpfBridge *b)
+{
+    for (unsigned i = 0; i < EPF_MAX_FUNCTIONS; i++) {
+        EpfFunction *f = b->functions[i];
+
+        if (f) {
+            trace_epf_bridge_remove(b->link->generation, i);
+            b->functions[i] = NULL;
+            hotplug_handler_unplug(HOTPLUG_HANDLER(b), DEVICE(f),
+                                   &error_abort);
+            object_unparent(OBJECT(f));
+        }
+    }
+    epf_link_unref(b->link);
+    b->link = NULL;
+}
+
+static bool add_function(EpfBridge *b, EpfLink *l, unsigned func, Error **errp)
+{
+    PCIBus *bus = pci_bridge_get_sec_bus(PCI_BRIDGE(b));
+    EpfFunction *f = epf_function_new(l, func);
+    g_autofree char *name = g_strdup_printf("function[%u]", func);
+
+    object_property_add_child(OBJECT(b), name, OBJECT(f));
+    b->functions[func] = f;
+    if (!pci_realize_and_unref(PCI_DEVICE(f), bus, errp)) {
+        b->functions[func] = NULL;
+        object_unparent(OBJECT(f));
+        return false;
+    }
+    trace_epf_bridge_add(l->generation, func);
+    return true;
+}
+
+/* Function 0 last: a guest looks at the others once it is there. */
+static bool add_functions(EpfBridge *b, EpfLink *l, Error **errp)
+{
+    const unsigned count = 1;
+
+    b->link = epf_link_ref(l);
+    for (unsigned i = count; i-- > 0;) {
+        if (!add_function(b, l, i, errp)) {
+            remove_functions(b);
+            return false;
+        }
+    }
+    return true;
+}
+
+static void epf_bridge_sync(void *opaque)
+{
+    EpfBridge *b = opaque;
+    EpfLink *l = epf_client_get_link(b->client);
+    Error *err = NULL;
+
+    if (b->link && b->link != l) {
+        remove_functions(b);
+        epf_slot_set_present(PCI_DEVICE(b), false);
+    }
+    if (l && !b->link) {
+        if (add_functions(b, l, &err)) {
+            epf_slot_set_present(PCI_DEVICE(b), true);
+        } else {
+            epf_client_report(b->client, "%s", error_get_pretty(err));
+            error_free(err);
+        }
+    }
+    for (unsigned i = 0; i < EPF_MAX_FUNCTIONS; i++) {
+        if (b->functions[i]) {
+            epf_function_sync(b->functions[i]);
+        }
+    }
+    epf_link_unref(l);
+}
+
+static void epf_bridge_changed(void *opaque)
+{
+    EpfBridge *b = opaque;
+
+    qemu_bh_schedule(b->bh);
+}
+
+/* ------------------------------------------------------------------------
+ * Hot-plug handler of the secondary bus
+ */
+static bool is_ours(EpfBridge *b, DeviceState *dev)
+{
+    for (unsigned i = 0; i < EPF_MAX_FUNCTIONS; i++) {
+        if (b->functions[i] && DEVICE(b->functions[i]) == dev) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void epf_bridge_pre_plug(HotplugHandler *handler, DeviceState *dev,
+                                Error **errp)
+{
+    if (!is_ours(EPF_BRIDGE(handler), dev)) {
+        error_setg(errp, "only the endpoint's functions can be behind an "
+                   "epf-bridge; use a pcie-root-port for other devices");
+    }
+}
+
+static void epf_bridge_plug(HotplugHandler *handler, DeviceState *dev,
+                            Error **errp)
+{
+    /* The event is raised once all functions are there */
+}
+
+static void epf_bridge_unplug_request(HotplugHandler *handler,
+                                      DeviceState *dev, Error **errp)
+{
+    error_setg(errp, "this function belongs to the endpoint; stop it there "
+               "to take it away");
+}
+
+/* ------------------------------------------------------------------------
+ * Resets and configuration
+ */
+static void forward_reset(EpfBridge *b, unsigned kind)
+{
+    if (!b->link) {
+        return;
+    }
+    for (unsigned i = 0; i < EPF_MAX_FUNCTIONS; i++) {
+        if (b->functions[i]) {
+            epf_function_sync(b->functions[i]);
+        }
+    }
+    epf_link_reset(b->link, kind);
+}
+
+static void epf_bridge_config_write(PCIDevice *d, uint32_t addr, uint32_t val,
+                                    int len)
+{
+    uint16_t before = pci_get_word(d->config + PCI_BRIDGE_CONTROL);
+    uint16_t after;
+    EpfSlotWrite w;
+
+    val = epf_slot_write_begin(d, addr, val, len, &w);
+    parent_config_write(d, addr, val, len);
+    epf_slot_write_end(d, addr, val, len, &w);
+
+    after = pci_get_word(d->config + PCI_BRIDGE_CONTROL);
+    if (after & ~before & PCI_BRIDGE_CTL_BUS_RESET) {
+        forward_reset(EPF_BRIDGE(d), VFU_EP_RESET_HOT);
+    }
+}
+
+static void epf_bridge_reset_hold(Object *obj, ResetType type)
+{
+    PCIERootPortClass *rpc = PCIE_ROOT_PORT_GET_CLASS(obj);
+
+    if (rpc->parent_phases.hold) {
+        rpc->parent_phases.hold(obj, type);
+    }
+    epf_slot_reset(PCI_DEVICE(obj));
+    if (type == RESET_TYPE_COLD) {
+        forward_reset(EPF_BRIDGE(obj), VFU_EP_RESET_PERST);
+    }
+}
+
+/* ------------------------------------------------------------------------
+ * Life
+ */
+static uint8_t epf_bridge_aer_vector(const PCIDevice *d)
+{
+    return 0;
+}
+
+static int epf_bridge_interrupts_init(PCIDevice *d, Error **errp)
+{
+    int ret = msix_init_exclusive_bar(d, 1, 0, errp);
+
+    if (ret >= 0) {
+        msix_vector_use(d, 0);
+    }
+    return ret;
+}
+
+static void epf_bridge_interrupts_uninit(PCIDevice *d)
+{
+    msix_uninit_exclusive_bar(d);
+}
+
+static void epf_bridge_machine_done(Notifier *n, void *opaque)
+{
+    EpfBridge *b = container_of(n, EpfBridge, machine_done);
+    BusState *bus = BUS(pci_bridge_get_sec_bus(PCI_BRIDGE(b)));
+
+    if (bus->hotplug_handler != HOTPLUG_HANDLER(b)) {
+        error_report("epf-bridge: this machine hot-plugs through ACPI, so the "
+                     "guest would never see the link; on q35 add "
+                     "'-global ICH9-LPC.acpi-pci-hotplug-with-bridge-support="
+                     "off'");
+        exit(1);
+    }
+    epf_client_start(b->client);
+}
+
+static bool check_properties(EpfBridge *b, Error **errp)
+{
+    PCIESlot *s = PCIE_SLOT(b);
+
+    if (!epf_client_check_path(b->socket, errp)) {
+        return false;
+    }
+    if (b->deadline_ms < DEADLINE_MIN_MS || b->deadline_ms > DEADLINE_MAX_MS) {
+        error_setg(errp, "property 'deadline-ms' must be from %d to %d",
+                   DEADLINE_MIN_MS, DEADLINE_MAX_MS);
+    } else if (!s->hotplug || s->hide_native_hotplug_cap) {
+        error_setg(errp, "an epf-bridge needs native hot-plug; leave "
+                   "'hotplug' on and 'x-do-not-expose-native-hotplug-cap' "
+                   "off");
+    } else if (PCI_DEVICE(b)->cap_present & QEMU_PCIE_SLTCAP_PCP) {
+        error_setg(errp, "an epf-bridge has no power controller; leave "
+                   "'power_controller_present' off");
+    } else if (s->speed < QEMU_PCI_EXP_LNK_5GT) {
+        error_setg(errp, "property 'x-speed' must be at least 5, since slower "
+                   "links do not report their state");
+    } else {
+        return true;
+    }
+    return false;
+}
+
+static void epf_bridge_realize(DeviceState *dev, Error **errp)
+{
+    EpfBridge *b = EPF_BRIDGE(dev);
+    PCIDevice *d = PCI_DEVICE(dev);
+    PCIERootPortClass *rpc = PCIE_ROOT_PORT_GET_CLASS(d);
+    EpfClientConfig cfg = {
+        .path = b->socket,
+        .name = dev->id ?: TYPE_EPF_BRIDGE,
+        .deadline_ms = b->deadline_ms,
+        .trust_unsealed = b->trust_unsealed,
+    };
+    Error *err = NULL;
+
+    if (!check_properties(b, errp)) {
+        return;
+    }
+    rpc->parent_realize(dev, &err);
+    if (err) {
+        error_propagate(errp, err);
+        return;
+    }
+    if (pci_bridge_qemu_reserve_cap_init(d, 0, b->reserve, errp) < 0) {
+        rpc->parent_class.exit(d);
+        return;
+    }
+    epf_slot_init(d);
+
+    b->client = epf_client_new(&cfg, epf_bridge_changed, b);
+    /* This context runs in the main loop only, never in a nested one */
+    b->bh = aio_bh_new_guarded(iohandler_get_aio_context(), epf_bridge_sync,
+                               b, &dev->mem_reentrancy_guard);
+    b->machine_done.notify = epf_bridge_machine_done;
+    qemu_add_machine_init_done_notifier(&b->machine_done);
+}
+
+static bool get_link_up(Object *obj, Error **errp)
+{
+    return EPF_BRIDGE(obj)->link != NULL;
+}
+
+static bool get_connected(Object *obj, Error **errp)
+{
+    EpfBridge *b = EPF_BRIDGE(obj);
+
+    return b->client && epf_client_connected(b->client);
+}
+
+static char *get_last_error(Object *obj, Error **errp)
+{
+    EpfBridge *b = EPF_BRIDGE(obj);
+
+    return b->client ? epf_client_last_error(b->client) : g_strdup("");
+}
+
+static void get_generation(Object *obj, Visitor *v, const char *name,
+                           void *opaque, Error **errp)
+{
+    EpfBridge *b = EPF_BRIDGE(obj);
+    uint32_t value = b->link ? b->link->generation : 0;
+
+    visit_type_uint32(v, name, &value, errp);
+}
+
+static void epf_bridge_instance_init(Object *obj)
+{
+    PCI_DEVICE(obj)->cap_present &= ~QEMU_PCIE_SLTCAP_PCP;
+}
+
+static const VMStateDescription epf_bridge_vmstate = {
+    .name = TYPE_EPF_BRIDGE,
+    .unmigratable = 1,
+};
+
+static const Property epf_bridge_props[] = {
+    DEFINE_PROP_STRING("socket", EpfBridge, socket),
+    DEFINE_PROP_UINT32("deadline-ms", EpfBridge, deadline_ms, 1000),
+    DEFINE_PROP_BOOL("trust-unsealed-memory", EpfBridge, trust_unsealed,
+                     false),
+    DEFINE_PROP_UINT32("bus-reserve", EpfBridge, reserve.bus, -1),
+    DEFINE_PROP_SIZE("io-reserve", EpfBridge, reserve.io, 0),
+    DEFINE_PROP_SIZE("mem-reserve", EpfBridge, reserve.mem_non_pref,
+                     DEFAULT_MEM_RESERVE),
+    DEFINE_PROP_SIZE("pref32-reserve", EpfBridge, reserve.mem_pref_32, -1),
+    DEFINE_PROP_SIZE("pref64-reserve", EpfBridge, reserve.mem_pref_64,
+                     DEFAULT_PREF64_RESERVE),
+    DEFINE_PROP_PCIE_LINK_SPEED("x-speed", PCIESlot, speed,
+                                PCIE_LINK_SPEED_16),
+    DEFINE_PROP_PCIE_LINK_WIDTH("x-width", PCIESlot, width,
+                                PCIE_LINK_WIDTH_32),
+};
+
+static void epf_bridge_class_init(ObjectClass *oc, EPC_CONST void *data)
+{
+    DeviceClass *dc = DEVICE_CLASS(oc);
+    PCIDeviceClass *k = PCI_DEVICE_CLASS(oc);
+    PCIERootPortClass *rpc = PCIE_ROOT_PORT_CLASS(oc);
+    HotplugHandlerClass *hc = HOTPLUG_HANDLER_CLASS(oc);
+    ResettableClass *rc = RESETTABLE_CLASS(oc);
+
+    /* Firmware honours the reserve capability of this one */
+    k->vendor_id = PCI_VENDOR_ID_REDHAT;
+    k->device_id = PCI_DEVICE_ID_REDHAT_PCIE_RP;
+    parent_config_write = k->config_write;
+    k->config_write = epf_bridge_config_write;
+
+    dc->desc = "PCI Express root port linked to a remote endpoint";
+    dc->vmsd = &epf_bridge_vmstate;
+    dc->hotpluggable = false;
+    device_class_set_props(dc, epf_bridge_props);
+    device_class_set_parent_realize(dc, epf_bridge_realize,
+                                    &rpc->parent_realize);
+    resettable_class_set_parent_phases(rc, NULL, epf_bridge_reset_hold, NULL,
+                                       &rpc->parent_phases);
+
+    rpc->aer_vector = epf_bridge_aer_vector;
+    rpc->interrupts_init = epf_bridge_interrupts_init;
+    rpc->interrupts_uninit = epf_bridge_interrupts_uninit;
+    rpc->aer_offset = AER_OFFSET;
+    rpc->acs_offset = ACS_OFFSET;
+
+    hc->pre_plug = epf_bridge_pre_plug;
+    hc->plug = epf_bridge_plug;
+    hc->unplug_request = epf_bridge_unplug_request;
+
+    object_class_property_add_bool(oc, "link-up", get_link_up, NULL);
+    object_class_property_add_bool(oc, "connected", get_connected, NULL);
+    object_class_property_add_str(oc, "last-error", get_last_error, NULL);
+    object_class_property_add(oc, "generation", "uint32", get_generation,
+                              NULL, NULL, NULL);
+}
+
+static const TypeInfo epf_bridge_types[] = {
+    {
+        .name = TYPE_EPF_BRIDGE,
+        .parent = TYPE_PCIE_ROOT_PORT,
+        .instance_size = sizeof(EpfBridge),
+        .instance_init = epf_bridge_instance_init,
+        .class_init = epf_bridge_class_init,
+    },
+};
+
+DEFINE_TYPES(epf_bridge_types)

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * epf-function: the PCI device the guest sees for one link-up
+ *
+ * Built by the epf-bridge from an EpfLink; holds no state of the remote
+ * function but what the guest wrote.  All functions: main loop or vCPU, BQL.
+ */
+#ifndef HW_MISC_EPF_FUNCTION_H
+#define HW_MISC_EPF_FUNCTION_H
+
+#include "hw/pci/pci_device.h"
+#include "epf-client.h"
+#include "qom/object.h"
+
+#define TYPE_EPF_FUNCTION "epf-function"
+OBJECT_DECLARE_SIMPLE_TYPE(EpfFunction, EPF_FUNCTION)
+
+typedef struct EpfFunctionBar {
+    EpfFunction *fn;
+    unsigned index;
+    MemoryRegion container;     /* what the BAR decodes */
+    MemoryRegion messages;      /* all of it, below the rest */
+    MemoryRegion ram;           /* the endpoint's memory, when shared */
+    bool has_ram;
+} EpfFunctionBar;
+
+/* Eventfds of MSI or MSI-X, as many as the guest enabled */
+typedef struct EpfIrqs {
+    unsigned index;             /* VFU_IRQ_MSI, VFU_IRQ_MSIX */
+    unsigned wanted;            /* vectors the guest enabled */
+    unsigned count;             /* of them with an eventfd */
+    int *fds;
+    int epoll;
+} EpfIrqs;
+
+struct EpfFunction {
+    PCIDevice parent_obj;
+
+    EpfLink *link;
+    EpfFunctionBar bar[EPF_NUM_BARS];
+    MemoryRegion msix_home[2];  /* where msix_init() puts table and PBA */
+    MemoryRegion msix_table;    /* what the guest sees of the table */
+    MemoryRegion msix_pba;
+    EpfIrqs irqs;
+    MemoryListener listener;
+    bool listening;
+    bool iommu_warned;
+};
+
+/* A device for @link, not realized; takes no reference to be given back. */
+EpfFunction *epf_function_new(EpfLink *link, unsigned func);
+/* Takes over what changed below: interrupt state, memory of BARs. */
+void epf_function_sync(EpfFunction *f);
+
+/* epf-caps.c */
+bool epf_caps_init(EpfFunction *f, Error **errp);
+void epf_caps_exit(EpfFunction *f);
+
+/* epf-bars.c */
+void epf_bars_init(EpfFunction *f);
+void epf_bars_sync(EpfFunction *f);
+bool epf_bars_add_msix(EpfFunction *f, unsigned table_bir, uint32_t table,
+                       unsigned pba_bir, uint32_t pba, unsigned vectors,
+                       uint8_t cap, Error **errp);
+void epf_bars_del_msix(EpfFunction *f);
+
+/* epf-irq.c */
+void epf_irq_init(EpfFunction *f);
+/* Attaches or detaches eventfds as the guest's MSI state asks for. */
+void epf_irq_sync(EpfFunction *f);
+void epf_irq_exit(EpfFunction *f);
+
+/* epf-dma.c */
+void epf_dma_init(EpfFunction *f);
+void epf_dma_exit(EpfFunction *f);
+
+#endif /* HW_MISC_EPF_FUNCTION_H */

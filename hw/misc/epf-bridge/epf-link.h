@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * epf-link: one link-up of one remote function
+ *
+ * Created when the endpoint announces its link, filled by the query, shown to
+ * the guest as an epf-function and dead for good once the link goes down.  The
+ * memory of the BARs belongs to it, so that the reader thread can replace or
+ * revoke pages without the BQL and long before the function itself is gone.
+ *
+ * @lock guards the mappings, @dma_as and the unmap count; it is taken after
+ * the BQL and never held over a wait for the peer.
+ */
+#ifndef HW_MISC_EPF_LINK_H
+#define HW_MISC_EPF_LINK_H
+
+#include "hw/pci/pci_device.h"
+#include "hw/pci-ep/compat.h"
+#include "hw/pci-ep/ep-mem.h"
+#include "hw/pci-ep/epw.h"
+
+#define EPF_NUM_BARS 6
+
+typedef struct EpfClient EpfClient;
+
+typedef struct EpfBar {
+    uint64_t size;          /* power of two, 0: absent */
+    uint8_t type;           /* PCI_BASE_ADDRESS_* */
+    void *mem;              /* reservation of @size, NULL: absent or too small */
+    bool mapped;            /* lock: @mem shows the function's memory */
+    unsigned revoked;       /* lock: EP_REMAPs seen */
+} EpfBar;
+
+typedef struct EpfLink {
+    int refs;
+    EpfClient *client;
+    bool dead;              /* atomic */
+    bool intx;              /* atomic */
+    uint32_t generation;
+    PCIExpLinkSpeed speed;
+    PCIExpLinkWidth width;
+
+    /* Description: constant once the client offers the link */
+    EpfBar bar[EPF_NUM_BARS];
+    uint8_t config[PCIE_CONFIG_SPACE_SIZE];
+    uint32_t config_size;
+    uint32_t irqs[VFU_NUM_IRQS];
+
+    QemuMutex lock;
+    QemuCond cond;          /* unmaps became 0, or dead */
+    unsigned unmaps;        /* DMA_UNMAPs without an answer */
+    AddressSpace *dma_as;   /* NULL: no function to do DMA for */
+} EpfLink;
+
+EpfLink *epf_link_new(EpfClient *client, uint32_t generation,
+                      unsigned speed, unsigned width);
+EpfLink *epf_link_ref(EpfLink *l);
+void epf_link_unref(EpfLink *l);
+
+static inline bool epf_link_dead(const EpfLink *l)
+{
+    return qatomic_read(&l->dead);
+}
+
+/* From now on all reads are all ones, also those in flight.  Any thread. */
+void epf_link_kill(EpfLink *l);
+
+/*
+ * Shows @fd (taken over) at @offset in a BAR, unless the BAR was revoked after
+ * @revoked was read: then the caller has to ask the endpoint again.
+ */
+bool epf_link_map_bar(EpfLink *l, unsigned bar, unsigned revoked, int fd,
+                      uint64_t offset, bool writable, Error **errp);
+void epf_link_revoke_bar(EpfLink *l, unsigned bar);
+unsigned epf_link_bar_revoked(EpfLink *l, unsigned bar);
+bool epf_link_bar_mapped(EpfLink *l, unsigned bar);
+
+/*
+ * DMA_READ and DMA_WRITE of the endpoint; @buf is inside RAM of this process.
+ * Never takes the BQL.  0 or a positive errno.
+ */
+int epf_link_dma(EpfLink *l, uint64_t addr, void *buf, uint64_t len,
+                 bool is_write);
+
+#endif /* HW_MISC_EPF_LINK_H */
