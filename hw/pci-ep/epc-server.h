@@ -4,13 +4,21 @@
  *
  * Listens on a UNIX socket, serves one client at a time and turns its commands
  * into calls on the owner (EpcServerOps).  Knows the protocol and the state of
- * the connection; knows nothing of registers.  The owner implements the ops
- * under its own lock; they must not block and must not take the BQL, since
- * the reader thread of the session calls them.
+ * the connection; knows nothing of registers.
  *
- * Plain vfio-user clients (no VFU_EP_KEY) are refused with ENODEV while the
- * link is down; once they were attached with the link up they are never
- * disconnected, and answered from the owner's state.
+ * Plain vfio-user clients (no VFU_EP_KEY with "link") are refused with ENODEV
+ * while the link is down.  Once attached they are never disconnected: after
+ * their link went down they read all ones and everything they set is ignored,
+ * until they attach anew.
+ *
+ * Locks: the ops run one at a time, most in a reader thread, which must not
+ * block and must not take the BQL.  They may take the owner's lock and call
+ * any epc_server_*() but epc_server_free(), epc_server_dma_read() and _write().
+ * The owner may hold its lock while it calls epc_server_enable(), _link_up() and
+ * _intx(); not with _disable() and _remap(), which call done() at once when there
+ * is nothing to wait for, nor with _free(), during which ops and done() run.
+ * Otherwise done() is called from a reader thread or the main loop, and obeys
+ * the same rules as an op.
  */
 #ifndef HW_PCI_EP_EPC_SERVER_H
 #define HW_PCI_EP_EPC_SERVER_H
@@ -21,9 +29,9 @@ typedef struct EpcServer EpcServer;
 
 typedef struct EpcRegion {
     uint64_t size;          /* 0: no such region */
-    uint32_t flags;         /* VFU_REGION_FLAG_READ, _WRITE; _MMAP when fd >= 0 */
-    int fd;                 /* -1, or a descriptor that stays valid until the next call of any op or epc_server_* */
-    uint64_t fd_offset;
+    uint32_t flags;         /* VFU_REGION_FLAG_READ, _WRITE; _MMAP is added for an fd */
+    int fd;                 /* -1, or a descriptor that stays valid until the op is called again */
+    uint64_t fd_offset;     /* of a region that is not page aligned in offset and size, fd is ignored */
 } EpcRegion;
 
 typedef struct EpcServerOps {
@@ -35,7 +43,10 @@ typedef struct EpcServerOps {
 
     /* Vectors of VFU_IRQ_INTX, _MSI, _MSIX.  */
     uint32_t (*irq_count)(void *opaque, unsigned index);
-    /* Vector [index, n] is signalled through @fd from now on (taken over; a checked eventfd); -1: detached. */
+    /*
+     * Vector [index, n] is signalled through @fd from now on (taken over; an
+     * eventfd, but possibly a blocking one); -1: detached.
+     */
     void (*irq_set)(void *opaque, unsigned index, unsigned n, int fd);
     /* INTx was masked or unmasked by a plain client. */
     void (*intx_mask)(void *opaque, bool masked);
@@ -70,33 +81,43 @@ typedef struct EpcServerConfig {
  */
 EpcServer *epc_server_new(const EpcServerConfig *cfg, const EpcServerOps *ops,
                           void *opaque, Error **errp);
-/* Closes everything, removes the socket file.  BQL; waits for the reader thread at most one deadline. */
+/*
+ * Closes everything, removes the socket file.  BQL; joins the reader threads.  No
+ * other epc_server_*() call may be under way; no op is called after it.
+ */
 void epc_server_free(EpcServer *s);
 
 /*
- * Lets the link train, or takes it down.  @done(opaque) is called once, from any
- * thread, no locks held, when: enable: at once; disable: the client has let
- * go (acknowledged or dead).  Any thread.
+ * Lets the link train, or takes it down.  Any thread.  @done(opaque) is called
+ * once, when the client has let go (acknowledged or dead) and link(false) was
+ * called; at once when the link is down already.  An enable in between lets the
+ * link come up again, after that.
  */
 void epc_server_enable(EpcServer *s);
 void epc_server_disable(EpcServer *s, void (*done)(void *opaque), void *opaque);
 bool epc_server_link_up(EpcServer *s);
 
 /*
- * The memory behind a BAR is about to change.  The owner has already switched
- * region_info/_read/_write to the new target.  @done(opaque, err) once, from any
- * thread: 0 when no host access can reach the old memory (also when no client
- * maps it), -ETIMEDOUT when the link was taken down instead.
+ * The memory behind BAR @region (0 to 5) is about to change.  The owner has
+ * already switched region_info/_read/_write to the new target.  Any thread.
+ * @done(opaque, err) once: 0 when no host access can reach the old memory (at
+ * once when the client never asked for it), -ETIMEDOUT when the client was lost
+ * instead.  The link is down then, or goes down before done() is called.
  */
 void epc_server_remap(EpcServer *s, unsigned region,
                       void (*done)(void *opaque, int err), void *opaque);
 
-/* INTx level of the function's pin; needs VFU_EP_FEATURE_INTX, else the owner signals the eventfd. True when sent. */
+/*
+ * INTx level of the function's pin; needs VFU_EP_FEATURE_INTX, else the owner
+ * signals the eventfd.  True when sent.
+ */
 bool epc_server_intx(EpcServer *s, bool level);
 
 /*
- * Access to host memory by message, for what is not shared.  Blocks up to the
- * deadline; not from the reader thread.  0 or negative errno.
+ * Access to host memory by message, for what is not shared.  Blocks up to twice
+ * the deadline; not from an op.  0 or negative errno: -ENOTCONN link down,
+ * -EOPNOTSUPP plain client (stock ones take the message for something else),
+ * -ETIMEDOUT, or what the client answered.
  */
 int epc_server_dma_read(EpcServer *s, uint64_t address, void *buf, uint32_t count);
 int epc_server_dma_write(EpcServer *s, uint64_t address, const void *buf, uint32_t count);

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * epc-server-call: what the owner asks of the client
+ *
+ * All of it is for clients with the extension only.  No lock is held while
+ * epw_call_async() runs, since it may report a failure at once.
+ */
+#include "qemu/osdep.h"
+#include "qemu/lockable.h"
+#include "hw/pci-ep/epc-server-int.h"
+#include "trace.h"
+
+/*
+ * A refused or failed EP_REMAP ends the session, and its end the request.  One
+ * that is stale belongs to a link that goes down: that ends it.
+ */
+static void remap_answered(EpwSession *es, int err, EpwMsg *reply, void *opaque)
+{
+    EpcRemap *r = opaque;
+    EpcServer *s = r->s;
+    bool finish, stay, shut;
+
+    if (!err) {
+        err = -epw_check_reply(reply, VFU_CMD_EP_REMAP, 0, 0);
+    }
+    trace_epc_server_remap(s->name, r->region, err);
+    WITH_QEMU_LOCK_GUARD(&s->lock) {
+        r->calling = false;
+        finish = !err && r->listed;
+        stay = err && r->listed;
+        shut = err && (err != -ESTALE || s->link == EPS_UP);
+        if (finish) {
+            QTAILQ_REMOVE(&s->remaps, r, next);
+        }
+    }
+    if (shut) {
+        epw_session_shutdown(es, "EP_REMAP was not answered well");
+    }
+    if (finish) {
+        r->done(r->opaque, 0);
+    }
+    if (!stay) {
+        g_free(r);
+    }
+}
+
+void epc_server_remap(EpcServer *s, unsigned region,
+                      void (*done)(void *opaque, int err), void *opaque)
+{
+    VfuEpRemap msg = { .argsz = sizeof(msg), .region = region };
+    struct iovec iov = { &msg, sizeof(msg) };
+    EpcConn *c = NULL;
+    EpcRemap *r = NULL;
+
+    WITH_QEMU_LOCK_GUARD(&s->lock) {
+        bool asked = s->conn && (s->conn->asked & (1u << region));
+
+        s->remap_seq[region]++;
+        if (asked && (s->link == EPS_UP || s->link == EPS_LOWERING)) {
+            r = g_new0(EpcRemap, 1);
+            r->s = s;
+            r->region = region;
+            r->done = done;
+            r->opaque = opaque;
+            r->listed = true;
+            QTAILQ_INSERT_TAIL(&s->remaps, r, next);
+            if (s->link == EPS_UP) {
+                r->calling = true;
+                c = epc_conn_hold(s->conn);
+                msg.generation = s->generation;
+            }
+        }
+    }
+    if (!r) {
+        done(opaque, 0);
+    } else if (c) {
+        epw_call_async(c->session, VFU_CMD_EP_REMAP, &iov, 1, NULL, 0,
+                       remap_answered, r);
+        epc_conn_release(c);
+    }
+}
+
+bool epc_server_intx(EpcServer *s, bool level)
+{
+    VfuEpIntx msg = { .argsz = sizeof(msg), .level = level };
+    struct iovec iov = { &msg, sizeof(msg) };
+
+    /* Sending does not block, and levels must not overtake each other. */
+    QEMU_LOCK_GUARD(&s->lock);
+    if (s->link != EPS_UP ||
+        !(epw_session_caps(s->conn->session).features &
+          VFU_EP_FEATURE_INTX)) {
+        return false;
+    }
+    msg.generation = s->generation;
+    return epw_post(s->conn->session, VFU_CMD_EP_INTX, &iov, 1) == 0;
+}
+
+/* ---- host memory by message ---- */
+
+static int dma_chunk(EpcConn *c, uint16_t cmd, VfuDmaRw *rw, void *buf)
+{
+    struct iovec iov[2] = { { rw, sizeof(*rw) }, { buf, rw->count } };
+    bool write = cmd == VFU_CMD_DMA_WRITE;
+    size_t want = sizeof(*rw) + (write ? 0 : rw->count);
+    EpwMsg *reply;
+    int err;
+
+    err = epw_call(c->session, cmd, iov, write ? 2 : 1, NULL, 0, &reply);
+    if (err) {
+        return err;
+    }
+    if (epw_check_reply(reply, cmd, want, want) ||
+        memcmp(reply->payload, rw, sizeof(*rw))) {
+        epw_session_shutdown(c->session, "malformed answer to DMA");
+        err = -EBADMSG;
+    } else if (!write) {
+        memcpy(buf, reply->payload + sizeof(*rw), rw->count);
+    }
+    epw_msg_free(reply);
+    return err;
+}
+
+static int dma(EpcServer *s, uint16_t cmd, uint64_t address, uint8_t *buf,
+               uint32_t count)
+{
+    int64_t end = g_get_monotonic_time() + s->deadline_ms * INT64_C(1000);
+    uint32_t max, done = 0;
+    EpcConn *c;
+    int err = 0;
+
+    WITH_QEMU_LOCK_GUARD(&s->lock) {
+        if (s->link != EPS_UP) {
+            return -ENOTCONN;
+        }
+        if (s->conn->plain) {
+            return -EOPNOTSUPP;
+        }
+        c = epc_conn_hold(s->conn);
+    }
+    max = epw_session_caps(c->session).max_xfer;
+    while (!err && done < count) {
+        VfuDmaRw rw = {
+            .address = address + done,
+            .count = MIN(MAX(max, 1), count - done),
+        };
+
+        if (g_get_monotonic_time() > end) {
+            err = -ETIMEDOUT;
+        } else {
+            err = dma_chunk(c, cmd, &rw, buf + done);
+        }
+        done += rw.count;
+    }
+    epc_conn_release(c);
+    return err;
+}
+
+int epc_server_dma_read(EpcServer *s, uint64_t address, void *buf,
+                        uint32_t count)
+{
+    return dma(s, VFU_CMD_DMA_READ, address, buf, count);
+}
+
+int epc_server_dma_write(EpcServer *s, uint64_t address, const void *buf,
+                         uint32_t count)
+{
+    return dma(s, VFU_CMD_DMA_WRITE, address, (uint8_t *)buf, count);
+}
