@@ -18,10 +18,10 @@ ep_stop() { epc_path && echo 0 >"$EPC_PATH/start"; }
 # The driver has a controller, or the user learns why not.
 role_prepare() {
     [ -n "$NOLINK" ] && return
-    load pcie-qemu-ep || need "the endpoint kernel $(uname -r) did not take pcie-qemu-ep.ko" \
-        "(see ep.log): build linux/ against this kernel and pass it with --ep-driver"
     [ -d "$CFS" ] || need "the endpoint kernel $(uname -r) has no endpoint support: set" \
         "CONFIG_PCI_ENDPOINT=y and CONFIG_PCI_ENDPOINT_CONFIGFS=y, or use a kernel built by make"
+    load pcie-qemu-ep || need "the endpoint kernel $(uname -r) did not take pcie-qemu-ep.ko" \
+        "(see ep.log): build linux/ against this kernel and pass it with --ep-driver"
     wait_for 10 epc_path || need "no endpoint controller in the endpoint guest: the driver" \
         "pcie-qemu-ep is missing or did not bind to pci-epc, see ep.log"
     epc_path

@@ -174,7 +174,7 @@ def main(argv=None):
         p.error('--interactive needs a terminal on standard input')
     scenario = o.scenario or o.function
     rundir = os.path.abspath(o.log_dir or os.path.join(o.build_dir, 'results', scenario))
-    rerun = shlex.join([os.path.relpath(sys.argv[0])] + argv)
+    rerun = shlex.join([sys.argv[0]] + argv)
     if o.timeout is None:
         o.timeout = 0.0 if o.interactive else 300.0
     try:

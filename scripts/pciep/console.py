@@ -131,7 +131,7 @@ class Console:
                      b'\n[pci-ep-run: the log ends here, at its size limit]\n')
 
     def _line(self, raw):
-        line = raw.rstrip(b'\r').decode('utf-8', 'replace')
+        line = raw[:LINE_LIMIT].rstrip(b'\r').decode('utf-8', 'replace')
         line = ''.join(c if c.isprintable() or c == '\t' else '?' for c in line)
         if line.strip():
             self.tail.append(line)

@@ -166,6 +166,8 @@ class Guest:
             self._loop.remove(self._err)
             return 0
         for line in data.decode('utf-8', 'replace').splitlines():
+            if f'terminating on signal 15 from pid {os.getpid()}' in line:
+                continue    # we asked for it
             self._err_lines = self._err_lines[-50:] + [line]
             self.console.note(f'qemu: {line}')
         return len(data)

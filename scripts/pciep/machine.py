@@ -13,7 +13,8 @@ ARCH = {
         'machine': 'q35,sata=off,smbus=off,usb=off,vmport=off,hpet=off',
         'machine_kvm': 'kernel-irqchip=split',
         'cpu': {'kvm': 'host', 'tcg': 'max'},
-        'append': 'console=ttyS0,115200 panic=-1 no_timer_check nokaslr mitigations=off',
+        'append': 'console=ttyS0,115200 panic=-1 no_timer_check tsc=reliable nokaslr '
+                  'mitigations=off',
         'console': 'ttyS0',
         'results': 'ttyS1',
         'host': ['-global', 'ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off',
@@ -35,6 +36,7 @@ class Spec:
         self.cpus, self.mem, self.socket = cpus, mem, socket
         self.net, self.shared, self.append, self.extra = net, shared, append, list(extra)
         self.name = name or role
+        self.reboot = False         # a reset ends the guest
 
     def link(self, socket):
         if not self.socket:
@@ -62,7 +64,9 @@ class Spec:
             machine += ',' + a['machine_kvm']
         accel = 'tcg,thread=multi' if self.accel == 'tcg' else self.accel
         args = [self.qemu, '-name', f'pci-ep-{self.name}', '-nodefaults', '-no-user-config',
-                '-display', 'none', '-no-reboot']
+                '-display', 'none']
+        if not self.reboot:
+            args.append('-no-reboot')
         args += self.firmware()
         args += ['-M', machine, '-accel', accel, '-cpu', a['cpu'][self.accel],
                  '-smp', str(self.cpus), '-m', self.mem]

@@ -13,13 +13,16 @@ PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def _die_with(parent, core):
+def die_with_parent(core=True):
+    """For preexec_fn: the child is killed when this process ends, however it ends."""
+    parent = os.getpid()
+
     def setup():
+        _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != parent:      # it ended before the call above
+            os._exit(1)
         if not core:
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != parent:      # it died before the call above
-            os._exit(1)
     return setup
 
 
@@ -29,7 +32,7 @@ def spawn(args, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subp
     try:
         return subprocess.Popen(args, stdin=stdin, stdout=stdout, stderr=stderr,
                                 pass_fds=pass_fds, start_new_session=True,
-                                preexec_fn=_die_with(os.getpid(), core))
+                                preexec_fn=die_with_parent(core))
     except OSError as e:
         raise CannotRun(f'cannot start {args[0]}: {e.strerror}; check the path and its '
                         'permissions') from e

@@ -106,7 +106,8 @@ class Session:
                 if not g.alive:
                     self._ended(g)
                     return
-            if self._escape or all(g.status is not None for g in awaited):
+            up = all(g.release for g in self.pair.guests.values())
+            if self._escape or up and all(g.status is not None for g in awaited):
                 return
             if time.monotonic() >= end:
                 self._too_long()
@@ -144,8 +145,9 @@ class Session:
 
     def _judge(self):
         self.collector.end()
-        for p in self.collector.problems:
-            self.verdict.fail(p)
+        if not self.verdict.cannot:     # otherwise a stream that stops is no news
+            for p in self.collector.problems:
+                self.verdict.fail(p)
         for r in self._awaited():
             g, cmd = self.pair.guests[r], getattr(self.o, f'{r}_cmd')
             if g.status is None or self.o.interactive:
