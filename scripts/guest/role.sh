@@ -12,7 +12,8 @@ load $LOAD || need "could not insert the modules $LOAD, see the console of $ROLE
 if [ -f /pciep/cmd ]; then
     role_prepare
     state "running the command"
-    sh /pciep/cmd </dev/null >"/dev/$CONSOLE" 2>&1
+    sh -c '. /pciep/env; . /pciep/lib.sh; . "/pciep/$ROLE-lib.sh"; . /pciep/cmd' \
+        </dev/null >"/dev/$CONSOLE" 2>&1
     status=$?
 elif [ -n "$INTERACTIVE" ]; then
     ( role_prepare; role_setup )

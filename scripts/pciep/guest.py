@@ -15,14 +15,16 @@ get between the results.  Lines that begin with "!" are for the launcher:
 The launcher sends "run ID COMMAND" and "finish".  All other lines are TAP.
 """
 
+import fcntl
 import os
 import re
-import socket
 import subprocess
 
 from . import process
 from .console import Console
 
+F_SETPIPE_SZ = 1031     # <fcntl.h>; Python has it from 3.10
+PIPE_SIZE = 1 << 20
 CHANNEL_LINE = 8192
 CHANNEL_LIMIT = 32 << 20    # a guest that floods the results port is not heard any more
 OUTPUT_LIMIT = 8 << 20      # of one command
@@ -68,7 +70,7 @@ class Guest:
         self.finished = False
         self.commands = {}
         self.raw = None             # interactive: takes console bytes
-        self._sockets = []
+        self._fds = []
         self._err = None
         self._err_lines = []
         self._channel = b''
@@ -79,24 +81,29 @@ class Guest:
     # -- life
 
     def start(self, loop):
-        ours, theirs = {}, {}
+        # Pipes, as a UNIX socket is full after a few hundred single bytes, and
+        # the kernel drops console output that does not go away at once.
+        chardevs, theirs, ours = [], [], []
         for name in ('console', 'results'):
-            ours[name], theirs[name] = socket.socketpair()
-            ours[name].setblocking(False)
-        chardevs = []
-        for name in ('console', 'results'):
-            chardevs += ['-chardev', f'socket,id={name},fd={theirs[name].fileno()}']
+            rd, wr = os.pipe()
+            their_rd, our_wr = os.pipe()
+            fcntl.fcntl(rd, F_SETPIPE_SZ, PIPE_SIZE)
+            os.set_blocking(rd, False)
+            os.set_blocking(our_wr, False)
+            ours += [rd, our_wr]
+            theirs += [their_rd, wr]
+            chardevs += ['-chardev', f'file,id={name},path=/dev/fd/{wr},input-path=/dev/fd/{their_rd}']
         args = self.spec.command(self.spec.socket, chardevs)
-        fds = [s.fileno() for s in theirs.values()]
-        self.process = process.spawn(args, stderr=subprocess.PIPE, pass_fds=fds)
-        for s in theirs.values():
-            s.close()
-        self._console_sock, self._results_sock = ours['console'], ours['results']
+        try:
+            self.process = process.spawn(args, stderr=subprocess.PIPE, pass_fds=theirs)
+        finally:
+            for fd in theirs:
+                os.close(fd)
+        self._console_rd, self._console_wr, self._results_rd, self._results_wr = self._fds = ours
         self._err = self.process.stderr
         os.set_blocking(self._err.fileno(), False)
-        self._sockets = [self._console_sock, self._results_sock]
-        loop.add(self._console_sock, self._console_data)
-        loop.add(self._results_sock, self._results_data)
+        loop.add(self._console_rd, self._console_data)
+        loop.add(self._results_rd, self._results_data)
         loop.add(self._err, self._err_data)
         self.release, self.status, self.need, self.finished = None, None, None, False
         self._err_lines, self._channel, self._out, self.commands = [], b'', b'', {}
@@ -110,15 +117,17 @@ class Guest:
     def stop(self):
         """Ends QEMU if it runs, takes what it still said and lets go of all descriptors."""
         process.end([self.process])
-        if self._sockets:
+        if self._fds:
             for read in (self._console_data, self._results_data, self._err_data):
                 for _ in range(1000):
                     if not read():
                         break
-        for f in self._sockets + ([self._err] if self._err else []):
-            self._loop.remove(f)
-            f.close()
-        self._sockets, self._err = [], None
+            for fd in self._fds:
+                self._loop.remove(fd)
+                os.close(fd)
+            self._loop.remove(self._err)
+            self._err.close()
+        self._fds, self._err = [], None
         self.state = 'ended'
 
     def kill(self):
@@ -138,19 +147,19 @@ class Guest:
 
     # -- input
 
-    def _read(self, sock):
+    def _read(self, fd):
         try:
-            data = sock.recv(65536)
+            data = os.read(fd, 65536)
         except (BlockingIOError, InterruptedError):
             return b''
         except OSError:
             data = b''
         if not data:
-            self._loop.remove(sock)
+            self._loop.remove(fd)
         return data
 
     def _console_data(self):
-        data = self._read(self._console_sock)
+        data = self._read(self._console_rd)
         if data:
             self.console.feed(data)
             if self.raw:
@@ -158,13 +167,7 @@ class Guest:
         return len(data)
 
     def _err_data(self):
-        try:
-            data = os.read(self._err.fileno(), 65536)
-        except (BlockingIOError, InterruptedError):
-            return 0
-        if not data:
-            self._loop.remove(self._err)
-            return 0
+        data = self._read(self._err.fileno())
         for line in data.decode('utf-8', 'replace').splitlines():
             if f'terminating on signal 15 from pid {os.getpid()}' in line:
                 continue    # we asked for it
@@ -173,7 +176,7 @@ class Guest:
         return len(data)
 
     def _results_data(self):
-        data = self._read(self._results_sock)
+        data = self._read(self._results_rd)
         self._heard += len(data)
         if self._heard > CHANNEL_LIMIT:
             return len(data)
@@ -216,9 +219,9 @@ class Guest:
 
     def flush(self):
         """Sends what the guest takes now; the event loop calls again."""
-        while self._out and self._sockets:
+        while self._out and self._fds:
             try:
-                n = self._results_sock.send(self._out)
+                n = os.write(self._results_wr, self._out)
             except (BlockingIOError, InterruptedError):
                 return
             except OSError:
@@ -229,7 +232,7 @@ class Guest:
     def type(self, data):
         """Keys for the console."""
         try:
-            self._console_sock.send(data)
+            os.write(self._console_wr, data)
         except OSError:
             pass
 
