@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * epc-dma-table: which host PCI addresses a function may reach, and where
+ *
+ * Ranges never overlap.  With a virtual IOMMU on the host there can be one per
+ * page, nearly all of them in the same file, so files are shared by inode.
+ */
+#include "qemu/osdep.h"
+#include "qemu/interval-tree.h"
+#include "hw/pci-ep/epc-dma-table.h"
+
+typedef struct EpcDmaFile {
+    EpFile *file;
+    unsigned users;
+} EpcDmaFile;
+
+typedef struct EpcDmaRange {
+    IntervalTreeNode node;      /* host addresses */
+    EpcDmaFile *file;           /* NULL: by message only */
+    uint64_t offset;            /* in the file, of node.start */
+    bool writable;
+} EpcDmaRange;
+
+struct EpcDmaTable {
+    IntervalTreeRoot ranges;
+    GPtrArray *files;
+    unsigned count;
+};
+
+EpcDmaTable *epc_dma_table_new(void)
+{
+    EpcDmaTable *t = g_new0(EpcDmaTable, 1);
+
+    t->files = g_ptr_array_new();
+    return t;
+}
+
+void epc_dma_table_free(EpcDmaTable *t)
+{
+    if (t) {
+        epc_dma_table_clear(t);
+        g_ptr_array_free(t->files, true);
+        g_free(t);
+    }
+}
+
+unsigned epc_dma_table_count(const EpcDmaTable *t)
+{
+    return t->count;
+}
+
+static EpcDmaRange *range_find(EpcDmaTable *t, uint64_t first, uint64_t last)
+{
+    IntervalTreeNode *n = interval_tree_iter_first(&t->ranges, first, last);
+
+    return n ? container_of(n, EpcDmaRange, node) : NULL;
+}
+
+/* Takes @file over; NULL when there are too many files already. */
+static EpcDmaFile *file_get(EpcDmaTable *t, EpFile *file)
+{
+    EpcDmaFile *f;
+
+    for (unsigned i = 0; i < t->files->len; i++) {
+        f = g_ptr_array_index(t->files, i);
+        if (ep_file_same(f->file, file)) {
+            ep_file_unref(file);
+            f->users++;
+            return f;
+        }
+    }
+    if (t->files->len >= EPC_DMA_MAX_FILES) {
+        ep_file_unref(file);
+        return NULL;
+    }
+    f = g_new0(EpcDmaFile, 1);
+    f->file = file;
+    f->users = 1;
+    g_ptr_array_add(t->files, f);
+    return f;
+}
+
+static void file_put(EpcDmaTable *t, EpcDmaFile *f)
+{
+    if (f && --f->users == 0) {
+        ep_file_unref(f->file);
+        g_ptr_array_remove_fast(t->files, f);
+        g_free(f);
+    }
+}
+
+static void range_remove(EpcDmaTable *t, EpcDmaRange *r)
+{
+    interval_tree_remove(&r->node, &t->ranges);
+    file_put(t, r->file);
+    g_free(r);
+    t->count--;
+}
+
+/* Pages can only be mapped when address and file offset agree below a page. */
+static bool mappable(const VfuDmaMap *map)
+{
+    uint64_t mask = qemu_real_host_page_size() - 1;
+
+    return (map->flags & VFU_DMA_READ) &&
+           !((map->address | map->size | map->offset) & mask);
+}
+
+int epc_dma_table_add(EpcDmaTable *t, const VfuDmaMap *map, EpFile *file)
+{
+    uint64_t last = map->address + map->size - 1;
+    EpcDmaRange *r;
+    int err = 0;
+
+    if (!map->size || last < map->address) {
+        err = EINVAL;
+    } else if (file && !ep_file_covers(file, map->offset, map->size)) {
+        err = EINVAL;
+    } else if (range_find(t, map->address, last)) {
+        err = EEXIST;
+    } else if (t->count >= EPC_DMA_MAX_RANGES) {
+        err = ENOSPC;
+    }
+    if (file && (err || !mappable(map))) {
+        ep_file_unref(file);
+        file = NULL;
+    }
+    if (err) {
+        return err;
+    }
+
+    r = g_new0(EpcDmaRange, 1);
+    r->node.start = map->address;
+    r->node.last = last;
+    r->file = file ? file_get(t, file) : NULL;
+    r->offset = map->offset;
+    r->writable = map->flags & VFU_DMA_WRITE;
+    interval_tree_insert(&r->node, &t->ranges);
+    t->count++;
+    return 0;
+}
+
+/* Adds what is left of @r beyond a removed part. */
+static void range_keep(EpcDmaTable *t, const EpcDmaRange *r,
+                       uint64_t first, uint64_t last)
+{
+    EpcDmaRange *keep = g_new0(EpcDmaRange, 1);
+
+    keep->node.start = first;
+    keep->node.last = last;
+    keep->offset = r->offset + (first - r->node.start);
+    keep->writable = r->writable;
+    if (r->file) {
+        keep->file = r->file;
+        keep->file->users++;
+    }
+    interval_tree_insert(&keep->node, &t->ranges);
+    t->count++;
+}
+
+void epc_dma_table_remove(EpcDmaTable *t, uint64_t first, uint64_t last)
+{
+    EpcDmaRange *r;
+
+    while ((r = range_find(t, first, last))) {
+        if (r->node.start < first) {
+            range_keep(t, r, r->node.start, first - 1);
+        }
+        if (r->node.last > last) {
+            range_keep(t, r, last + 1, r->node.last);
+        }
+        range_remove(t, r);
+    }
+}
+
+void epc_dma_table_clear(EpcDmaTable *t)
+{
+    epc_dma_table_remove(t, 0, UINT64_MAX);
+}
+
+/* Does @b go on in the file where @a ends? */
+static bool contiguous(const EpcDmaRange *a, const EpcDmaRange *b)
+{
+    return a->file == b->file && a->writable == b->writable &&
+           b->offset - a->offset == b->node.start - a->node.start;
+}
+
+int epc_dma_table_find(EpcDmaTable *t, uint64_t addr, uint64_t size,
+                       EpcDmaRun *run)
+{
+    EpcDmaRange *r = range_find(t, addr, addr);
+    uint64_t left = size;
+
+    if (!r) {
+        return -EFAULT;
+    }
+    if (!r->file) {
+        return -ENOTSUP;
+    }
+    run->file = r->file->file;
+    run->offset = r->offset + (addr - r->node.start);
+    run->writable = r->writable;
+
+    while (left - 1 > r->node.last - addr) {
+        EpcDmaRange *next;
+
+        left -= r->node.last - addr + 1;
+        addr = r->node.last + 1;
+        next = addr ? range_find(t, addr, addr) : NULL;
+        if (!next || !contiguous(r, next)) {
+            run->size = size - left;
+            return 0;
+        }
+        r = next;
+    }
+    run->size = size;
+    return 0;
+}

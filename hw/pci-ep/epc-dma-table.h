@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * epc-dma-table: which host PCI addresses a function may reach, and where
+ *
+ * Filled by the host's DMA_MAP and DMA_UNMAP.  Pure state without locks; the
+ * owner serialises.
+ */
+#ifndef HW_PCI_EP_EPC_DMA_TABLE_H
+#define HW_PCI_EP_EPC_DMA_TABLE_H
+
+#include "hw/pci-ep/ep-mem.h"
+#include "hw/pci-ep/vfio-user-proto.h"
+
+/* Most ranges, and most distinct files behind them, of one function */
+#define EPC_DMA_MAX_RANGES  65535
+#define EPC_DMA_MAX_FILES   64
+
+typedef struct EpcDmaTable EpcDmaTable;
+
+/* A run of host addresses that is contiguous in one file. */
+typedef struct EpcDmaRun {
+    const EpFile *file;
+    uint64_t offset;
+    uint64_t size;
+    bool writable;
+} EpcDmaRun;
+
+EpcDmaTable *epc_dma_table_new(void);
+void epc_dma_table_free(EpcDmaTable *t);
+
+/*
+ * Adds a range; @file (NULL: reachable by message only) is taken over.  0, or
+ * EEXIST (overlaps), ENOSPC (too many), EINVAL (the file is too short).
+ */
+int epc_dma_table_add(EpcDmaTable *t, const VfuDmaMap *map, EpFile *file);
+
+/* Removes [first, last]; a range that reaches beyond it keeps the rest. */
+void epc_dma_table_remove(EpcDmaTable *t, uint64_t first, uint64_t last);
+void epc_dma_table_clear(EpcDmaTable *t);
+unsigned epc_dma_table_count(const EpcDmaTable *t);
+
+/*
+ * The run that begins at @addr, at most @size bytes.  0, or -EFAULT (the host
+ * does not allow DMA there), -ENOTSUP (it does, but by message only).
+ */
+int epc_dma_table_find(EpcDmaTable *t, uint64_t addr, uint64_t size,
+                       EpcDmaRun *run);
+
+#endif /* HW_PCI_EP_EPC_DMA_TABLE_H */

@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * epc-link: the link of the controller, and what the host asks over it
+ *
+ * All but the register commands runs on the reader thread of the server,
+ * without the BQL.
+ */
+#include "qemu/osdep.h"
+#include "qemu/error-report.h"
+#include "qapi/error.h"
+#include "hw/pci/pci_regs.h"
+#include "hw/pci-ep/pci-epc.h"
+#include "trace.h"
+
+/* ------------------------------------------------------------------------
+ * START and STOP
+ */
+static void link_stopped(void *opaque)
+{
+    EpcWait *wait = opaque;
+    EpcState *s = wait->fn->epc;
+
+    QEMU_LOCK_GUARD(&s->lock);
+    if (epc_wait_end(wait)) {
+        s->link_status = EPC_STATUS_OK;
+        epc_notify(s, EPC_VECTOR_COMMAND);
+    }
+}
+
+static void link_start(EpcState *s)
+{
+    uint32_t status = epc_fn_startable(&s->fn[0]);
+    bool start = status == EPC_STATUS_OK && !s->link_enabled;
+
+    WITH_QEMU_LOCK_GUARD(&s->lock) {
+        s->link_status = s->link_enabled ? EPC_STATUS_OK : status;
+        s->link_enabled |= start;
+    }
+    if (start) {
+        epc_server_enable(s->fn[0].server);
+    }
+}
+
+static void link_stop(EpcState *s)
+{
+    EpcWait *wait = NULL;
+
+    WITH_QEMU_LOCK_GUARD(&s->lock) {
+        if (s->link_enabled) {
+            wait = epc_wait_new(&s->fn[0], NULL);
+        }
+        s->link_status = wait ? EPC_STATUS_BUSY : EPC_STATUS_OK;
+        s->link_enabled = false;
+    }
+    if (wait) {
+        epc_server_disable(s->fn[0].server, link_stopped, wait);
+    }
+}
+
+void epc_link_command(EpcState *s, uint32_t cmd)
+{
+    WITH_QEMU_LOCK_GUARD(&s->lock) {
+        if (s->link_status == EPC_STATUS_BUSY) {
+            s->bad_access++;
+            return;
+        }
+        s->link_cmd = cmd;
+        s->link_status = EPC_STATUS_BAD_CMD;
+    }
+    if (cmd == EPC_LINK_START) {
+        link_start(s);
+    } else if (cmd == EPC_LINK_STOP) {
+        link_stop(s);
+    }
+    trace_epc_link_command(cmd, s->link_status);
+}
+
+static void link_went_up(EpcState *s)
+{
+    if (s->link_enabled && !s->link_up) {
+        s->link_up = true;
+        s->generation++;
+        epc_event(s, EPC_EVENT_LINK);
+    }
+}
+
+static void link_went_down(EpcFunction *fn)
+{
+    EpcState *s = fn->epc;
+
+    if (s->link_up) {
+        s->link_up = false;
+        epc_event(s, EPC_EVENT_LINK);
+    }
+    epc_window_clear(&s->window);
+    epc_dma_table_clear(fn->dma);
+    epc_irqs_clear(&fn->irqs);
+    epc_config_reset(&fn->cfg);
+    fn->intx = (EpcIntx) { };
+}
+
+static void op_link(void *opaque, bool up)
+{
+    EpcFunction *fn = opaque;
+    EpcState *s = fn->epc;
+
+    QEMU_LOCK_GUARD(&s->lock);
+    if (up) {
+        link_went_up(s);
+    } else {
+        link_went_down(fn);
+    }
+    trace_epc_link(s->link_up, s->generation);
+}
+
+/* The host changed the configuration space of @fn, or @reset it. */
+static void host_changed(EpcFunction *fn, bool reset)
+{
+    if (reset) {
+        fn->intx.level = false;
+        fn->intx.masked = false;
+    }
+    epc_fn_update_maps(fn);
+    epc_intx_update(fn);
+}
+
+static void op_reset(void *opaque, unsigned kind)
+{
+    EpcFunction *fn = opaque;
+    EpcState *s = fn->epc;
+
+    QEMU_LOCK_GUARD(&s->lock);
+    trace_epc_host_reset(fn->index, kind);
+    epc_config_reset(&fn->cfg);
+    host_changed(fn, true);
+    switch (kind) {
+    case VFU_EP_RESET_PERST:
+        epc_event(s, EPC_EVENT_PERST);
+        break;
+    case VFU_EP_RESET_FLR:
+        epc_fn_event(fn, EPC_FN_EVENT_FLR);
+        break;
+    default:
+        epc_event(s, EPC_EVENT_HOT_RESET);
+    }
+}
+
+/* ------------------------------------------------------------------------
+ * Regions
+ */
+static void op_region_info(void *opaque, unsigned region, EpcRegion *r)
+{
+    EpcFunction *fn = opaque;
+
+    QEMU_LOCK_GUARD(&fn->epc->lock);
+    if (region <= VFU_REGION_BAR5) {
+        epc_bar_info(&fn->bar[region], r);
+    } else if (region == VFU_REGION_CONFIG) {
+        r->size = EPC_CONFIG_SIZE;
+        r->flags = VFU_REGION_FLAG_READ | VFU_REGION_FLAG_WRITE;
+    }
+}
+
+static void op_region_read(void *opaque, unsigned region, uint64_t offset,
+                           void *buf, uint32_t count)
+{
+    EpcFunction *fn = opaque;
+
+    QEMU_LOCK_GUARD(&fn->epc->lock);
+    if (region <= VFU_REGION_BAR5 && fn->epc->link_up) {
+        epc_bar_read(&fn->bar[region], offset, buf, count);
+    } else if (region != VFU_REGION_CONFIG || offset > UINT32_MAX ||
+               !epc_config_read(&fn->cfg, offset, buf, count)) {
+        memset(buf, 0xff, count);
+    }
+}
+
+static void config_write(EpcFunction *fn, uint64_t offset, const void *buf,
+                         uint32_t count)
+{
+    uint32_t events = 0;
+
+    if (offset > UINT32_MAX ||
+        !epc_config_write(&fn->cfg, offset, buf, count, &events)) {
+        return;
+    }
+    if (events) {
+        host_changed(fn, events & EPC_FN_EVENT_FLR);
+        epc_fn_event(fn, events);
+    }
+}
+
+static void op_region_write(void *opaque, unsigned region, uint64_t offset,
+                            const void *buf, uint32_t count)
+{
+    EpcFunction *fn = opaque;
+
+    QEMU_LOCK_GUARD(&fn->epc->lock);
+    if (region <= VFU_REGION_BAR5 && fn->epc->link_up) {
+        epc_bar_write(&fn->bar[region], offset, buf, count);
+    } else if (region == VFU_REGION_CONFIG) {
+        config_write(fn, offset, buf, count);
+    }
+}
+
+/* ------------------------------------------------------------------------
+ * Interrupts
+ */
+static uint32_t op_irq_count(void *opaque, unsigned index)
+{
+    EpcFunction *fn = opaque;
+
+    QEMU_LOCK_GUARD(&fn->epc->lock);
+    switch (index) {
+    case VFU_IRQ_INTX:
+        return fn->cfg.data[PCI_INTERRUPT_PIN] ? 1 : 0;
+    case VFU_IRQ_MSI:
+        return epc_config_msi_capable(&fn->cfg);
+    case VFU_IRQ_MSIX:
+        return epc_config_msix_size(&fn->cfg);
+    default:
+        return 0;
+    }
+}
+
+static void op_irq_set(void *opaque, unsigned index, unsigned n, int fd)
+{
+    EpcFunction *fn = opaque;
+
+    QEMU_LOCK_GUARD(&fn->epc->lock);
+    epc_irqs_set(&fn->irqs, index, n, fd);
+    if (index == VFU_IRQ_INTX) {
+        fn->intx.masked = false;
+        epc_intx_update(fn);
+    }
+}
+
+static void op_intx_mask(void *opaque, bool masked)
+{
+    EpcFunction *fn = opaque;
+
+    QEMU_LOCK_GUARD(&fn->epc->lock);
+    fn->intx.masked = masked;
+    epc_intx_update(fn);
+}
+
+/* ------------------------------------------------------------------------
+ * DMA
+ */
+static void warn_unmappable(EpcState *s, Error *err)
+{
+    if (s->warned_unmappable) {
+        error_free(err);
+        return;
+    }
+    s->warned_unmappable = true;
+    warn_reportf_err(err, "pci-epc: the outbound window cannot reach memory "
+                     "of the host: ");
+}
+
+static int op_dma_map(void *opaque, const VfuDmaMap *map, int fd)
+{
+    EpcFunction *fn = opaque;
+    EpcState *s = fn->epc;
+    EpFile *file = NULL;
+    Error *err = NULL;
+    int ret;
+
+    if (fd >= 0) {
+        file = ep_file_new(fd, s->trust_unsealed, &err);
+    }
+    QEMU_LOCK_GUARD(&s->lock);
+    if (err) {
+        warn_unmappable(s, err);
+    }
+    ret = epc_dma_table_add(fn->dma, map, file);
+    trace_epc_dma_map(fn->index, map->address, map->size, fd >= 0, ret);
+    if (!ret && epc_fn_may_dma(fn)) {
+        epc_window_restore(&s->window, fn->index, fn->dma, map->address,
+                           map->address + (map->size - 1));
+    }
+    return ret;
+}
+
+static void op_dma_unmap(void *opaque, uint64_t address, uint64_t size_minus_1)
+{
+    EpcFunction *fn = opaque;
+    EpcState *s = fn->epc;
+    uint64_t last = address + size_minus_1;
+
+    QEMU_LOCK_GUARD(&s->lock);
+    trace_epc_dma_unmap(fn->index, address, last);
+    if (last < address) {
+        last = UINT64_MAX;
+    }
+    epc_window_revoke(&s->window, fn->index, address, last);
+    epc_dma_table_remove(fn->dma, address, last);
+}
+
+const EpcServerOps epc_server_ops = {
+    .region_info = op_region_info,
+    .region_read = op_region_read,
+    .region_write = op_region_write,
+    .irq_count = op_irq_count,
+    .irq_set = op_irq_set,
+    .intx_mask = op_intx_mask,
+    .dma_map = op_dma_map,
+    .dma_unmap = op_dma_unmap,
+    .reset = op_reset,
+    .link = op_link,
+};

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * epc-raise: interrupts of a function to the host
+ *
+ * MSI and MSI-X are eventfds the host passed, one per vector; masking is done
+ * at the host.  INTx is a level told by message, or an eventfd that is signalled
+ * once and then masked until a plain vfio-user client unmasks it.
+ */
+#include "qemu/osdep.h"
+#include "hw/pci/pci_regs.h"
+#include "hw/pci-ep/pci-epc.h"
+#include "trace.h"
+
+static void close_fd(int *fd)
+{
+    if (*fd >= 0) {
+        close(*fd);
+        *fd = -1;
+    }
+}
+
+void epc_irqs_init(EpcIrqs *irqs)
+{
+    memset(irqs, 0xff, sizeof(*irqs));
+}
+
+void epc_irqs_clear(EpcIrqs *irqs)
+{
+    close_fd(&irqs->intx);
+    for (unsigned n = 0; n < ARRAY_SIZE(irqs->msi); n++) {
+        close_fd(&irqs->msi[n]);
+    }
+    for (unsigned n = 0; n < ARRAY_SIZE(irqs->msix); n++) {
+        close_fd(&irqs->msix[n]);
+    }
+}
+
+static int *irq_slot(EpcIrqs *irqs, unsigned index, unsigned n)
+{
+    switch (index) {
+    case VFU_IRQ_INTX:
+        return n == 0 ? &irqs->intx : NULL;
+    case VFU_IRQ_MSI:
+        return n < ARRAY_SIZE(irqs->msi) ? &irqs->msi[n] : NULL;
+    case VFU_IRQ_MSIX:
+        return n < ARRAY_SIZE(irqs->msix) ? &irqs->msix[n] : NULL;
+    default:
+        return NULL;
+    }
+}
+
+void epc_irqs_set(EpcIrqs *irqs, unsigned index, unsigned n, int fd)
+{
+    int *slot = irq_slot(irqs, index, n);
+
+    if (slot) {
+        close_fd(slot);
+        *slot = fd;
+        if (fd >= 0) {
+            /* A vCPU writes it; a counter at its limit must not block that. */
+            g_unix_set_fd_nonblocking(fd, true, NULL);
+        }
+    } else if (fd >= 0) {
+        close(fd);
+    }
+}
+
+static bool signal_fd(int fd)
+{
+    uint64_t one = 1;
+
+    /* EAGAIN: the host has not taken the last ones yet, one is as good. */
+    return fd >= 0 && (RETRY_ON_EINTR(write(fd, &one, sizeof(one))) ==
+                       sizeof(one) || errno == EAGAIN);
+}
+
+static void raised(EpcFunction *fn, const char *kind, unsigned n, bool ok)
+{
+    fn->raise_dropped += !ok;
+    trace_epc_raise(fn->index, kind, n, ok);
+}
+
+void epc_raise_msi(EpcFunction *fn, unsigned n)
+{
+    QEMU_LOCK_GUARD(&fn->epc->lock);
+    raised(fn, "MSI", n, epc_fn_may_dma(fn) &&
+           n < epc_config_msi_enabled(&fn->cfg) &&
+           signal_fd(fn->irqs.msi[n]));
+}
+
+void epc_raise_msix(EpcFunction *fn, unsigned n)
+{
+    bool masked;
+
+    QEMU_LOCK_GUARD(&fn->epc->lock);
+    raised(fn, "MSI-X", n, epc_fn_may_dma(fn) &&
+           epc_config_msix_enabled(&fn->cfg, &masked) &&
+           n < epc_config_msix_size(&fn->cfg) &&
+           signal_fd(fn->irqs.msix[n]));
+}
+
+/* Is INTx a way to interrupt the host now?  Lock held. */
+static bool intx_enabled(const EpcFunction *fn)
+{
+    return fn->epc->link_up && fn->cfg.data[PCI_INTERRUPT_PIN] &&
+           !(epc_config_command(&fn->cfg) & PCI_COMMAND_INTX_DISABLE);
+}
+
+void epc_intx_update(EpcFunction *fn)
+{
+    EpcIntx *x = &fn->intx;
+    bool level = x->level && intx_enabled(fn);
+
+    if (level && fn->irqs.intx >= 0 && !x->masked) {
+        x->masked = true;
+        signal_fd(fn->irqs.intx);
+    }
+    if (level != x->told) {
+        bool sent = epc_server_intx(fn->server, level);
+
+        x->told = level;
+        trace_epc_intx(fn->index, level, sent);
+    }
+}
+
+void epc_raise_intx(EpcFunction *fn, bool level)
+{
+    QEMU_LOCK_GUARD(&fn->epc->lock);
+    if (level && !intx_enabled(fn)) {
+        raised(fn, "INTx", level, false);
+        return;
+    }
+    fn->intx.level = level;
+    raised(fn, "INTx", level, true);
+    epc_intx_update(fn);
+}

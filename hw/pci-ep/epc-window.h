@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * epc-window: the outbound window, through which the endpoint reaches the host
+ *
+ * A map ties a part of the window to host PCI addresses until the endpoint
+ * removes it.  It is live while the host allows DMA to all of it, else that
+ * part of the window reads all ones; the owner tells when that changed.  No
+ * locks; the owner serialises.
+ */
+#ifndef HW_PCI_EP_EPC_WINDOW_H
+#define HW_PCI_EP_EPC_WINDOW_H
+
+#include "qemu/interval-tree.h"
+#include "hw/pci-ep/epc-dma-table.h"
+
+typedef struct EpcWindow {
+    void *base;
+    uint64_t size;
+    unsigned max;               /* most maps */
+    unsigned count;
+    unsigned live;
+    IntervalTreeRoot by_offset; /* never overlap */
+    IntervalTreeRoot by_host;   /* may overlap */
+} EpcWindow;
+
+bool epc_window_init(EpcWindow *w, uint64_t size, unsigned max, Error **errp);
+
+/* Forgets all maps.  The memory stays: guest accesses may be under way. */
+void epc_window_clear(EpcWindow *w);
+
+/*
+ * MAP of function @fn: EPC_STATUS_*.  BAD_ARG changes nothing; on any other
+ * error a map that existed at @offset is gone.
+ */
+uint32_t epc_window_map(EpcWindow *w, unsigned fn, EpcDmaTable *t,
+                        uint64_t offset, uint64_t addr, uint64_t size);
+
+/* Is this MAP well formed, apart from what the host allows? */
+bool epc_window_map_valid(EpcWindow *w, unsigned fn, uint64_t offset,
+                          uint64_t addr, uint64_t size);
+void epc_window_unmap(EpcWindow *w, unsigned fn, uint64_t offset);
+
+/* Host addresses [first, last] of @fn cannot be reached any more. */
+void epc_window_revoke(EpcWindow *w, unsigned fn, uint64_t first, uint64_t last);
+
+/* More of [first, last] can be reached than before. */
+void epc_window_restore(EpcWindow *w, unsigned fn, EpcDmaTable *t,
+                        uint64_t first, uint64_t last);
+
+#endif /* HW_PCI_EP_EPC_WINDOW_H */

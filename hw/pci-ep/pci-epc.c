@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * pci-epc: a virtual PCI endpoint controller
+ *
+ * The PCI device the endpoint guest sees: BARs, MSI-X, properties, life cycle.
+ * Registers are in epc-regs.c, functions in epc-func.c, the link and the host's
+ * requests in epc-link.c.
+ */
+#include "qemu/osdep.h"
+#include "qemu/main-loop.h"
+#include "qemu/module.h"
+#include "qemu/rcu.h"
+#include "qemu/units.h"
+#include "qapi/error.h"
+#include "qapi/visitor.h"
+#include "hw/pci/msix.h"
+#include "hw/pci/pcie.h"
+#include "hw/qdev-properties.h"
+#include "hw/qdev-properties-system.h"
+#include "hw/pci-ep/pci-epc.h"
+#include "hw/resettable.h"
+#include "migration/vmstate.h"
+#include "trace.h"
+
+#define EPC_WINDOW_MIN      MiB
+#define EPC_WINDOW_MAX      (64 * GiB)
+#define EPC_DEADLINE_MIN    10
+#define EPC_DEADLINE_MAX    60000
+
+/* Two address space areas per isolated map; the kernel's default is 65530 */
+#define EPC_MAPS_MAX        30000
+
+void epc_notify(EpcState *s, unsigned vector)
+{
+    s->notify |= BIT(vector);
+    qemu_bh_schedule(s->bh);
+}
+
+void epc_event(EpcState *s, uint32_t events)
+{
+    s->event |= events;
+    if (events & s->event_mask) {
+        epc_notify(s, EPC_VECTOR_EVENT);
+    }
+}
+
+void epc_fn_event(EpcFunction *fn, uint32_t events)
+{
+    fn->event |= events;
+    if (events & fn->event_mask) {
+        epc_notify(fn->epc, EPC_VECTOR_EVENT);
+    }
+}
+
+uint32_t epc_fn_pending(EpcState *s)
+{
+    uint32_t pending = 0;
+
+    for (unsigned i = 0; i < s->nfn; i++) {
+        if (s->fn[i].event & s->fn[i].event_mask) {
+            pending |= BIT(i);
+        }
+    }
+    return pending;
+}
+
+/* Interrupts and the release of guest memory need the BQL. */
+static void epc_bh(void *opaque)
+{
+    EpcState *s = opaque;
+    uint32_t notify;
+    GSList *retired;
+
+    qemu_mutex_lock(&s->lock);
+    notify = s->notify;
+    s->notify = 0;
+    retired = s->retired;
+    s->retired = NULL;
+    if (!(s->event & s->event_mask) && !epc_fn_pending(s)) {
+        notify &= ~BIT(EPC_VECTOR_EVENT);   /* the guest was faster */
+    }
+    qemu_mutex_unlock(&s->lock);
+
+    g_slist_free_full(retired, (GDestroyNotify)epc_target_free);
+    for (unsigned v = 0; v < EPC_VECTORS; v++) {
+        if (notify & BIT(v)) {
+            msix_notify(PCI_DEVICE(s), v);
+        }
+    }
+}
+
+EpcWait *epc_wait_new(EpcFunction *fn, EpcTarget *old)
+{
+    EpcWait *wait = g_new0(EpcWait, 1);
+
+    wait->fn = fn;
+    wait->epoch = fn->epc->epoch;
+    wait->old = old;
+    return wait;
+}
+
+bool epc_wait_end(EpcWait *wait)
+{
+    EpcState *s = wait->fn->epc;
+    bool valid = wait->epoch == s->epoch;
+
+    epc_target_retire(s, wait->old);
+    g_free(wait);
+    return valid;
+}
+
+static void epc_reset_done(void *opaque)
+{
+    /* Nobody waits: the registers are at their reset values already. */
+}
+
+void epc_reset_all(EpcState *s)
+{
+    trace_epc_reset_all();
+
+    qemu_mutex_lock(&s->lock);
+    s->epoch++;
+    s->notify = 0;
+    s->event = s->event_mask = 0;
+    s->link_cmd = 0;
+    s->link_status = EPC_STATUS_OK;
+    s->link_enabled = s->link_up = false;
+    s->bad_access = 0;
+    epc_window_clear(&s->window);
+    for (unsigned i = 0; i < s->nfn; i++) {
+        epc_fn_clear(&s->fn[i]);
+    }
+    qemu_mutex_unlock(&s->lock);
+
+    for (unsigned i = 0; i < s->nfn; i++) {
+        epc_server_disable(s->fn[i].server, epc_reset_done, s);
+    }
+}
+
+static void epc_reset_hold(Object *obj, ResetType type)
+{
+    epc_reset_all(PCI_EPC(obj));
+}
+
+/* ------------------------------------------------------------------------
+ * Realize and exit
+ */
+static bool epc_check_properties(EpcState *s, Error **errp)
+{
+    if (!s->socket || !*s->socket) {
+        error_setg(errp, "pci-epc: set socket=PATH, the UNIX socket the "
+                   "host's epf-bridge connects to");
+        return false;
+    }
+    if (!is_power_of_2(s->window_size) || s->window_size < EPC_WINDOW_MIN ||
+        s->window_size > EPC_WINDOW_MAX) {
+        error_setg(errp, "pci-epc: window-size=%" PRIu64 " is not supported; "
+                   "use a power of two from 1M to 64G", s->window_size);
+        return false;
+    }
+    if (s->nfn != 1) {
+        error_setg(errp, "pci-epc: functions=%" PRIu32 " is not supported; "
+                   "use functions=1", s->nfn);
+        return false;
+    }
+    if (s->deadline_ms < EPC_DEADLINE_MIN ||
+        s->deadline_ms > EPC_DEADLINE_MAX) {
+        error_setg(errp, "pci-epc: deadline-ms=%" PRIu32 " is not supported; "
+                   "use %d to %d", s->deadline_ms, EPC_DEADLINE_MIN,
+                   EPC_DEADLINE_MAX);
+        return false;
+    }
+    if (!s->max_maps || s->max_maps > EPC_MAPS_MAX) {
+        error_setg(errp, "pci-epc: max-maps=%" PRIu32 " is not supported; "
+                   "use 1 to %d", s->max_maps, EPC_MAPS_MAX);
+        return false;
+    }
+    if (s->width == QEMU_PCI_EXP_LNK_X12) {
+        error_setg(errp, "pci-epc: x-width=12 is not supported; "
+                   "use 1, 2, 4, 8, 16 or 32");
+        return false;
+    }
+    return true;
+}
+
+static bool epc_init_window(EpcState *s, Error **errp)
+{
+    if (!epc_window_init(&s->window, s->window_size, s->max_maps, errp)) {
+        error_prepend(errp, "pci-epc: window-size is too large for this "
+                      "machine: ");
+        return false;
+    }
+    memory_region_init_ram_device_ptr(&s->window_mr, OBJECT(s),
+                                      "pci-epc-window", s->window_size,
+                                      s->window.base);
+    pci_register_bar(PCI_DEVICE(s), EPC_BAR_WINDOW,
+                     PCI_BASE_ADDRESS_SPACE_MEMORY |
+                     PCI_BASE_ADDRESS_MEM_TYPE_64 |
+                     PCI_BASE_ADDRESS_MEM_PREFETCH, &s->window_mr);
+    return true;
+}
+
+static bool epc_init_pci(EpcState *s, Error **errp)
+{
+    PCIDevice *pdev = PCI_DEVICE(s);
+
+    if (pci_bus_is_express(pci_get_bus(pdev)) &&
+        pcie_endpoint_cap_init(pdev, 0) < 0) {
+        error_setg(errp, "pci-epc: no room for the PCI Express capability");
+        return false;
+    }
+    if (msix_init_exclusive_bar(pdev, EPC_VECTORS, EPC_BAR_MSIX, errp)) {
+        error_prepend(errp, "pci-epc: this machine has no working MSI: ");
+        return false;
+    }
+    for (unsigned v = 0; v < EPC_VECTORS; v++) {
+        msix_vector_use(pdev, v);
+    }
+    memory_region_init_io(&s->regs, OBJECT(s), &epc_regs_ops, s,
+                          "pci-epc-regs", EPC_REGS_SIZE);
+    pci_register_bar(pdev, EPC_BAR_REGS, PCI_BASE_ADDRESS_SPACE_MEMORY,
+                     &s->regs);
+    return true;
+}
+
+static bool epc_init_functions(EpcState *s, Error **errp)
+{
+    const char *id = DEVICE(s)->id;
+    EpcServerConfig cfg = {
+        .path = s->socket,
+        .name = id ? id : TYPE_PCI_EPC,
+        .deadline_ms = s->deadline_ms,
+        .speed = s->speed,
+        .width = s->width,
+    };
+
+    s->fn = g_new0(EpcFunction, s->nfn);
+    for (unsigned i = 0; i < s->nfn; i++) {
+        epc_fn_init(s, &s->fn[i], i);
+    }
+    s->fn[0].server = epc_server_new(&cfg, &epc_server_ops, &s->fn[0], errp);
+    return s->fn[0].server;
+}
+
+static void epc_exit(PCIDevice *pdev)
+{
+    EpcState *s = PCI_EPC(pdev);
+
+    /* First the servers: nothing but them can call us from another thread. */
+    for (unsigned i = 0; s->fn && i < s->nfn; i++) {
+        if (s->fn[i].server) {
+            epc_server_free(s->fn[i].server);
+        }
+    }
+    if (s->fn) {
+        epc_window_clear(&s->window);
+        for (unsigned i = 0; i < s->nfn; i++) {
+            epc_fn_destroy(&s->fn[i]);
+        }
+        g_free(s->fn);
+        s->fn = NULL;
+    }
+    if (s->bh) {
+        qemu_bh_delete(s->bh);
+        s->bh = NULL;
+    }
+    g_slist_free_full(s->retired, (GDestroyNotify)epc_target_free);
+    s->retired = NULL;
+    msix_uninit_exclusive_bar(pdev);
+}
+
+static void epc_realize(PCIDevice *pdev, Error **errp)
+{
+    EpcState *s = PCI_EPC(pdev);
+
+    if (!epc_check_properties(s, errp)) {
+        return;
+    }
+    s->bh = qemu_bh_new_guarded(epc_bh, s, &DEVICE(s)->mem_reentrancy_guard);
+    if (!epc_init_pci(s, errp) || !epc_init_window(s, errp) ||
+        !epc_init_functions(s, errp)) {
+        epc_exit(pdev);
+    }
+}
+
+/* ------------------------------------------------------------------------
+ * Object
+ */
+typedef struct EpcMemory {
+    struct rcu_head rcu;
+    void *base;
+    size_t size;
+} EpcMemory;
+
+static void epc_memory_free(EpcMemory *m)
+{
+    ep_mem_release(m->base, m->size);
+    g_free(m);
+}
+
+static void epc_instance_init(Object *obj)
+{
+    qemu_mutex_init(&PCI_EPC(obj)->lock);
+}
+
+static void epc_instance_finalize(Object *obj)
+{
+    EpcState *s = PCI_EPC(obj);
+
+    if (s->window.base) {
+        EpcMemory *m = g_new(EpcMemory, 1);
+
+        /* The RAM block of the window was given to RCU before us. */
+        m->base = s->window.base;
+        m->size = s->window.size;
+        call_rcu(m, epc_memory_free, rcu);
+    }
+    qemu_mutex_destroy(&s->lock);
+}
+
+static bool epc_get_link_up(Object *obj, Error **errp)
+{
+    EpcState *s = PCI_EPC(obj);
+
+    QEMU_LOCK_GUARD(&s->lock);
+    return s->link_up;
+}
+
+static uint32_t epc_count_regions(EpcState *s)
+{
+    uint32_t n = 0;
+
+    for (unsigned i = 0; s->fn && i < s->nfn; i++) {
+        n += epc_dma_table_count(s->fn[i].dma);
+    }
+    return n;
+}
+
+static void epc_get_counter(Object *obj, Visitor *v, const char *name,
+                            void *opaque, Error **errp)
+{
+    EpcState *s = PCI_EPC(obj);
+    uint32_t value;
+
+    WITH_QEMU_LOCK_GUARD(&s->lock) {
+        if (!strcmp(name, "generation")) {
+            value = s->generation;
+        } else if (!strcmp(name, "live-maps")) {
+            value = s->window.live;
+        } else if (!strcmp(name, "dma-regions")) {
+            value = epc_count_regions(s);
+        } else {
+            value = s->bad_access;
+        }
+    }
+    visit_type_uint32(v, name, &value, errp);
+}
+
+static void epc_add_counter(ObjectClass *oc, const char *name, const char *what)
+{
+    object_class_property_add(oc, name, "uint32", epc_get_counter, NULL, NULL,
+                              NULL);
+    object_class_property_set_description(oc, name, what);
+}
+
+static const Property epc_properties[] = {
+    DEFINE_PROP_STRING("socket", EpcState, socket),
+    DEFINE_PROP_SIZE("window-size", EpcState, window_size, 256 * MiB),
+    DEFINE_PROP_UINT32("functions", EpcState, nfn, 1),
+    DEFINE_PROP_UINT32("deadline-ms", EpcState, deadline_ms, 1000),
+    DEFINE_PROP_UINT32("max-maps", EpcState, max_maps, 8192),
+    DEFINE_PROP_BOOL("trust-unsealed-memory", EpcState, trust_unsealed, false),
+    DEFINE_PROP_PCIE_LINK_SPEED("x-speed", EpcState, speed, PCIE_LINK_SPEED_16),
+    DEFINE_PROP_PCIE_LINK_WIDTH("x-width", EpcState, width, PCIE_LINK_WIDTH_4),
+};
+
+/* The host's view lives in another process, and it writes our memory. */
+static const VMStateDescription epc_vmstate = {
+    .name = TYPE_PCI_EPC,
+    .unmigratable = 1,
+};
+
+static void epc_class_init(ObjectClass *oc, EPC_CONST void *data)
+{
+    DeviceClass *dc = DEVICE_CLASS(oc);
+    PCIDeviceClass *k = PCI_DEVICE_CLASS(oc);
+    ResettableClass *rc = RESETTABLE_CLASS(oc);
+
+    k->realize = epc_realize;
+    k->exit = epc_exit;
+    k->vendor_id = EPC_PCI_VENDOR_ID;
+    k->device_id = EPC_PCI_DEVICE_ID;
+    k->revision = EPC_PCI_REVISION;
+    k->class_id = PCI_CLASS_OTHERS;
+    rc->phases.hold = epc_reset_hold;
+    dc->vmsd = &epc_vmstate;
+    dc->desc = "PCI endpoint controller";
+    set_bit(DEVICE_CATEGORY_MISC, dc->categories);
+    device_class_set_props(dc, epc_properties);
+
+    object_class_property_add_bool(oc, "link-up", epc_get_link_up, NULL);
+    object_class_property_set_description(oc, "link-up", "State of the link");
+    epc_add_counter(oc, "generation", "Times the link came up, modulo 2^16");
+    epc_add_counter(oc, "live-maps", "Window maps that reach host memory");
+    epc_add_counter(oc, "dma-regions", "Ranges the host allows DMA to");
+    epc_add_counter(oc, "bad-access", "Refused register accesses since reset");
+}
+
+static const TypeInfo epc_type = {
+    .name = TYPE_PCI_EPC,
+    .parent = TYPE_PCI_DEVICE,
+    .instance_size = sizeof(EpcState),
+    .instance_init = epc_instance_init,
+    .instance_finalize = epc_instance_finalize,
+    .class_init = epc_class_init,
+    .interfaces = (EPC_CONST InterfaceInfo[]) {
+        { INTERFACE_PCIE_DEVICE },
+        { INTERFACE_CONVENTIONAL_PCI_DEVICE },
+        { },
+    },
+};
+
+static void epc_register_types(void)
+{
+    type_register_static(&epc_type);
+}
+
+type_init(epc_register_types)

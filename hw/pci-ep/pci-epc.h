@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * pci-epc: internal state of the virtual PCI endpoint controller
+ *
+ * Who may touch what: the registers run under the BQL, the host's requests
+ * arrive on the reader thread of the function's server without it.  State that
+ * both see is guarded by EpcState.lock; state only the registers use (the
+ * argument registers) needs the BQL alone.  A definition that registers change
+ * (BARs, MSI-X layout) is written under both and may be read under either.
+ *
+ * The device lock is never held around epc_server_disable() and _remap(), since
+ * those may call back at once.
+ */
+#ifndef HW_PCI_EP_PCI_EPC_H
+#define HW_PCI_EP_PCI_EPC_H
+
+#include "hw/pci/pci_device.h"
+#include "hw/pci-ep/compat.h"
+#include "hw/pci-ep/epc-config.h"
+#include "hw/pci-ep/epc-server.h"
+#include "hw/pci-ep/epc-window.h"
+#include "hw/pci-ep/pci-epc-regs.h"
+#include "qom/object.h"
+
+#define TYPE_PCI_EPC "pci-epc"
+OBJECT_DECLARE_SIMPLE_TYPE(EpcState, PCI_EPC)
+
+/* Layout of EPC_BAR_REGS; guests read it from registers. */
+#define EPC_FN_BASE         0x10000
+#define EPC_FN_STRIDE       0x2000
+#define EPC_RAISE_BASE      0x20000
+#define EPC_RAISE_STRIDE    EPC_RAISE_SIZE
+#define EPC_REGS_SIZE       0x40000
+
+/* Memory of this guest that a BAR reaches (epc-inbound.c) */
+typedef struct EpcTarget EpcTarget;
+
+typedef struct EpcBar {
+    uint64_t size;          /* as the host sees it; 0: not defined */
+    uint32_t flags;         /* EPC_BAR_FLAG_* */
+    EpcTarget *target;      /* NULL: the host reads all ones */
+} EpcBar;
+
+typedef struct EpcIrqs {
+    int intx;               /* eventfds of the host, -1: none */
+    int msi[EPC_MAX_MSI];
+    int msix[EPC_MAX_MSIX];
+} EpcIrqs;
+
+typedef struct EpcIntx {
+    bool level;             /* as raised by the endpoint */
+    bool told;              /* what the host was told last */
+    bool masked;            /* by a plain client, or by the last signal */
+} EpcIntx;
+
+typedef struct EpcFunction {
+    struct EpcState *epc;
+    unsigned index;
+    EpcServer *server;
+
+    /* argument registers: BQL */
+    uint32_t bar_index, bar_flags, count;
+    uint64_t addr, size, offset;
+    uint32_t id, class_rev, subsys, int_pin;
+
+    /* under EpcState.lock */
+    uint32_t cmd, status;
+    uint32_t event, event_mask;
+    uint32_t raise_dropped;
+    EpcConfig cfg;
+    EpcBar bar[EPC_NUM_BARS];
+    uint32_t msix_count, msix_bar, msix_table;
+    EpcDmaTable *dma;
+    EpcIrqs irqs;
+    EpcIntx intx;
+} EpcFunction;
+
+struct EpcState {
+    PCIDevice parent_obj;
+
+    /* properties */
+    char *socket;
+    uint64_t window_size;
+    uint32_t nfn;
+    uint32_t deadline_ms;
+    PCIExpLinkSpeed speed;
+    PCIExpLinkWidth width;
+    bool trust_unsealed;
+    uint32_t max_maps;
+
+    MemoryRegion regs;
+    MemoryRegion window_mr;
+    QEMUBH *bh;
+    EpcFunction *fn;            /* nfn of them while realized */
+
+    QemuMutex lock;
+    /* under lock */
+    uint32_t notify;            /* bit n: raise EPC_VECTOR_* n */
+    GSList *retired;            /* EpcTarget, to be freed under the BQL */
+    uint32_t event, event_mask;
+    uint32_t link_cmd, link_status;
+    bool link_enabled;
+    bool link_up;
+    uint16_t generation;
+    uint32_t epoch;             /* device resets; older completions are void */
+    uint32_t bad_access;
+    EpcWindow window;
+
+    bool warned_unshared;       /* BQL */
+    bool warned_unmappable;     /* under lock */
+};
+
+/* ---- pci-epc.c ---- */
+
+/* Raises a vector of this device soon.  Lock held. */
+void epc_notify(EpcState *s, unsigned vector);
+
+/* Sets events and raises EPC_VECTOR_EVENT when one is unmasked.  Lock held. */
+void epc_event(EpcState *s, uint32_t events);
+void epc_fn_event(EpcFunction *fn, uint32_t events);
+/* The bits of EPC_REG_FN_PENDING.  Lock held. */
+uint32_t epc_fn_pending(EpcState *s);
+
+/* A completion that outlives the register write that began it. */
+typedef struct EpcWait {
+    EpcFunction *fn;
+    uint32_t epoch;
+    EpcTarget *old;         /* what the host could still reach */
+} EpcWait;
+
+EpcWait *epc_wait_new(EpcFunction *fn, EpcTarget *old);
+/* Lock held.  False when the device was reset since. */
+bool epc_wait_end(EpcWait *wait);
+
+/* EPC_REG_RESET and machine reset.  BQL. */
+void epc_reset_all(EpcState *s);
+
+/* ---- epc-regs.c ---- */
+extern const MemoryRegionOps epc_regs_ops;
+
+/* ---- epc-link.c ---- */
+extern const EpcServerOps epc_server_ops;
+
+/* EPC_REG_LINK_CMD.  BQL. */
+void epc_link_command(EpcState *s, uint32_t cmd);
+
+/* ---- epc-func.c ---- */
+void epc_fn_init(EpcState *s, EpcFunction *fn, unsigned index);
+void epc_fn_destroy(EpcFunction *fn);
+/* Back to power-up state.  BQL and lock held. */
+void epc_fn_clear(EpcFunction *fn);
+/* EPC_FN_CMD.  BQL. */
+void epc_fn_command(EpcFunction *fn, uint32_t cmd);
+/* EPC_STATUS_* of an attempt to start the link with this function. */
+uint32_t epc_fn_startable(const EpcFunction *fn);
+/* May the function master the bus?  Lock held. */
+bool epc_fn_may_dma(const EpcFunction *fn);
+/* Something epc_fn_may_dma() depends on changed.  Lock held. */
+void epc_fn_update_maps(EpcFunction *fn);
+
+/* ---- epc-raise.c ---- */
+void epc_irqs_init(EpcIrqs *irqs);
+/* Detaches all.  Lock held. */
+void epc_irqs_clear(EpcIrqs *irqs);
+/* Takes @fd over; index and vector were checked.  Lock held. */
+void epc_irqs_set(EpcIrqs *irqs, unsigned index, unsigned n, int fd);
+/* Writes to the raise area.  BQL. */
+void epc_raise_msi(EpcFunction *fn, unsigned n);
+void epc_raise_msix(EpcFunction *fn, unsigned n);
+void epc_raise_intx(EpcFunction *fn, bool level);
+/* Tells the host what the level is now, if that changed.  Lock held. */
+void epc_intx_update(EpcFunction *fn);
+
+/* ---- epc-inbound.c ---- */
+
+/* EPC_STATUS_*; *@target for OK.  @addr EPC_ADDR_NONE: NULL.  BQL. */
+uint32_t epc_target_new(EpcState *s, uint64_t addr, uint64_t size,
+                        EpcTarget **target);
+/* NULL is fine.  BQL. */
+void epc_target_free(EpcTarget *t);
+/* Frees @t later, from any thread.  Lock held. */
+void epc_target_retire(EpcState *s, EpcTarget *t);
+
+/* What the host may map of @bar.  Lock held. */
+void epc_bar_info(const EpcBar *bar, EpcRegion *r);
+/* Message access; what is not there reads all ones.  Lock held. */
+void epc_bar_read(const EpcBar *bar, uint64_t offset, void *buf, uint32_t len);
+void epc_bar_write(const EpcBar *bar, uint64_t offset, const void *buf,
+                   uint32_t len);
+
+/* SET_BAR and CLEAR_BAR.  BQL. */
+uint32_t epc_bar_set(EpcFunction *fn);
+uint32_t epc_bar_clear(EpcFunction *fn);
+
+#endif /* HW_PCI_EP_PCI_EPC_H */
