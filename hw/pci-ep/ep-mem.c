@@ -7,11 +7,11 @@
  * that a page given back merges with its neighbours into one mapping again.
  */
 #include "qemu/osdep.h"
+#include <sys/mman.h>
 #include <sys/vfs.h>
 #include "qemu/atomic.h"
 #include "qemu/error-report.h"
 #include "qemu/host-utils.h"
-#include "qemu/madvise.h"
 #include "qemu/memfd.h"
 #include "qemu/units.h"
 #include "qapi/error.h"
@@ -172,9 +172,9 @@ static bool ep_mem_init_ones(Error **errp)
 void ep_mem_advise(void *base, size_t size)
 {
     /* Best effort: a kernel without one of them does not set it elsewhere. */
-    qemu_madvise(base, size, QEMU_MADV_DONTDUMP);
-    qemu_madvise(base, size, QEMU_MADV_DONTFORK);
-    qemu_madvise(base, size, QEMU_MADV_NOHUGEPAGE);
+    madvise(base, size, MADV_DONTDUMP);
+    madvise(base, size, MADV_DONTFORK);
+    madvise(base, size, MADV_NOHUGEPAGE);
 }
 
 static bool ep_mem_ones(void *at, size_t size)
@@ -294,7 +294,7 @@ int ep_mem_map(void *at, size_t size, const EpFile *f, uint64_t offset,
         ep_mem_unmap(at, size);
         return err;
     }
-    qemu_madvise(at, size, QEMU_MADV_DONTDUMP);
+    madvise(at, size, MADV_DONTDUMP);
     return 0;
 }
 

@@ -10,10 +10,8 @@
 #ifndef HW_PCI_EP_EPC_SERVER_INT_H
 #define HW_PCI_EP_EPC_SERVER_INT_H
 
-#include "qemu/main-loop.h"
 #include "qemu/queue.h"
 #include "qemu/thread.h"
-#include "qemu/timer.h"
 #include "hw/pci-ep/epc-server.h"
 
 /* See the table in epc-server.c. */
@@ -29,7 +27,7 @@ typedef struct EpcConn {
     QLIST_ENTRY(EpcConn) next;
     EpcServer *s;
     EpwSession *session;
-    QEMUTimer *silence;     /* ends a client that does not send VERSION */
+    GSource *silence;       /* ends a client that does not send VERSION */
     bool refused;           /* a second client: VERSION is answered with EBUSY */
 
     /* under EpcServer.lock */
@@ -70,8 +68,8 @@ struct EpcServer {
     int listen_fd;
     dev_t dev;              /* of the socket file */
     ino_t ino;
-    QEMUTimer *retry;       /* accepts again after an error */
-    QEMUBH *bh;
+    GSource *accept;        /* listen_fd, or a pause after an error */
+    GSource *work;          /* woken when a connection or a link ended */
 
     /* Held while any of ops runs: the owner sees one at a time, in order. */
     QemuMutex op_lock;

@@ -29,6 +29,7 @@
  * ops; so epc_server_*() must not take it, since ops may call those.
  */
 #include "qemu/osdep.h"
+#include <glib-unix.h>
 #include <sys/socket.h>
 #include "qemu/error-report.h"
 #include "qemu/lockable.h"
@@ -40,6 +41,12 @@
 #define EPC_SERVER_MAX_CONNS 5
 
 /* ---- connections ---- */
+
+/* Has the main loop look after the server. */
+static void server_wake(EpcServer *s)
+{
+    g_source_set_ready_time(s->work, 0);
+}
 
 EpcConn *epc_conn_hold(EpcConn *c)
 {
@@ -53,14 +60,29 @@ void epc_conn_release(EpcConn *c)
 
     QEMU_LOCK_GUARD(&s->lock);
     if (--c->users == 0 && c->over) {
-        qemu_bh_schedule(s->bh);
+        server_wake(s);
     }
+}
+
+static void drop_source(GSource **source)
+{
+    g_source_destroy(*source);
+    g_source_unref(*source);
+    *source = NULL;
+}
+
+/* @source calls @func, of the type that it wants, in the main loop. */
+static GSource *run_source(GSource *source, GSourceFunc func, void *opaque)
+{
+    g_source_set_callback(source, func, opaque, NULL);
+    g_source_attach(source, NULL);
+    return source;
 }
 
 /* The main loop, after it was removed from the list. */
 static void conn_free(EpcConn *c)
 {
-    timer_free(c->silence);
+    drop_source(&c->silence);
     epw_session_free(c->session);
     g_free(c);
 }
@@ -80,7 +102,7 @@ static EpcConn *conn_pop_over(EpcServer *s)
     return NULL;
 }
 
-static void conn_silent(void *opaque)
+static gboolean conn_silent(void *opaque)
 {
     EpcConn *c = opaque;
     EpcServer *s = c->s;
@@ -92,6 +114,7 @@ static void conn_silent(void *opaque)
 
         epw_session_shutdown(c->session, why);
     }
+    return G_SOURCE_REMOVE;
 }
 
 /* ---- link ---- */
@@ -376,7 +399,7 @@ static void conn_closed(EpwSession *es, const char *why, void *opaque)
     }
     QEMU_LOCK_GUARD(&s->lock);
     c->over = true;
-    qemu_bh_schedule(s->bh);
+    server_wake(s);
 }
 
 static const EpwOps conn_ops = {
@@ -384,7 +407,7 @@ static const EpwOps conn_ops = {
     .closed = conn_closed,
 };
 
-/* ---- main loop ---- */
+/* ---- main loop: sources of GLib's default context, under the BQL ---- */
 
 void epc_server_accept(EpcServer *s, int fd)
 {
@@ -403,9 +426,8 @@ void epc_server_accept(EpcServer *s, int fd)
     c = g_new0(EpcConn, 1);
     c->s = s;
     c->refused = s->conn;
-    c->silence = timer_new_ms(QEMU_CLOCK_REALTIME, conn_silent, c);
-    timer_mod(c->silence, qemu_clock_get_ms(QEMU_CLOCK_REALTIME) +
-              s->deadline_ms);
+    c->silence = run_source(g_timeout_source_new(s->deadline_ms), conn_silent,
+                            c);
     QLIST_INSERT_HEAD(&s->conns, c, next);
     s->nconns++;
     if (!c->refused) {
@@ -416,19 +438,22 @@ void epc_server_accept(EpcServer *s, int fd)
     c->session = epw_session_new(fd, &cfg, &conn_ops, c);
 }
 
-static void listen_ready(void *opaque);
+static void listen_start(EpcServer *s);
 
-static void listen_again(void *opaque)
+static gboolean listen_again(void *opaque)
 {
     EpcServer *s = opaque;
 
-    qemu_set_fd_handler(s->listen_fd, listen_ready, NULL, s);
+    drop_source(&s->accept);
+    listen_start(s);
+    return G_SOURCE_REMOVE;
 }
 
-static void listen_ready(void *opaque)
+static gboolean listen_ready(int listen_fd, GIOCondition condition,
+                             void *opaque)
 {
     EpcServer *s = opaque;
-    int fd = accept4(s->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     uid_t uid;
 
     if (fd >= 0 && epc_server_peer_allowed(fd, &uid)) {
@@ -439,13 +464,21 @@ static void listen_ready(void *opaque)
                          "the same user", s->name, (unsigned)uid);
     } else if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
         /* Most likely out of descriptors: do not spin. */
-        qemu_set_fd_handler(s->listen_fd, NULL, NULL, NULL);
-        timer_mod(s->retry, qemu_clock_get_ms(QEMU_CLOCK_REALTIME) +
-                  s->deadline_ms);
+        drop_source(&s->accept);
+        s->accept = run_source(g_timeout_source_new(s->deadline_ms),
+                               listen_again, s);
+        return G_SOURCE_REMOVE;
     }
+    return G_SOURCE_CONTINUE;
 }
 
-static void server_bh(void *opaque)
+static void listen_start(EpcServer *s)
+{
+    s->accept = run_source(g_unix_fd_source_new(s->listen_fd, G_IO_IN),
+                           G_SOURCE_FUNC(listen_ready), s);
+}
+
+static gboolean work_run(void *opaque)
 {
     EpcServer *s = opaque;
     EpcConn *c;
@@ -454,7 +487,19 @@ static void server_bh(void *opaque)
     while ((c = conn_pop_over(s))) {
         conn_free(c);
     }
+    return G_SOURCE_CONTINUE;
 }
+
+static gboolean work_dispatch(GSource *source, GSourceFunc func, void *opaque)
+{
+    /* First, so that a wake-up from now on counts. */
+    g_source_set_ready_time(source, -1);
+    return func(opaque);
+}
+
+static GSourceFuncs work_funcs = {
+    .dispatch = work_dispatch,
+};
 
 EpcServer *epc_server_new(const EpcServerConfig *cfg, const EpcServerOps *ops,
                           void *opaque, Error **errp)
@@ -480,9 +525,9 @@ EpcServer *epc_server_new(const EpcServerConfig *cfg, const EpcServerOps *ops,
     QLIST_INIT(&s->conns);
     QSIMPLEQ_INIT(&s->dones);
     QTAILQ_INIT(&s->remaps);
-    s->bh = qemu_bh_new(server_bh, s);
-    s->retry = timer_new_ms(QEMU_CLOCK_REALTIME, listen_again, s);
-    listen_again(s);
+    s->work = run_source(g_source_new(&work_funcs, sizeof(GSource)), work_run,
+                         s);
+    listen_start(s);
     return s;
 }
 
@@ -493,16 +538,15 @@ void epc_server_free(EpcServer *s)
     if (!s) {
         return;
     }
-    qemu_set_fd_handler(s->listen_fd, NULL, NULL, NULL);
+    drop_source(&s->accept);
     epc_server_unlisten(s);
-    timer_free(s->retry);
 
     /* Nobody adds to the list any more, and each close ends a link. */
     while ((c = QLIST_FIRST(&s->conns))) {
         QLIST_REMOVE(c, next);
         conn_free(c);
     }
-    qemu_bh_delete(s->bh);
+    drop_source(&s->work);
     qemu_mutex_destroy(&s->lock);
     qemu_mutex_destroy(&s->op_lock);
     g_free(s->path);
@@ -536,7 +580,7 @@ void epc_server_disable(EpcServer *s, void (*done)(void *opaque), void *opaque)
         }
         if (s->link == EPS_UP && s->conn->plain) {
             s->link = EPS_LOWERING;
-            qemu_bh_schedule(s->bh);
+            server_wake(s);
         }
     }
     if (down) {
