@@ -8,11 +8,7 @@
  */
 #include "qemu/osdep.h"
 #include "qapi/error.h"
-#include "qobject/qdict.h"
-#include "qobject/qjson.h"
-#include "qobject/qlist.h"
-#include "qobject/qnum.h"
-#include "qobject/qstring.h"
+#include "epw-json.h"
 #include "hw/pci-ep/epw.h"
 
 #define KEY_MAX_FDS     "max_msg_fds"
@@ -36,94 +32,141 @@ typedef struct Version {
  * ------------------------------------------------------------------------
  * Reading
  */
-static bool read_limit(QDict *caps, const char *key, bool *has, uint32_t *val,
-                       uint32_t min, uint32_t max, Error **errp)
+typedef struct Reader {
+    Version *out;
+    bool has_version;       /* of our key */
+    Error **errp;           /* set for what is refused but valid JSON */
+} Reader;
+
+static bool is_whole(const EpwJsonText *t)
 {
-    QObject *obj = qdict_get(caps, key);
-    QNum *num = qobject_to(QNum, obj);
+    return !memchr(t->p, '.', t->n) && !memchr(t->p, 'e', t->n) &&
+           !memchr(t->p, 'E', t->n);
+}
+
+static bool read_limit(EpwJson *j, const EpwJsonText *key, bool *has,
+                       uint32_t *val, uint32_t min, uint32_t max,
+                       Error **errp)
+{
+    g_autofree char *digits = NULL;
+    EpwJsonText t;
     uint64_t v;
 
-    if (!obj) {
-        return true;
-    }
-    if (!num || !qnum_get_try_uint(num, &v) || v < min) {
-        error_setg(errp, "the peer's '%s' in VERSION must be a whole number "
-                   "of at least %" PRIu32 "; fix or update the peer",
-                   key, min);
-        return false;
-    }
-    *has = true;
-    *val = MIN(v, max);
-    return true;
-}
-
-static unsigned feature_bits(const QList *list)
-{
-    const QListEntry *e;
-    unsigned bits = 0;
-
-    QLIST_FOREACH_ENTRY(list, e) {
-        const QString *name = qobject_to(QString, qlist_entry_obj(e));
-
-        for (size_t i = 0; name && i < ARRAY_SIZE(feature_names); i++) {
-            if (!strcmp(qstring_get_str(name), feature_names[i])) {
-                bits |= 1u << i;
-            }
+    if (!*has && epw_json_number(j, &t) && is_whole(&t)) {
+        digits = g_strndup(t.p, t.n);
+        *has = g_ascii_string_to_unsigned(digits, 10, min, UINT64_MAX, &v,
+                                          NULL);
+        if (*has) {
+            *val = MIN(v, max);
+            return true;
         }
     }
-    return bits;
+    error_setg(errp, "the peer's '%.*s' in VERSION must be one whole number "
+               "of at least %" PRIu32 "; fix or update the peer",
+               (int)key->n, key->p, min);
+    return false;
 }
 
-static bool read_ep(QDict *caps, Version *out, Error **errp)
+static bool visit_feature(EpwJson *j, const EpwJsonText *key, void *opaque)
 {
-    QObject *obj = qdict_get(caps, VFU_EP_KEY);
-    QDict *ep = qobject_to(QDict, obj);
-    QObject *features;
-    QNum *num;
-    int64_t version;
+    Reader *r = opaque;
+    EpwJsonText t;
 
-    if (!obj) {
-        return true;
+    if (epw_json_peek(j) != '"') {
+        return epw_json_skip(j);
     }
-    num = ep ? qobject_to(QNum, qdict_get(ep, "version")) : NULL;
-    if (!num || !qnum_get_try_int(num, &version)) {
-        error_setg(errp, "the peer's '" VFU_EP_KEY "' in VERSION has no "
-                   "number 'version'; fix or update the peer");
+    if (!epw_json_string(j, &t)) {
         return false;
     }
-    if (version != VFU_EP_VERSION) {
-        return true;
+    for (size_t i = 0; i < ARRAY_SIZE(feature_names); i++) {
+        if (epw_json_is(&t, feature_names[i])) {
+            r->out->features |= 1u << i;
+        }
     }
-    features = qdict_get(ep, "features");
-    if (features && !qobject_to(QList, features)) {
-        error_setg(errp, "'features' of the peer's '" VFU_EP_KEY "' in "
-                   "VERSION is not a list; fix or update the peer");
-        return false;
-    }
-    out->has_ep = true;
-    out->features = features ? feature_bits(qobject_to(QList, features)) : 0;
     return true;
 }
 
-static bool read_caps(QObject *json, Version *out, Error **errp)
+static bool visit_ep(EpwJson *j, const EpwJsonText *key, void *opaque)
 {
-    QDict *top = qobject_to(QDict, json);
-    QObject *obj = top ? qdict_get(top, "capabilities") : NULL;
-    QDict *caps = qobject_to(QDict, obj);
+    Reader *r = opaque;
+    EpwJsonText t;
 
-    if (!top || (obj && !caps)) {
-        error_setg(errp, "the JSON of the peer's VERSION, or its "
-                   "'capabilities', is not an object; fix or update the peer");
-        return false;
-    }
-    if (!caps) {
+    if (epw_json_is(key, "version")) {
+        if (r->has_version || !epw_json_number(j, &t) || !is_whole(&t)) {
+            return false;
+        }
+        r->has_version = true;
+        r->out->has_ep = epw_json_is(&t, stringify(VFU_EP_VERSION));
         return true;
     }
-    return read_limit(caps, KEY_MAX_FDS, &out->has_max_fds, &out->max_fds,
-                      0, EPW_MAX_FDS, errp) &&
-           read_limit(caps, KEY_MAX_XFER, &out->has_max_xfer, &out->max_xfer,
-                      1, EPW_MAX_XFER, errp) &&
-           read_ep(caps, out, errp);
+    if (epw_json_is(key, "features")) {
+        return epw_json_array(j, visit_feature, r);
+    }
+    return epw_json_skip(j);
+}
+
+static bool read_ep(EpwJson *j, Reader *r)
+{
+    if (r->has_version || !epw_json_object(j, visit_ep, r) ||
+        !r->has_version) {
+        error_setg(r->errp, "the peer's '" VFU_EP_KEY "' in VERSION must be "
+                   "one object with a number 'version' and a list "
+                   "'features'; fix or update the peer");
+        return false;
+    }
+    if (!r->out->has_ep) {
+        r->out->features = 0;
+    }
+    return true;
+}
+
+static bool visit_caps(EpwJson *j, const EpwJsonText *key, void *opaque)
+{
+    Reader *r = opaque;
+    Version *out = r->out;
+
+    if (epw_json_is(key, KEY_MAX_FDS)) {
+        return read_limit(j, key, &out->has_max_fds, &out->max_fds, 0,
+                          EPW_MAX_FDS, r->errp);
+    }
+    if (epw_json_is(key, KEY_MAX_XFER)) {
+        return read_limit(j, key, &out->has_max_xfer, &out->max_xfer, 1,
+                          EPW_MAX_XFER, r->errp);
+    }
+    if (epw_json_is(key, VFU_EP_KEY)) {
+        return read_ep(j, r);
+    }
+    return epw_json_skip(j);
+}
+
+static bool visit_top(EpwJson *j, const EpwJsonText *key, void *opaque)
+{
+    Reader *r = opaque;
+
+    if (!epw_json_is(key, "capabilities")) {
+        return epw_json_skip(j);
+    }
+    return epw_json_object(j, visit_caps, r);
+}
+
+static bool read_json(const char *text, size_t n, Version *out, Error **errp)
+{
+    Error *err = NULL;
+    Reader r = { .out = out, .errp = &err };
+    EpwJson j;
+
+    if (epw_json_begin(&j, text, n) && epw_json_object(&j, visit_top, &r) &&
+        epw_json_end(&j)) {
+        out->has_json = true;
+        return true;
+    }
+    if (!err) {
+        error_setg(&err, "the peer's VERSION is not valid JSON, or no object "
+                   "with an object 'capabilities', from byte %zu on; "
+                   "fix or update the peer", (size_t)(j.p - text));
+    }
+    error_propagate(errp, err);
+    return false;
 }
 
 static bool version_read(const uint8_t *p, size_t n, Version *out,
@@ -131,9 +174,6 @@ static bool version_read(const uint8_t *p, size_t n, Version *out,
 {
     const char *text = (const char *)p + sizeof(out->v);
     size_t len = n - sizeof(out->v);
-    Error *err = NULL;
-    QObject *json;
-    bool ok;
 
     *out = (Version) {
         .max_fds = VFU_DEFAULT_MAX_FDS,
@@ -160,18 +200,7 @@ static bool version_read(const uint8_t *p, size_t n, Version *out,
                    "fix or update the peer", EPW_MAX_JSON);
         return false;
     }
-    json = qobject_from_json(text, &err);
-    if (!json) {
-        error_setg(errp, "the peer's VERSION is not valid JSON (%s); "
-                   "fix or update the peer",
-                   err ? error_get_pretty(err) : "empty");
-        error_free(err);
-        return false;
-    }
-    out->has_json = true;
-    ok = read_caps(json, out, errp);
-    qobject_unref(json);
-    return ok;
+    return read_json(text, len - 1, out, errp);
 }
 
 /*

@@ -8,11 +8,12 @@
  *   frame    (epw-frame.c)    one non-blocking socket: reassembly, fd passing,
  *                             bounded output queue
  *   check    (epw-check.c)    is this message well formed? one table, no state
- *   version  (epw-version.c)  the JSON of VERSION, and what both sides agreed
+ *   version  (epw-version.c, epw-json.c)  the JSON of VERSION, and what both
+ *                             sides agreed
  *   session  (epw-session.c, epw-token.c)  a reader thread, replies by token,
  *                             calls with a deadline
  *
- * Depends on GLib and libqemuutil (threads, Error, JSON) only, so the unit
+ * Depends on GLib and libqemuutil (threads, Error) only, so the unit
  * tests and fuzzers build it without a VM.  Nothing here trusts the peer:
  * whatever bytes and descriptors arrive, the worst result is a closed session.
  */

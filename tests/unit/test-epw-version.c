@@ -188,8 +188,14 @@ static void test_refused(void)
         "{\"capabilities\"}", "{\"capabilities\":", "{\"capabilities\":5}",
         "{\"capabilities\":[]}", "{\"capabilities\":null}",
         "{\"capabilities\":\"\"}", "{\"capabilities\":{}", "%d", "{%p:1}",
-        "{\"capabilities\":{},\"capabilities\":{}}",
-        "{\"\xff\xfe\":1}", "{\"\\ud800\":1}", "{\"a\":\x01}",
+        "{\"capabilities\":{\"max_msg_fds\":1,\"max_msg_fds\":2}}",
+        "{\"capabilities\":{\"max_msg_fds\":1},"
+        "\"capabilities\":{\"max_msg_fds\":1}}",
+        "{\"\xff\xfe\":1}", "{\"\\ud80\":1}", "{\"\\x\":1}", "{\"a\":\x01}",
+        "{\"\x01\":1}", "{'a':1}", "{\"a\":01}", "{\"a\":1.}", "{\"a\":.5}",
+        "{\"a\":+1}", "{\"a\":-}", "{\"a\":1e}", "{\"a\":tru}", "{\"a\":}",
+        "{\"a\":1,}", "{,}", "{\"a\" 1}", "{\"a\":[1 2]}", "{\"a\":[,]}",
+        "{\"a\":{},\"a\":{}", "{\"a", "{\"a\\", "{\"a\\u00",
     };
     static const char *const bad_limits[] = {
         "-1", "1.5", "1e3", "\"16\"", "null", "true", "[]", "{}",
@@ -198,6 +204,8 @@ static void test_refused(void)
     static const char *const bad_ext[] = {
         "1", "null", "[]", "\"link\"", "{}", "{\"version\":\"1\"}",
         "{\"version\":1.0}", "{\"version\":null}", "{\"features\":[]}",
+        "{\"version\":1,\"version\":1}", "{\"version\":1},\"" VFU_EP_KEY
+        "\":{\"version\":1}",
         "{\"version\":1,\"features\":\"link\"}",
         "{\"version\":1,\"features\":{}}", "{\"version\":1,\"features\":1}",
     };
@@ -231,6 +239,11 @@ static void test_tolerated(void)
         { "{\"version\":2,\"features\":[\"link\"]}", 0 },
         { "{\"version\":0,\"features\":[\"link\"]}", 0 },
         { "{\"version\":-1}", 0 },
+        { "{\"version\":10,\"features\":[\"link\"]}", 0 },
+        { "{\"features\":[\"link\"],\"version\":1}", VFU_EP_FEATURE_LINK },
+        { "{\"features\":[\"link\"],\"version\":2}", 0 },
+        { "{\"x\":[{\"a\":[1,-0.5e+9,true,false,null,\"\\u00e9\\\"\xc3\xa9\"],"
+          "\"b\" : { } }, [ ] ] , \"version\":1}", 0 },
         { "{\"version\":1}", 0 },
         { "{\"version\":1,\"features\":[]}", 0 },
         { "{\"version\":1,\"features\":[5,null,\"lin\",\"links\"]}", 0 },
