@@ -16,6 +16,7 @@
 #include "qemu/units.h"
 #include "hw/hotplug.h"
 #include "hw/pci/msix.h"
+#include "hw/pci/pci_bus.h"
 #include "hw/qdev-properties.h"
 #include "hw/qdev-properties-system.h"
 #include "migration/vmstate.h"
@@ -201,6 +202,46 @@ static void epf_bridge_reset_hold(Object *obj, ResetType type)
     }
 }
 
+/*
+ * What no function decodes reads all ones, which is how drivers recognise a
+ * device that is gone; QEMU's own answer is zero.
+ */
+static uint64_t nobody_read(void *opaque, hwaddr addr, unsigned size)
+{
+    return UINT64_MAX;
+}
+
+static void nobody_write(void *opaque, hwaddr addr, uint64_t val,
+                         unsigned size)
+{
+}
+
+static const MemoryRegionOps nobody_ops = {
+    .read = nobody_read,
+    .write = nobody_write,
+    .endianness = DEVICE_LITTLE_ENDIAN,
+    .valid = {
+        .min_access_size = 1,
+        .max_access_size = 8,
+        .unaligned = true,
+    },
+    .impl = {
+        .min_access_size = 1,
+        .max_access_size = 8,
+        .unaligned = true,
+    },
+};
+
+static void add_nobody(EpfBridge *b)
+{
+    PCIBus *bus = pci_bridge_get_sec_bus(PCI_BRIDGE(b));
+
+    memory_region_init_io(&b->nobody, OBJECT(b), &nobody_ops, b,
+                          "epf-bridge-nobody", UINT64_MAX);
+    memory_region_add_subregion_overlap(bus->address_space_mem, 0, &b->nobody,
+                                        -1);
+}
+
 /* ------------------------------------------------------------------------
  * Life
  */
@@ -291,6 +332,7 @@ static void epf_bridge_realize(DeviceState *dev, Error **errp)
         return;
     }
     epf_slot_init(d);
+    add_nobody(b);
 
     b->client = epf_client_new(&cfg, epf_bridge_changed, b);
     /* This context runs in the main loop only, never in a nested one */

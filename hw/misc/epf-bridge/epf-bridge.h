@@ -27,6 +27,7 @@ struct EpfBridge {
     EpfClient *client;
     QEMUBH *bh;
     Notifier machine_done;
+    MemoryRegion nobody;                        /* answers for a gone device */
     EpfLink *link;                              /* what the slot shows */
     EpfFunction *functions[EPF_MAX_FUNCTIONS];  /* NULL: not there */
 };

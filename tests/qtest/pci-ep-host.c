@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The host machine of a link in a qtest
+ */
+#include "qemu/osdep.h"
+#include "hw/pci/pci_regs.h"
+#include "qobject/qdict.h"
+#include "pci-ep-host.h"
+
+#define TIMEOUT_MS 10000
+
+QTestState *eph_start(const char *socket, unsigned deadline_ms, bool shared)
+{
+    return qtest_initf("-machine q35 -m 128M -nodefaults "
+                       "-object memory-backend-memfd,id=ram,size=128M,share=%s "
+                       "-machine memory-backend=ram "
+                       "-global ICH9-LPC."
+                       "acpi-pci-hotplug-with-bridge-support=off "
+                       "-device epf-bridge,id=br,addr=4,socket=%s,"
+                       "deadline-ms=%u",
+                       shared ? "on" : "off", socket, deadline_ms);
+}
+
+static void select_reg(QTestState *q, unsigned bdf, unsigned reg)
+{
+    qtest_outl(q, 0xcf8, 1u << 31 | bdf << 8 | (reg & 0xfc));
+}
+
+uint8_t eph_readb(QTestState *q, unsigned bdf, unsigned reg)
+{
+    select_reg(q, bdf, reg);
+    return qtest_inb(q, 0xcfc + (reg & 3));
+}
+
+uint16_t eph_readw(QTestState *q, unsigned bdf, unsigned reg)
+{
+    select_reg(q, bdf, reg);
+    return qtest_inw(q, 0xcfc + (reg & 2));
+}
+
+uint32_t eph_readl(QTestState *q, unsigned bdf, unsigned reg)
+{
+    select_reg(q, bdf, reg);
+    return qtest_inl(q, 0xcfc);
+}
+
+void eph_writeb(QTestState *q, unsigned bdf, unsigned reg, uint8_t val)
+{
+    select_reg(q, bdf, reg);
+    qtest_outb(q, 0xcfc + (reg & 3), val);
+}
+
+void eph_writew(QTestState *q, unsigned bdf, unsigned reg, uint16_t val)
+{
+    select_reg(q, bdf, reg);
+    qtest_outw(q, 0xcfc + (reg & 2), val);
+}
+
+void eph_writel(QTestState *q, unsigned bdf, unsigned reg, uint32_t val)
+{
+    select_reg(q, bdf, reg);
+    qtest_outl(q, 0xcfc, val);
+}
+
+unsigned eph_find_cap(QTestState *q, unsigned bdf, uint8_t id)
+{
+    unsigned at = eph_readb(q, bdf, PCI_CAPABILITY_LIST);
+
+    for (unsigned i = 0; at && i < 48; i++) {
+        if (eph_readb(q, bdf, at) == id) {
+            return at;
+        }
+        at = eph_readb(q, bdf, at + PCI_CAP_LIST_NEXT);
+    }
+    return 0;
+}
+
+void eph_enable_port(QTestState *q)
+{
+    eph_writel(q, EPH_PORT, PCI_PRIMARY_BUS, 0x00010100);
+    eph_writel(q, EPH_PORT, PCI_MEMORY_BASE,
+               EPH_BARS >> 16 | (EPH_BARS + 0xf00000));
+    /* Another window, above: prefetchable BARs of 32 bits go below as well */
+    eph_writel(q, EPH_PORT, PCI_PREF_MEMORY_BASE, 0x0000fff0);
+    eph_writew(q, EPH_PORT, PCI_COMMAND,
+               PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+}
+
+void eph_enable_function(QTestState *q, bool master)
+{
+    for (unsigned i = 0; i < 6; i++) {
+        unsigned reg = PCI_BASE_ADDRESS_0 + i * 4;
+        uint32_t type = eph_readl(q, EPH_FUNCTION, reg);
+
+        eph_writel(q, EPH_FUNCTION, reg, EPH_BAR(i));
+        if ((type & PCI_BASE_ADDRESS_MEM_TYPE_MASK) ==
+            PCI_BASE_ADDRESS_MEM_TYPE_64) {
+            i++;
+            eph_writel(q, EPH_FUNCTION, reg + 4, 0);
+        }
+    }
+    eph_writew(q, EPH_FUNCTION, PCI_COMMAND,
+               PCI_COMMAND_MEMORY | (master ? PCI_COMMAND_MASTER : 0));
+}
+
+static unsigned exp_cap(QTestState *q)
+{
+    unsigned cap = eph_find_cap(q, EPH_PORT, PCI_CAP_ID_EXP);
+
+    g_assert_cmpuint(cap, !=, 0);
+    return cap;
+}
+
+uint16_t eph_slot_status(QTestState *q)
+{
+    return eph_readw(q, EPH_PORT, exp_cap(q) + PCI_EXP_SLTSTA);
+}
+
+uint16_t eph_link_status(QTestState *q)
+{
+    return eph_readw(q, EPH_PORT, exp_cap(q) + PCI_EXP_LNKSTA);
+}
+
+void eph_wait_present(QTestState *q, bool present)
+{
+    for (unsigned i = 0; i < TIMEOUT_MS; i++) {
+        if (!!(eph_slot_status(q) & PCI_EXP_SLTSTA_PDS) == present) {
+            return;
+        }
+        g_usleep(1000);
+    }
+    g_error("the slot did not become %s: %s", present ? "full" : "empty",
+            eph_prop_str(q, "last-error"));
+}
+
+static QDict *qom_get(QTestState *q, const char *name)
+{
+    QDict *r = qtest_qmp(q, "{'execute': 'qom-get', 'arguments': "
+                         "{'path': '/machine/peripheral/br', "
+                         "'property': %s}}", name);
+
+    g_assert_true(qdict_haskey(r, "return"));
+    return r;
+}
+
+bool eph_prop_bool(QTestState *q, const char *name)
+{
+    g_autoptr(QDict) r = qom_get(q, name);
+
+    return qdict_get_bool(r, "return");
+}
+
+char *eph_prop_str(QTestState *q, const char *name)
+{
+    g_autoptr(QDict) r = qom_get(q, name);
+
+    return g_strdup(qdict_get_str(r, "return"));
+}
+
+void eph_wait_mem(QTestState *q, uint64_t addr, uint32_t val)
+{
+    for (unsigned i = 0; i < TIMEOUT_MS; i++) {
+        if (qtest_readl(q, addr) == val) {
+            return;
+        }
+        g_usleep(1000);
+    }
+    g_assert_cmphex(qtest_readl(q, addr), ==, val);
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The host machine of a link in a qtest: a q35 with an epf-bridge, driven
+ * through its configuration ports as firmware would
+ */
+#ifndef TESTS_QTEST_PCI_EP_HOST_H
+#define TESTS_QTEST_PCI_EP_HOST_H
+
+#include "libqtest.h"
+
+/* PCI addresses: bus, device and function as in CONFIG_ADDRESS */
+#define EPH_PORT        0x0020      /* 00:04.0, the bridge */
+#define EPH_FUNCTION    0x0100      /* 01:00.0, behind it */
+
+/* Where eph_enable_function() puts BARs, 1 MiB apart */
+#define EPH_BARS        0xe0000000u
+#define EPH_BAR(n)      (EPH_BARS + (n) * 0x100000u)
+
+QTestState *eph_start(const char *socket, unsigned deadline_ms, bool shared);
+
+uint8_t eph_readb(QTestState *q, unsigned bdf, unsigned reg);
+uint16_t eph_readw(QTestState *q, unsigned bdf, unsigned reg);
+uint32_t eph_readl(QTestState *q, unsigned bdf, unsigned reg);
+void eph_writeb(QTestState *q, unsigned bdf, unsigned reg, uint8_t val);
+void eph_writew(QTestState *q, unsigned bdf, unsigned reg, uint16_t val);
+void eph_writel(QTestState *q, unsigned bdf, unsigned reg, uint32_t val);
+/* 0: absent */
+unsigned eph_find_cap(QTestState *q, unsigned bdf, uint8_t id);
+
+/* Bus numbers and windows of the port */
+void eph_enable_port(QTestState *q);
+/* BAR addresses, memory decoding, and bus mastering if asked for */
+void eph_enable_function(QTestState *q, bool master);
+
+uint16_t eph_slot_status(QTestState *q);
+uint16_t eph_link_status(QTestState *q);
+/* Waits until the slot is full or empty */
+void eph_wait_present(QTestState *q, bool present);
+/* Property of the bridge */
+bool eph_prop_bool(QTestState *q, const char *name);
+char *eph_prop_str(QTestState *q, const char *name);
+
+/* Waits until a 32-bit word of memory has that value */
+void eph_wait_mem(QTestState *q, uint64_t addr, uint32_t val);
+
+#endif /* TESTS_QTEST_PCI_EP_HOST_H */
