@@ -30,6 +30,7 @@ role_prepare() {
 
 role_setup() {
     [ -n "$NOLINK" ] && return
+    # shellcheck source=/dev/null
     . "/pciep/ep-$FUNCTION.sh"
     function_setup
     epc_path && echo 1 >"$EPC_PATH/start" || need "the endpoint controller refused to start:" \

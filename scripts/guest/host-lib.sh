@@ -24,6 +24,7 @@ pci_list() {
 
 role_prepare() {
     [ -n "$NOLINK" ] && return
+    # shellcheck source=/dev/null
     [ -n "$FUNCTION" ] && [ -f "/pciep/host-$FUNCTION.sh" ] && . "/pciep/host-$FUNCTION.sh"
     [ -f /pciep/cmd ] || return
     state "waiting for the endpoint"

@@ -51,6 +51,7 @@ serve() {
 
 # finish: the end of the run; lets go of everything so that faults in it show.
 finish() {
+    # shellcheck source=/dev/null
     ( . "/pciep/$ROLE-lib.sh"; role_finish ) 2>&1 | while IFS= read -r _line; do log "$_line"; done
     say "!finished"
 }

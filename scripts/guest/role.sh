@@ -4,6 +4,7 @@
 
 . /pciep/env
 . /pciep/lib.sh
+# shellcheck source=/dev/null
 . "/pciep/$ROLE-lib.sh"
 
 # shellcheck disable=SC2086 # a list of names

@@ -17,7 +17,8 @@ MARK = b'pciep-accelerator-works'
 
 def cache_dir():
     return os.environ.get('PCI_EP_CACHE') or os.path.join(
-        os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache'), 'pci-ep')
+        os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache'), 'pci-ep'
+    )
 
 
 def _key(qemu, kernel):
@@ -25,7 +26,9 @@ def _key(qemu, kernel):
     parts = [platform.release()]
     for path in (qemu, kernel, '/dev/kvm'):
         st = os.stat(path)
-        parts.append(f'{os.path.realpath(path)} {st.st_mtime_ns} {st.st_size} {st.st_rdev}')
+        parts.append(
+            f'{os.path.realpath(path)} {st.st_mtime_ns} {st.st_size} {st.st_rdev}'
+        )
     try:
         with open('/proc/sys/kernel/random/boot_id') as f:
             parts.append(f.read())
@@ -35,20 +38,28 @@ def _key(qemu, kernel):
 
 
 def _boots(qemu, kernel, arch):
-    """Boots @kernel under KVM into a shell that prints MARK; None when it did, else the reason."""
+    """Boots @kernel under KVM into a shell that prints MARK: None, or why it did not."""
     with tempfile.TemporaryDirectory(prefix='pci-ep-probe-') as tmp:
         archive = initramfs.Archive()
         archive.device('dev/console', 5, 1)
         archive.file('bin/busybox', initramfs.find_busybox())
-        archive.data('init', '#!/bin/busybox sh\n'
-                     f'/bin/busybox echo {MARK.decode()}\n'
-                     '/bin/busybox reboot -f\n', 0o755)
+        archive.data(
+            'init',
+            '#!/bin/busybox sh\n'
+            f'/bin/busybox echo {MARK.decode()}\n'
+            '/bin/busybox reboot -f\n',
+            0o755,
+        )
         image = os.path.join(tmp, 'initramfs')
         archive.write(image)
-        spec = machine.Spec('host', arch, qemu, kernel, image, 'kvm', 1, '256M', name='probe')
+        spec = machine.Spec(
+            'host', arch, qemu, kernel, image, 'kvm', 1, '256M', name='probe'
+        )
         log = os.path.join(tmp, 'log')
-        args = spec.command(None, ['-chardev', f'file,id=console,path={log}',
-                                   '-chardev', 'null,id=results'])
+        args = spec.command(
+            None,
+            ['-chardev', f'file,id=console,path={log}', '-chardev', 'null,id=results'],
+        )
         with open(os.path.join(tmp, 'err'), 'w+b') as err:
             p = process.spawn(args, stderr=err, core=False)
             try:
@@ -100,18 +111,20 @@ def _probe(qemu, kernel, arch):
             json.dump({'works': why is None, 'reason': why or ''}, f)
         os.replace(name + f'.{os.getpid()}', name)
     except OSError:
-        pass    # asked again next time
+        pass  # asked again next time
     return why is None, why or ''
 
 
 def choose(wanted, qemu, kernel, arch, tell):
-    """"kvm" or "tcg"; @tell gets one line when the choice needs a word."""
+    """ "kvm" or "tcg"; @tell gets one line when the choice needs a word."""
     if wanted == 'tcg':
         return 'tcg'
     works, why = _probe(qemu, kernel, arch)
     if works:
         return 'kvm'
     if wanted == 'kvm':
-        raise CannotRun(f'KVM does not work here: {why}; leave out --accel to run with TCG')
+        raise CannotRun(
+            f'KVM does not work here: {why}; leave out --accel to run with TCG'
+        )
     tell(f'KVM does not work here ({why}): using TCG')
     return 'tcg'

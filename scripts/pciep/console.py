@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A guest's console: the log file, the last lines, and the faults a kernel reports in it."""
+"""A guest's console: the log, its last lines, the faults a kernel reports in it."""
 
 import collections
 import os
@@ -8,20 +8,24 @@ import re
 LOG_LIMIT = 64 << 20
 LINE_LIMIT = 4096
 TAIL_LINES = 20
-REPORT_LINES = 60       # a report that does not end by then is taken as ended
+REPORT_LINES = 60  # a report that does not end by then is taken as ended
 
 _STAMP = re.compile(r'^(<\d+>)?\[\s*\d+\.\d+\](\[\s*[TC]\d+\])?\s?')
 _CUT = re.compile(r'-+\[ cut here \]-+')
 _END = re.compile(r'---\[ end (trace|Kernel panic)')
 _FAULT = re.compile(
-    r'\bBUG: |\bWARNING: |\bOops\b|Kernel panic|\bKASAN:|\bUBSAN:|\bKCSAN:|general protection fault|'
+    r'\bBUG: |\bWARNING: |\bOops\b|Kernel panic|\bK[AC]SAN:|\bUBSAN:|'
+    r'general protection fault|'
     r'invalid opcode:|[Uu]nable to handle|INFO: task .* blocked for more than|'
-    r'INFO: rcu\S* .*(detected|stall)|rcu: INFO: .*(stall|detected)|soft lockup|hard LOCKUP|'
-    r'possible (circular|recursive) locking|possible irq lock inversion|inconsistent lock state|'
+    r'INFO: rcu\S* .*(detected|stall)|rcu: INFO: .*(stall|detected)|'
+    r'soft lockup|hard LOCKUP|'
+    r'possible (circular|recursive) locking|possible irq lock inversion|'
+    r'inconsistent lock state|'
     r'lock held when returning|held lock freed|bad unlock balance|unsafe lock order|'
     r'suspicious RCU usage|sleeping function called|scheduling while atomic|'
     r'list_(add|del) corruption|refcount_t: |Call Trace:|'
-    r'DMA-API: (?!preallocated|debugging (enabled|disabled))')
+    r'DMA-API: (?!preallocated|debugging (enabled|disabled))'
+)
 # Lines of a lockdep or Oops report without "cut here" follow within so many lines.
 _FOLLOW = 40
 
@@ -46,14 +50,17 @@ class Faults:
 
     def __init__(self, allowed=()):
         self.allowed = allowed
-        self.found = []         # first telling line of each report
-        self.excused = []       # (line, reason) of those the allow-list names
-        self._report = None     # lines since "cut here"
-        self._follow = 0        # lines that still belong to the last report
-        self._excuse = False    # that report was excused
+        self.found = []  # first telling line of each report
+        self.excused = []  # (line, reason) of those the allow-list names
+        self._report = None  # lines since "cut here"
+        self._follow = 0  # lines that still belong to the last report
+        self._excuse = False  # that report was excused
 
     def _judge(self, lines):
-        text = next((ln for ln in lines if _FAULT.search(ln) and 'Call Trace:' not in ln), lines[0])
+        text = next(
+            (ln for ln in lines if _FAULT.search(ln) and 'Call Trace:' not in ln),
+            lines[0],
+        )
         for regex, reason in self.allowed:
             if any(regex.search(ln) for ln in lines):
                 self.excused.append((text, reason))
@@ -97,7 +104,7 @@ class Console:
         self.filename = filename
         self.file = open(filename, 'wb', buffering=0)
         self.faults = Faults(allowed)
-        self.live = live        # called with each line
+        self.live = live  # called with each line
         self.tail = collections.deque(maxlen=TAIL_LINES)
         self.written = 0
         self._partial = b''
@@ -123,12 +130,14 @@ class Console:
         try:
             os.write(self.file.fileno(), data)
         except OSError:
-            self.written = LOG_LIMIT    # a full disk must not end the run
+            self.written = LOG_LIMIT  # a full disk must not end the run
             return
         self.written += len(data)
         if self.written >= LOG_LIMIT:
-            os.write(self.file.fileno(),
-                     b'\n[pci-ep-run: the log ends here, at its size limit]\n')
+            os.write(
+                self.file.fileno(),
+                b'\n[pci-ep-run: the log ends here, at its size limit]\n',
+            )
 
     def _line(self, raw):
         line = raw[:LINE_LIMIT].rstrip(b'\r').decode('utf-8', 'replace')

@@ -2,7 +2,7 @@
 """What can run between the two guests.  A function NAME also has ep-NAME.sh and
 host-NAME.sh in scripts/guest."""
 
-# The kernel's selftest and its errno results came with 6.14; before, tools/pci has pcitest.
+# The kernel's selftest and its errno results came with 6.14; pcitest was before.
 SELFTEST_SINCE = (6, 14)
 
 
@@ -13,8 +13,12 @@ class Function:
 
 
 FUNCTIONS = {
-    'test': Function('pci-epf-test, driven by the kernel\'s pci_endpoint selftest',
-                     '0x104c:0xb500', ['pci_endpoint_test'], ['pci_epf_test']),
+    'test': Function(
+        'pci-epf-test, driven by the kernel\'s pci_endpoint selftest',
+        '0x104c:0xb500',
+        ['pci_endpoint_test'],
+        ['pci_epf_test'],
+    )
 }
 
 

@@ -23,21 +23,35 @@ import subprocess
 from . import process
 from .console import Console
 
-F_SETPIPE_SZ = 1031     # <fcntl.h>; Python has it from 3.10
+F_SETPIPE_SZ = 1031  # <fcntl.h>; Python has it from 3.10
 PIPE_SIZE = 1 << 20
 CHANNEL_LINE = 8192
-CHANNEL_LIMIT = 32 << 20    # a guest that floods the results port is not heard any more
-OUTPUT_LIMIT = 8 << 20      # of one command
+CHANNEL_LIMIT = 32 << 20  # a guest that floods the results port is not heard any more
+OUTPUT_LIMIT = 8 << 20  # of one command
 
 _QEMU_HINTS = (
-    (re.compile(r"'(pci-epc|epf-bridge)' is not a valid device model"),
-     'this QEMU has no such device: use the one "make" builds, or build yours with our tree'),
-    (re.compile(r'(invalid|not a|Unsupported|unknown).*(kernel|bzImage|format)|linux kernel too old|'
-                r'kernel.*(too old|does not support)', re.I),
-     'check the image given to --host-kernel or --ep-kernel: a bzImage is expected'),
-    (re.compile(r'cannot (allocate|set up guest) memory|Cannot allocate memory', re.I),
-     'not enough memory: lower --host-mem and --ep-mem'),
-    (re.compile(r'[Aa]ddress already in use'), 'another QEMU listens on that socket: end it'),
+    (
+        re.compile(r"'(pci-epc|epf-bridge)' is not a valid device model"),
+        'this QEMU has no such device: use the one "make" builds, or build yours with '
+        'our tree',
+    ),
+    (
+        re.compile(
+            r'(invalid|not a|Unsupported|unknown).*(kernel|bzImage|format)|'
+            r'linux kernel too old|'
+            r'kernel.*(too old|does not support)',
+            re.I,
+        ),
+        'check the image given to --host-kernel or --ep-kernel: a bzImage is expected',
+    ),
+    (
+        re.compile(r'cannot (allocate|set up guest) memory|Cannot allocate memory', re.I),
+        'not enough memory: lower --host-mem and --ep-mem',
+    ),
+    (
+        re.compile(r'[Aa]ddress already in use'),
+        'another QEMU listens on that socket: end it',
+    ),
 )
 
 
@@ -63,20 +77,20 @@ class Guest:
         self.console = Console(log, allowed, on_console)
         self.on_line = on_line
         self.process = None
-        self.release = None         # set when init runs
+        self.release = None  # set when init runs
         self.state = 'not started'
-        self.need = None            # "could not run" text from inside
-        self.status = None          # of the role
+        self.need = None  # "could not run" text from inside
+        self.status = None  # of the role
         self.finished = False
         self.commands = {}
-        self.raw = None             # interactive: takes console bytes
+        self.raw = None  # interactive: takes console bytes
         self._fds = []
         self._err = None
         self._err_lines = []
         self._channel = b''
         self._heard = 0
         self._next = 0
-        self._out = b''             # not yet taken by the guest
+        self._out = b''  # not yet taken by the guest
 
     # -- life
 
@@ -92,14 +106,22 @@ class Guest:
             os.set_blocking(our_wr, False)
             ours += [rd, our_wr]
             theirs += [their_rd, wr]
-            chardevs += ['-chardev', f'file,id={name},path=/dev/fd/{wr},input-path=/dev/fd/{their_rd}']
+            chardevs += [
+                '-chardev',
+                f'file,id={name},path=/dev/fd/{wr},input-path=/dev/fd/{their_rd}',
+            ]
         args = self.spec.command(self.spec.socket, chardevs)
         try:
             self.process = process.spawn(args, stderr=subprocess.PIPE, pass_fds=theirs)
         finally:
             for fd in theirs:
                 os.close(fd)
-        self._console_rd, self._console_wr, self._results_rd, self._results_wr = self._fds = ours
+        (
+            self._console_rd,
+            self._console_wr,
+            self._results_rd,
+            self._results_wr,
+        ) = self._fds = ours
         self._err = self.process.stderr
         os.set_blocking(self._err.fileno(), False)
         loop.add(self._console_rd, self._console_data)
@@ -115,7 +137,7 @@ class Guest:
         return self.process is not None and self.process.poll() is None
 
     def stop(self):
-        """Ends QEMU if it runs, takes what it still said and lets go of all descriptors."""
+        """Ends QEMU if it runs, takes what it still said, closes all descriptors."""
         process.end([self.process])
         if self._fds:
             for read in (self._console_data, self._results_data, self._err_data):
@@ -140,8 +162,11 @@ class Guest:
         """One line on a QEMU that ended by itself."""
         code = self.process.returncode
         lines = [ln for ln in self._err_lines if ln.strip()]
-        text = lines[-1] if lines else (f'killed by signal {-code}' if code < 0 else
-                                        f'exit status {code}')
+        text = (
+            lines[-1]
+            if lines
+            else (f'killed by signal {-code}' if code < 0 else f'exit status {code}')
+        )
         hint = next((h for r, h in _QEMU_HINTS if r.search(text)), None)
         return text + (f' ({hint})' if hint else '')
 
@@ -170,7 +195,7 @@ class Guest:
         data = self._read(self._err.fileno())
         for line in data.decode('utf-8', 'replace').splitlines():
             if f'terminating on signal 15 from pid {os.getpid()}' in line:
-                continue    # we asked for it
+                continue  # we asked for it
             self._err_lines = self._err_lines[-50:] + [line]
             self.console.note(f'qemu: {line}')
         return len(data)

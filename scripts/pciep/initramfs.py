@@ -12,10 +12,10 @@ from . import CannotRun
 
 
 class Archive:
-    """Collects entries, writes them in newc format (kernel: early-userspace/buffer-format)."""
+    """Collects entries, writes them in newc format (early-userspace/buffer-format)."""
 
     def __init__(self):
-        self.entries = {}       # path in the guest -> (mode, data, rdev)
+        self.entries = {}  # path in the guest -> (mode, data, rdev)
 
     def _parents(self, path):
         parent = os.path.dirname(path)
@@ -60,14 +60,14 @@ class Archive:
                 mode = stat.S_IMODE(os.fstat(f.fileno()).st_mode)
                 self.data(path, f.read(), mode | 0o400)
         except OSError as e:
-            raise CannotRun(f'cannot read {source} for the guest: {e.strerror}; '
-                            'check the path') from e
+            raise CannotRun(
+                f'cannot read {source} for the guest: {e.strerror}; ' 'check the path'
+            ) from e
 
     @staticmethod
     def _record(out, ino, path, mode, data, rdev):
         name = path.encode() + b'\0'
-        fields = (ino, mode, 0, 0, 1, 0, len(data), 0, 0, rdev[0], rdev[1],
-                  len(name), 0)
+        fields = (ino, mode, 0, 0, 1, 0, len(data), 0, 0, rdev[0], rdev[1], len(name), 0)
         head = b'070701' + b''.join(b'%08x' % f for f in fields) + name
         out.write(head + b'\0' * (-len(head) % 4))
         out.write(data)
@@ -87,11 +87,13 @@ def find_busybox():
     for path in (os.environ.get('PCI_EP_BUSYBOX'), '/bin/busybox', '/usr/bin/busybox'):
         if path and os.access(path, os.R_OK):
             with open(path, 'rb') as f:
-                # A dynamic one names its loader in the first page and cannot run in the guest.
+                # A dynamic one names its loader in the first page; it cannot run there.
                 if b'/ld-' not in f.read(4096):
                     return path
-    raise CannotRun('no static busybox for the guests: install the package busybox-static '
-                    '(or name one in PCI_EP_BUSYBOX)')
+    raise CannotRun(
+        'no static busybox for the guests: install the package busybox-static '
+        '(or name one in PCI_EP_BUSYBOX)'
+    )
 
 
 def base(guest_scripts):

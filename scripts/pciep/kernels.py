@@ -23,17 +23,24 @@ def module_name(path):
 
 
 def read_release(image):
-    """The release string in an x86 bzImage (boot protocol, kernel_version); '' when it has none."""
+    """The release string in an x86 bzImage (boot protocol, kernel_version), or ''."""
     try:
         with open(image, 'rb') as f:
             head = f.read(0x4000)
     except OSError as e:
-        raise CannotRun(f'cannot read the kernel {image}: {e.strerror}; check the path '
-                        'or run "make" to build the default kernels') from e
+        raise CannotRun(
+            f'cannot read the kernel {image}: {e.strerror}; check the path '
+            'or run "make" to build the default kernels'
+        ) from e
     if head[0x202:0x206] != b'HdrS':
         return ''
-    offset = struct.unpack_from('<H', head, 0x20e)[0] + 0x200
-    return head[offset:offset + 128].split(b'\0')[0].split(b' ')[0].decode('ascii', 'replace')
+    offset = struct.unpack_from('<H', head, 0x20E)[0] + 0x200
+    return (
+        head[offset : offset + 128]
+        .split(b'\0')[0]
+        .split(b' ')[0]
+        .decode('ascii', 'replace')
+    )
 
 
 def version_of(release):
@@ -46,8 +53,10 @@ class Modules:
 
     def __init__(self, root):
         self.root = root
-        self.path = {}          # name -> path below root
-        self.needs = {}         # name -> direct and indirect dependencies, paths, insertion order
+        self.path = {}  # name -> path below root
+        self.needs = (
+            {}
+        )  # name -> direct and indirect dependencies, paths, insertion order
         self.builtin = set()
         self._read_dep()
         try:
@@ -66,8 +75,10 @@ class Modules:
                     # modules.dep lists what to insert last first
                     self.needs[name] = deps.split()[::-1]
         except OSError as e:
-            raise CannotRun(f'{self.root} has no modules.dep ({e.strerror}): give the directory '
-                            'that "make modules_install" filled, or run depmod on it') from e
+            raise CannotRun(
+                f'{self.root} has no modules.dep ({e.strerror}): give the directory '
+                'that "make modules_install" filled, or run depmod on it'
+            ) from e
 
     def closure(self, name):
         """Paths to insert, in order, for module @name; None when it is not here."""
@@ -99,9 +110,12 @@ def read_module(filename):
                 return f.read()
         if filename.endswith('.zst'):
             if not shutil.which('zstd'):
-                raise CannotRun(f'{filename} is compressed with zstd: install the package zstd')
-            return subprocess.run(['zstd', '-dcq', filename], check=True,
-                                  stdout=subprocess.PIPE).stdout
+                raise CannotRun(
+                    f'{filename} is compressed with zstd: install the package zstd'
+                )
+            return subprocess.run(
+                ['zstd', '-dcq', filename], check=True, stdout=subprocess.PIPE
+            ).stdout
         with open(filename, 'rb') as f:
             return f.read()
     except (OSError, lzma.LZMAError, subprocess.CalledProcessError) as e:
@@ -128,32 +142,47 @@ class Kernel:
     def version(self):
         return version_of(self.release)
 
+    @property
+    def label(self):
+        return self.release or self.image
+
     def program(self, name):
         path = os.path.join(self.bindir or '', name)
         return path if self.bindir and os.path.exists(path) else None
 
     def driver(self):
-        """Our endpoint controller driver for this kernel: a file; None when it is in the tree."""
+        """The file of our driver for this kernel; None when it is in the tree."""
         if self.modules and self.modules.closure(DRIVER) is not None:
             return None
         for d in self.drivers:
             if not self.release or vermagic(d) == self.release:
                 return d
-        have = f'; found {self.drivers[0]} for {vermagic(self.drivers[0])}' if self.drivers else ''
-        raise CannotRun(f'no {DRIVER}.ko for the endpoint kernel {self.release or self.image}{have}: '
-                        'run "make", or build linux/ against that kernel and pass --ep-driver FILE')
+        have = (
+            f'; found {self.drivers[0]} for {vermagic(self.drivers[0])}'
+            if self.drivers
+            else ''
+        )
+        raise CannotRun(
+            f'no {DRIVER}.ko for the endpoint kernel {self.release or self.image}{have}: '
+            'run "make", or build linux/ against that kernel and pass --ep-driver FILE'
+        )
 
 
 def find_modules(directory, release):
-    """A modules tree below what the user named: itself, RELEASE or lib/modules/RELEASE in it."""
-    places = [directory, os.path.join(directory, release),
-              os.path.join(directory, 'lib/modules', release)]
+    """A modules tree at what the user named: it, its RELEASE or lib/modules/RELEASE."""
+    places = [
+        directory,
+        os.path.join(directory, release),
+        os.path.join(directory, 'lib/modules', release),
+    ]
     for p in places:
         if os.path.exists(os.path.join(p, 'modules.dep')):
             return Modules(p)
-    raise CannotRun(f'no modules for kernel {release or "(unknown release)"} in {directory}: give '
-                    'the INSTALL_MOD_PATH you used with "make modules_install", or the directory '
-                    'that holds modules.dep')
+    raise CannotRun(
+        f'no modules for kernel {release or "(unknown release)"} in {directory}: give '
+        'the INSTALL_MOD_PATH you used with "make modules_install", or the directory '
+        'that holds modules.dep'
+    )
 
 
 def built(build, name):
@@ -161,10 +190,15 @@ def built(build, name):
     d = os.path.join(build, f'kernel-{name}')
     image = os.path.join(d, 'bzImage')
     if not os.path.exists(image):
-        have = sorted(e[7:] for e in os.listdir(build) if e.startswith('kernel-')) \
-            if os.path.isdir(build) else []
-        raise CannotRun(f'no guest kernel "{name}" in {build}: run "make" first'
-                        + (f' (built: {", ".join(have)})' if have else ''))
+        have = (
+            sorted(e[7:] for e in os.listdir(build) if e.startswith('kernel-'))
+            if os.path.isdir(build)
+            else []
+        )
+        raise CannotRun(
+            f'no guest kernel "{name}" in {build}: run "make" first'
+            + (f' (built: {", ".join(have)})' if have else '')
+        )
     release = ''
     try:
         with open(os.path.join(d, 'release')) as f:
@@ -174,21 +208,35 @@ def built(build, name):
     release = release or read_release(image)
     tree = os.path.join(d, 'lib/modules', release)
     modules = Modules(tree) if os.path.exists(os.path.join(tree, 'modules.dep')) else None
-    return Kernel(image, release, modules, os.path.join(d, 'bin'),
-                  [os.path.join(build, f'modules-{name}', DRIVER + '.ko')])
+    return Kernel(
+        image,
+        release,
+        modules,
+        os.path.join(d, 'bin'),
+        [os.path.join(build, f'modules-{name}', DRIVER + '.ko')],
+    )
 
 
 def custom(build, name, image=None, moduledir=None, driver=None):
-    """The kernel of one guest from the options: the built one unless an image is named."""
+    """The kernel of one guest: the built one unless an image is named."""
     if not image:
         k = built(build, name)
     else:
         if not os.path.exists(image):
             raise CannotRun(f'no kernel image {image}: check the path')
         release = read_release(image)
-        drivers = [os.path.join(build, e, DRIVER + '.ko') for e in sorted(os.listdir(build))
-                   if e.startswith('modules-')] if os.path.isdir(build) else []
-        k = Kernel(image, release, None, os.path.join(build, f'kernel-{name}', 'bin'), drivers)
+        drivers = (
+            [
+                os.path.join(build, e, DRIVER + '.ko')
+                for e in sorted(os.listdir(build))
+                if e.startswith('modules-')
+            ]
+            if os.path.isdir(build)
+            else []
+        )
+        k = Kernel(
+            image, release, None, os.path.join(build, f'kernel-{name}', 'bin'), drivers
+        )
     if moduledir:
         k.modules = find_modules(moduledir, k.release)
     if driver:
@@ -207,7 +255,9 @@ def add_modules(archive, kernel, wanted, extra_files=()):
     placed = {}
 
     def place(relative):
-        target = os.path.join('lib/modules', kernel.release, re.sub(r'\.(xz|gz|zst)$', '', relative))
+        target = os.path.join(
+            'lib/modules', kernel.release, re.sub(r'\.(xz|gz|zst)$', '', relative)
+        )
         if target not in placed:
             placed[target] = True
             archive.data(target, read_module(os.path.join(kernel.modules.root, relative)))
@@ -225,7 +275,7 @@ def add_modules(archive, kernel, wanted, extra_files=()):
             paths = [place(f) for f in files]
             archive.data(f'pciep/load/{name}', '\n'.join(paths) + '\n')
             strip = f'/lib/modules/{kernel.release}/'
-            rel = [p[len(strip):] for p in paths]
+            rel = [p[len(strip) :] for p in paths]
             dep.append(f'{rel[-1]}: {" ".join(reversed(rel[:-1]))}'.rstrip())
         archive.data(f'lib/modules/{kernel.release}/modules.dep', '\n'.join(dep) + '\n')
     for file in extra_files:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The event loop: one thread waits for both guests, so neither can keep the other waiting."""
+"""The event loop: one thread for both guests; neither keeps the other waiting."""
 
 import selectors
 import time

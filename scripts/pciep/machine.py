@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The QEMU command line of a guest; everything that differs per architecture is in ARCH."""
+"""The QEMU command line of a guest; what differs per architecture is in ARCH."""
 
 import os
 import shlex
@@ -14,29 +14,48 @@ ARCH = {
         'machine_kvm': 'kernel-irqchip=split',
         'cpu': {'kvm': 'host', 'tcg': 'max'},
         'append': 'console=ttyS0,115200 panic=-1 no_timer_check tsc=reliable nokaslr '
-                  'mitigations=off',
+        'mitigations=off',
         'console': 'ttyS0',
         'results': 'ttyS1',
-        'host': ['-global', 'ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off',
-                 # 32 MSI vectors need interrupt remapping; DMA translation stays off.
-                 '-device', 'intel-iommu,intremap=on'],
+        'host': [
+            '-global',
+            'ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off',
+            # 32 MSI vectors need interrupt remapping; DMA translation stays off.
+            '-device',
+            'intel-iommu,intremap=on',
+        ],
         'host_append': 'intel_iommu=off',
         'serial': lambda chardev: ['-device', f'isa-serial,chardev={chardev}'],
-    },
+    }
 }
 
 
 class Spec:
     """One guest's machine.  Paths of its chardevs are filled in by whoever starts it."""
 
-    def __init__(self, role, arch, qemu, kernel, initramfs, accel, cpus, mem, socket=None,
-                 net=False, shared=True, append='', extra=(), name=None):
+    def __init__(
+        self,
+        role,
+        arch,
+        qemu,
+        kernel,
+        initramfs,
+        accel,
+        cpus,
+        mem,
+        socket=None,
+        net=False,
+        shared=True,
+        append='',
+        extra=(),
+        name=None,
+    ):
         self.role, self.arch, self.qemu = role, ARCH[arch], qemu
         self.kernel, self.initramfs, self.accel = kernel, initramfs, accel
         self.cpus, self.mem, self.socket = cpus, mem, socket
         self.net, self.shared, self.append, self.extra = net, shared, append, list(extra)
         self.name = name or role
-        self.reboot = False         # a reset ends the guest
+        self.reboot = False  # a reset ends the guest
 
     def link(self, socket):
         if not self.socket:
@@ -48,8 +67,12 @@ class Spec:
     def firmware(self):
         """-L for directories of QEMU's firmware that lie next to the binary."""
         here = os.path.dirname(os.path.realpath(self.qemu))
-        dirs = [os.path.join(here, 'share'), os.path.join(here, '../share/qemu'),
-                '/usr/share/seabios', '/usr/share/qemu']
+        dirs = [
+            os.path.join(here, 'share'),
+            os.path.join(here, '../share/qemu'),
+            '/usr/share/seabios',
+            '/usr/share/qemu',
+        ]
         args = []
         for d in dirs:
             if os.path.isdir(d):
@@ -63,13 +86,30 @@ class Spec:
         if self.accel == 'kvm' and a['machine_kvm']:
             machine += ',' + a['machine_kvm']
         accel = 'tcg,thread=multi' if self.accel == 'tcg' else self.accel
-        args = [self.qemu, '-name', f'pci-ep-{self.name}', '-nodefaults', '-no-user-config',
-                '-display', 'none']
+        args = [
+            self.qemu,
+            '-name',
+            f'pci-ep-{self.name}',
+            '-nodefaults',
+            '-no-user-config',
+            '-display',
+            'none',
+        ]
         if not self.reboot:
             args.append('-no-reboot')
         args += self.firmware()
-        args += ['-M', machine, '-accel', accel, '-cpu', a['cpu'][self.accel],
-                 '-smp', str(self.cpus), '-m', self.mem]
+        args += [
+            '-M',
+            machine,
+            '-accel',
+            accel,
+            '-cpu',
+            a['cpu'][self.accel],
+            '-smp',
+            str(self.cpus),
+            '-m',
+            self.mem,
+        ]
         if self.shared:
             args += ['-object', f'memory-backend-memfd,id=ram0,size={self.mem},share=on']
         else:
@@ -84,16 +124,27 @@ class Spec:
         args += list(chardevs) + a['serial']('console') + a['serial']('results')
         args += list(monitor)
         if self.net:
-            args += ['-netdev', 'user,id=net0', '-device', 'virtio-net-pci,netdev=net0,romfile=']
+            args += [
+                '-netdev',
+                'user,id=net0',
+                '-device',
+                'virtio-net-pci,netdev=net0,romfile=',
+            ]
         args += self.link(socket)
         args += self.extra
         return args
 
     def script(self, rundir):
-        """A shell script that starts this guest by hand, on the terminal it is started from."""
-        chardevs = ['-chardev', 'stdio,id=console,mux=on,signal=off',
-                    '-chardev', f'file,id=results,path={rundir}/{self.role}.results']
-        args = self.command('@SOCKET@', chardevs, ['-mon', 'chardev=console,mode=readline'])
+        """A shell script that starts this guest by hand, on the terminal it runs on."""
+        chardevs = [
+            '-chardev',
+            'stdio,id=console,mux=on,signal=off',
+            '-chardev',
+            f'file,id=results,path={rundir}/{self.role}.results',
+        ]
+        args = self.command(
+            '@SOCKET@', chardevs, ['-mon', 'chardev=console,mode=readline']
+        )
         words = []
         for arg in args:
             word = shlex.quote(arg)
@@ -112,8 +163,8 @@ class Spec:
         body = ' \\\n    '.join([f'exec {words[0]}'] + lines)
         return f'''#!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# The {self.role} guest of this run.  Start {self.role}.sh and {other}.sh in two terminals, in any
-# order.  The console is on this terminal, Ctrl-A X ends QEMU; TAP goes to
+# The {self.role} guest of this run.  Start {self.role}.sh and {other}.sh in two
+# terminals, in any order.  The console is on this terminal, Ctrl-A X ends QEMU; TAP goes to
 # {self.role}.results in this directory.  PCI_EP_SOCKET names another socket.
 DIR=${{TMPDIR:-/tmp}}/pci-ep-$(id -u)
 mkdir -p -m 700 "$DIR"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Two guests on one link: composes, starts, waits, ends.  Nothing survives the "with" block."""
+"""Two guests on one link: composes, starts, waits, ends; nothing survives "with"."""
 
 import os
 import shlex
@@ -13,7 +13,7 @@ from .guest import Guest
 from .loop import Loop
 
 HERE = os.path.dirname(os.path.realpath(__file__))
-SOCKET_PATH_MAX = 100       # sun_path has 108, some of it for .N
+SOCKET_PATH_MAX = 100  # sun_path has 108, some of it for .N
 BUSY_TURN = 0.1
 
 
@@ -24,16 +24,39 @@ class TimeLimit(Exception):
 class Side:
     """How one guest is to be."""
 
-    def __init__(self, kernel, cpus=2, mem='512M', append='', files=(), modules=(), cmd=None,
-                 extra=(), net=False, interactive=False, idle=False, shared=True):
+    def __init__(
+        self,
+        kernel,
+        cpus=2,
+        mem='512M',
+        append='',
+        files=(),
+        modules=(),
+        cmd=None,
+        extra=(),
+        net=False,
+        interactive=False,
+        idle=False,
+        shared=True,
+    ):
         self.kernel, self.cpus, self.mem, self.append = kernel, cpus, mem, append
-        self.files, self.modules, self.cmd, self.extra = list(files), list(modules), cmd, list(extra)
-        self.net, self.interactive, self.idle, self.shared = net, interactive, idle, shared
+        self.files, self.modules, self.cmd, self.extra = (
+            list(files),
+            list(modules),
+            cmd,
+            list(extra),
+        )
+        self.net, self.interactive, self.idle, self.shared = (
+            net,
+            interactive,
+            idle,
+            shared,
+        )
         self.env = {}
 
 
 def _socket_dir():
-    """A private directory whose path is short enough; dead launchers' ones are removed first."""
+    """A private directory with a short path; those of dead launchers are removed."""
     for base in (os.environ.get('XDG_RUNTIME_DIR'), os.environ.get('TMPDIR'), '/tmp'):
         if not base or not os.path.isdir(base) or not os.access(base, os.W_OK):
             continue
@@ -45,8 +68,10 @@ def _socket_dir():
         if len(path) + len('/link') <= SOCKET_PATH_MAX:
             return path
         os.rmdir(path)
-    raise CannotRun('no directory for the link socket: make /tmp writable, or set TMPDIR to a '
-                    'directory with a short path')
+    raise CannotRun(
+        'no directory for the link socket: make /tmp writable, or set TMPDIR to a '
+        'directory with a short path'
+    )
 
 
 def _sweep(base):
@@ -56,7 +81,9 @@ def _sweep(base):
             continue
         path = os.path.join(base, name)
         try:
-            if os.stat(path).st_uid == os.getuid() and not os.path.exists(f'/proc/{part[2]}'):
+            if os.stat(path).st_uid == os.getuid() and not os.path.exists(
+                f'/proc/{part[2]}'
+            ):
                 shutil.rmtree(path, ignore_errors=True)
         except OSError:
             pass
@@ -76,9 +103,30 @@ def split_file(spec):
 
 
 class Pair:
-    def __init__(self, rundir, qemu, accel, host, ep, arch='x86_64', function='test', msix=64, msi=32,
-                 link=True, link_wait=60, first=None, delay=0.0, on_tap=None, on_console=None):
-        self.rundir, self.qemu, self.accel, self.arch = os.path.abspath(rundir), qemu, accel, arch
+    def __init__(
+        self,
+        rundir,
+        qemu,
+        accel,
+        host,
+        ep,
+        arch='x86_64',
+        function='test',
+        msix=64,
+        msi=32,
+        link=True,
+        link_wait=60,
+        first=None,
+        delay=0.0,
+        on_tap=None,
+        on_console=None,
+    ):
+        self.rundir, self.qemu, self.accel, self.arch = (
+            os.path.abspath(rundir),
+            qemu,
+            accel,
+            arch,
+        )
         self.sides = {'host': host, 'ep': ep}
         self.function, self.msix, self.msi = function, msix, msi
         self.link, self.link_wait, self.first, self.delay = link, link_wait, first, delay
@@ -87,7 +135,7 @@ class Pair:
         self.guests = {}
         self.socket_dir = None
         self.closed = False
-        self.on_turn = None         # called about ten times a second
+        self.on_turn = None  # called about ten times a second
 
     # -- composing
 
@@ -95,11 +143,18 @@ class Pair:
         f = functions.FUNCTIONS.get(self.function)
         a = machine.ARCH[self.arch]
         env = {
-            'ROLE': role, 'CONSOLE': a['console'], 'RESULTS': a['results'],
-            'FUNCTION': self.function if f else '', 'ENDPOINT': f.endpoint if f else '',
-            'MSI': self.msi, 'MSIX': self.msix, 'LINK_WAIT': self.link_wait,
-            'LOAD': ' '.join(side.modules), 'NET': '1' if side.net else '',
-            'INTERACTIVE': '1' if side.interactive else '', 'IDLE': '1' if side.idle else '',
+            'ROLE': role,
+            'CONSOLE': a['console'],
+            'RESULTS': a['results'],
+            'FUNCTION': self.function if f else '',
+            'ENDPOINT': f.endpoint if f else '',
+            'MSI': self.msi,
+            'MSIX': self.msix,
+            'LINK_WAIT': self.link_wait,
+            'LOAD': ' '.join(side.modules),
+            'NET': '1' if side.net else '',
+            'INTERACTIVE': '1' if side.interactive else '',
+            'IDLE': '1' if side.idle else '',
             'NOLINK': '' if self.link else '1',
             'TOOL': functions.test_tool(side.kernel)[0] if role == 'host' else '',
         }
@@ -127,8 +182,10 @@ class Pair:
             if path:
                 archive.file(f'pciep/bin/{program}', path)
             elif self.link and not side.cmd and not side.interactive and not side.idle:
-                raise CannotRun(f'no {program} for the host kernel {side.kernel.release} in '
-                                f'{side.kernel.bindir}: run "make"')
+                raise CannotRun(
+                    f'no {program} for the host kernel {side.kernel.release} in '
+                    f'{side.kernel.bindir}: run "make"'
+                )
         if side.cmd:
             archive.data('pciep/cmd', side.cmd + '\n')
         for spec in side.files:
@@ -139,26 +196,48 @@ class Pair:
         return path
 
     def prepare(self):
-        """Everything but starting: archives, command lines, the scripts to run them by hand."""
+        """Everything but starting: archives, command lines, scripts to run by hand."""
         try:
             os.makedirs(self.rundir, exist_ok=True)
             allowed = load_allowed(os.path.join(HERE, 'allow.txt'))
             self.socket_dir = _socket_dir()
             for role, side in self.sides.items():
                 spec = machine.Spec(
-                    role, self.arch, self.qemu, os.path.abspath(side.kernel.image),
-                    self._compose(role), self.accel, side.cpus, side.mem,
-                    os.path.join(self.socket_dir, 'link') if self.link else None, side.net,
-                    side.shared, side.append, side.extra)
+                    role,
+                    self.arch,
+                    self.qemu,
+                    os.path.abspath(side.kernel.image),
+                    self._compose(role),
+                    self.accel,
+                    side.cpus,
+                    side.mem,
+                    os.path.join(self.socket_dir, 'link') if self.link else None,
+                    side.net,
+                    side.shared,
+                    side.append,
+                    side.extra,
+                )
                 script = os.path.join(self.rundir, f'{role}.sh')
                 with open(script, 'w') as out:
                     out.write(spec.script(self.rundir))
                 os.chmod(script, 0o755)
-                live = (lambda line, r=role: self.on_console(r, line)) if self.on_console else None
-                self.guests[role] = Guest(role, spec, os.path.join(self.rundir, f'{role}.log'),
-                                          allowed, self._tap, live)
+                live = (
+                    (lambda line, r=role: self.on_console(r, line))
+                    if self.on_console
+                    else None
+                )
+                self.guests[role] = Guest(
+                    role,
+                    spec,
+                    os.path.join(self.rundir, f'{role}.log'),
+                    allowed,
+                    self._tap,
+                    live,
+                )
         except OSError as e:
-            raise CannotRun(f'cannot write the files of the run: {e}; choose another --log-dir') from e
+            raise CannotRun(
+                f'cannot write the files of the run: {e}; choose another --log-dir'
+            ) from e
 
     def _tap(self, guest, line):
         if self.on_tap:
@@ -196,7 +275,7 @@ class Pair:
             self.turn(min(left, BUSY_TURN))
 
     def wait(self, condition, seconds, what):
-        """Serves both guests until @condition() is true; TimeLimit names @what after @seconds."""
+        """Serves both guests until @condition(); TimeLimit names @what after @seconds."""
         end = time.monotonic() + seconds
         while not condition():
             if time.monotonic() >= end:
@@ -207,7 +286,11 @@ class Pair:
         """A shell command in a guest: (status, output)."""
         guest = self.guests[role]
         cmd = guest.command(command)
-        self.wait(lambda: cmd.status is not None or not guest.alive, seconds, f'{role}: {command}')
+        self.wait(
+            lambda: cmd.status is not None or not guest.alive,
+            seconds,
+            f'{role}: {command}',
+        )
         if cmd.status is None:
             raise TimeLimit(f'{role}: {command}: the guest ended meanwhile')
         return cmd.status, cmd.output
@@ -218,7 +301,9 @@ class Pair:
         for g in up:
             g.send('finish')
         try:
-            self.wait(lambda: all(g.finished or not g.alive for g in up), seconds, 'finish')
+            self.wait(
+                lambda: all(g.finished or not g.alive for g in up), seconds, 'finish'
+            )
             self.pump(0.2)
             return True
         except TimeLimit:

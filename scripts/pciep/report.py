@@ -47,14 +47,28 @@ def add_console_results(collector, verdict, pair):
 def write_files(rundir, scenario, collector, verdict, seconds):
     results = list(collector.results)
     if verdict.cannot:
-        results.append(tap.Result('run', 'fail', f'could not run: {verdict.cannot}',
-                                  [f'# could not run: {verdict.cannot}']))
+        results.append(
+            tap.Result(
+                'run',
+                'fail',
+                f'could not run: {verdict.cannot}',
+                [f'# could not run: {verdict.cannot}'],
+            )
+        )
     else:
         notes = [f'# {f}' for f in verdict.failures]
-        results.append(tap.Result('run', 'fail' if verdict.failures else 'pass',
-                                  verdict.failures[0] if verdict.failures else '', notes))
+        results.append(
+            tap.Result(
+                'run',
+                'fail' if verdict.failures else 'pass',
+                verdict.failures[0] if verdict.failures else '',
+                notes,
+            )
+        )
     tap.write_tap(os.path.join(rundir, 'results.tap'), results)
-    tap.write_junit(os.path.join(rundir, 'junit.xml'), f'pci-ep.{scenario}', results, seconds)
+    tap.write_junit(
+        os.path.join(rundir, 'junit.xml'), f'pci-ep.{scenario}', results, seconds
+    )
 
 
 def tails(pair):
@@ -74,15 +88,17 @@ def summary(scenario, collector, verdict, pair, seconds, rundir, rerun):
     for r in collector.results:
         if r.status == 'fail':
             yield f'  not ok  {r.name}' + (f': {r.reason}' if r.reason else '')
-    counts = ', '.join(f'{collector.count(s)} {w}' for s, w in
-                       (('pass', 'passed'), ('fail', 'failed'), ('skip', 'skipped')))
+    counts = ', '.join(
+        f'{collector.count(s)} {w}'
+        for s, w in (('pass', 'passed'), ('fail', 'failed'), ('skip', 'skipped'))
+    )
     skipped = [r for r in collector.results if r.status == 'skip']
     for reason in dict.fromkeys(r.reason for r in skipped):
         names = [r.name for r in skipped if r.reason == reason]
         yield f'  skipped {", ".join(names)}: {reason or "no reason given"}'
     for f in verdict.failures:
         yield f'  reason  {f}'
-    yield f'  {scenario}: {word}: {counts}, {seconds:.1f} s with {pair.accel if pair else "?"}'
+    yield f'  {scenario}: {word}: {counts}, {seconds:.1f} s with {pair.accel}'
     yield f'  files   {rundir}: results.tap junit.xml host.log ep.log'
     yield f'  by hand {rundir}/host.sh and {rundir}/ep.sh, in two terminals'
     yield f'  again   {rerun}'

@@ -5,7 +5,7 @@ import os
 import sys
 import time
 
-CONSOLE_RATE = 1000         # console lines shown per second and guest; the log has them all
+CONSOLE_RATE = 1000  # console lines shown per second and guest; the log has them all
 
 
 class Screen:
@@ -41,11 +41,15 @@ class Screen:
         now = int(time.monotonic())
         if now != second:
             if shown > CONSOLE_RATE:
-                self.line(f'{role:<4} | ... {shown - CONSOLE_RATE} lines more, see {role}.log')
+                self.line(
+                    f'{role:<4} | ... {shown - CONSOLE_RATE} lines more, see {role}.log'
+                )
             shown = 0
         self._shown[role] = (now, shown + 1)
         if shown < CONSOLE_RATE:
-            self.line(self._paint(f'{role:<4} |', 36 if role == 'host' else 35) + f' {text}')
+            self.line(
+                self._paint(f'{role:<4} |', 36 if role == 'host' else 35) + f' {text}'
+            )
 
     def tap(self, result, raw):
         if result is None:
@@ -67,12 +71,13 @@ class Screen:
             return
         self._last = time.monotonic()
         text = f'[{self._last - self.started:5.1f} s] ' + '   '.join(
-            f'{role}: {g.state}' for role, g in guests.items())
+            f'{role}: {g.state}' for role, g in guests.items()
+        )
         try:
             width = os.get_terminal_size(sys.stderr.fileno()).columns
         except OSError:
             width = 80
-        text = text[:width - 1]
+        text = text[: width - 1]
         if text != self._progress:
             sys.stderr.write('\r\033[K' + text)
             sys.stderr.flush()

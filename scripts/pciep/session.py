@@ -12,15 +12,15 @@ from . import CannotRun, report, tap
 from .pair import TimeLimit
 from .screen import Screen
 
-ESCAPE = b'\x1d'    # Ctrl-]
-BACKSTOP = 20       # seconds after the time limit at which even a blocked terminal is given up
+ESCAPE = b'\x1d'  # Ctrl-]
+BACKSTOP = 20  # seconds after the time limit at which even a blocked terminal is given up
 
 DEMO = '''
-What you saw: two kernels on one PCI Express link. In the endpoint guest the driver pcie-qemu-ep
-gave the endpoint framework a controller, and pci-epf-test became a PCI function through configfs.
-In the host guest the root port reported link up, pciehp enumerated the function, and the kernel's
-own selftest read and wrote its BARs, received INTx, MSI and MSI-X from it, and let it read, write
-and copy host memory.'''
+What you saw: two kernels on one PCI Express link. In the endpoint guest the driver
+pcie-qemu-ep gave the endpoint framework a controller, and pci-epf-test became a PCI
+function through configfs. In the host guest the root port reported link up, pciehp
+enumerated the function, and the kernel's own selftest read and wrote its BARs, received
+INTx, MSI and MSI-X from it, and let it read, write and copy host memory.'''
 
 
 class Interrupted(Exception):
@@ -33,8 +33,11 @@ class Session:
         self.build_pair = build_pair
         self.collector = tap.Collector()
         self.verdict = report.Verdict()
-        self.screen = Screen(not options.no_console and not options.interactive, options.quiet,
-                             bool(options.interactive))
+        self.screen = Screen(
+            not options.no_console and not options.interactive,
+            options.quiet,
+            bool(options.interactive),
+        )
         self.pair = None
         self.started = time.monotonic()
         self._tty = None
@@ -54,11 +57,12 @@ class Session:
     def _signals(self):
         def interrupt(number, frame):
             for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                signal.signal(s, signal.SIG_IGN)    # the clean-up is not interrupted
+                signal.signal(s, signal.SIG_IGN)  # the clean-up is not interrupted
             raise Interrupted(signal.Signals(number).name)
 
         def backstop(number, frame):
             raise TimeLimit('the output of pci-ep-run was blocked')
+
         for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(s, interrupt)
         if self.o.timeout:
@@ -77,7 +81,9 @@ class Session:
         self._tty = termios.tcgetattr(sys.stdin)
         tty.setraw(sys.stdin)
         self.pair.loop.add(sys.stdin, self._keys)
-        self.pair.guests[self.o.interactive].raw = lambda d: os.write(sys.stdout.fileno(), d)
+        self.pair.guests[self.o.interactive].raw = lambda d: os.write(
+            sys.stdout.fileno(), d
+        )
 
     def _restore(self):
         if self._tty:
@@ -114,7 +120,7 @@ class Session:
                 return
 
     def _ended(self, g):
-        """A guest that ended by itself: is that the kernel's fault, QEMU's or somebody's wish?"""
+        """A guest ended by itself: the kernel's fault, QEMU's, or somebody's wish?"""
         self.pair.pump(0.2)
         why = g.why_ended()
         if self.o.interactive:
@@ -127,8 +133,10 @@ class Session:
         if g.console.faults.found:
             self.verdict.fail(f'the {g.role} guest crashed')
         elif not g.release:
-            raise CannotRun(f'the {g.role} guest ended before its init ran: check its kernel and '
-                            f'{g.console.filename}')
+            raise CannotRun(
+                f'the {g.role} guest ended before its init ran: check its kernel and '
+                f'{g.console.filename}'
+            )
         elif g.status is None:
             self.verdict.fail(f'the {g.role} guest ended before the test did ({why})')
 
@@ -137,15 +145,16 @@ class Session:
         never = [r for r, g in self.pair.guests.items() if not g.release]
         if never:
             self.verdict.cannot_run(
-                f'no init in the {" and ".join(never)} guest within {limit}: see the last lines of '
-                'its console, or give more time with --timeout')
+                f'no init in the {" and ".join(never)} guest within {limit}: see the last '
+                'lines of its console, or give more time with --timeout'
+            )
         else:
             states = ', '.join(f'{r}: {g.state}' for r, g in self.pair.guests.items())
             self.verdict.fail(f'time limit of {limit} reached ({states})')
 
     def _judge(self):
         self.collector.end()
-        if not self.verdict.cannot:     # otherwise a stream that stops is no news
+        if not self.verdict.cannot:  # otherwise a stream that stops is no news
             for p in self.collector.problems:
                 self.verdict.fail(p)
         for r in self._awaited():
@@ -153,23 +162,37 @@ class Session:
             if g.status is None or self.o.interactive:
                 continue
             if cmd:
-                self.collector.add(f'{r}.cmd', 'fail' if g.status else 'pass',
-                                   f'exit status {g.status}' if g.status else '', [f'# {cmd}'])
+                self.collector.add(
+                    f'{r}.cmd',
+                    'fail' if g.status else 'pass',
+                    f'exit status {g.status}' if g.status else '',
+                    [f'# {cmd}'],
+                )
             elif g.status and not self.collector.count('fail'):
                 self.verdict.fail(f'the test program ended with status {g.status}')
         report.add_console_results(self.collector, self.verdict, self.pair)
-        failed = [r.name for r in self.collector.results
-                  if r.status == 'fail' and not r.name.startswith('console.')]
+        failed = [
+            r.name
+            for r in self.collector.results
+            if r.status == 'fail' and not r.name.startswith('console.')
+        ]
         if failed:
-            self.verdict.fail(f'{len(failed)} failed: {", ".join(failed[:4])}'
-                              + (', ...' if len(failed) > 4 else ''))
+            self.verdict.fail(
+                f'{len(failed)} failed: {", ".join(failed[:4])}'
+                + (', ...' if len(failed) > 4 else '')
+            )
 
     def run(self):
         self._signals()
         tell = self.screen.line
         try:
-            self.pair = self.build_pair(self.o, self.rundir, lambda t: tell(t, True), self._on_tap,
-                                        self.screen.console)
+            self.pair = self.build_pair(
+                self.o,
+                self.rundir,
+                lambda t: tell(t, True),
+                self._on_tap,
+                self.screen.console,
+            )
             with self.pair:
                 self._run_pair(tell)
         except Interrupted as e:
@@ -186,16 +209,22 @@ class Session:
         p = self.pair
         p.prepare()
         host, ep = p.sides['host'], p.sides['ep']
-        tell(f'{self.scenario}: host {host.kernel.release or host.kernel.image} ({host.cpus} CPUs, '
-             f'{host.mem}), endpoint {ep.kernel.release or ep.kernel.image} ({ep.cpus} CPUs, '
-             f'{ep.mem}), accelerator {p.accel}')
+        tell(
+            f'{self.scenario}: host {host.kernel.label} ({host.cpus} CPUs, {host.mem}), '
+            f'endpoint {ep.kernel.label} ({ep.cpus} CPUs, '
+            f'{ep.mem}), accelerator {p.accel}'
+        )
         p.on_turn = self._states
         try:
             p.start()
             if self.o.interactive:
                 self._terminal()
             self._watch()
-            if not self.verdict.failures and not self.verdict.cannot and not self.o.interactive:
+            if (
+                not self.verdict.failures
+                and not self.verdict.cannot
+                and not self.o.interactive
+            ):
                 if all(g.alive for g in p.guests.values()) and not p.finish():
                     self.verdict.fail('a guest did not let go of the link at the end')
         except CannotRun as e:
@@ -210,14 +239,25 @@ class Session:
         if self.pair and self.pair.guests:
             self._judge()
             try:
-                report.write_files(self.rundir, self.scenario, self.collector, self.verdict, took)
+                report.write_files(
+                    self.rundir, self.scenario, self.collector, self.verdict, took
+                )
             except OSError as e:
-                self.verdict.cannot_run(f'cannot write the results: {e}; choose another --log-dir')
+                self.verdict.cannot_run(
+                    f'cannot write the results: {e}; choose another --log-dir'
+                )
             if self.verdict.status != report.PASSED:
                 for line in report.tails(self.pair):
                     self.screen.line(line, True)
-            for line in report.summary(self.scenario, self.collector, self.verdict, self.pair, took,
-                                       self.rundir, self.rerun):
+            for line in report.summary(
+                self.scenario,
+                self.collector,
+                self.verdict,
+                self.pair,
+                took,
+                self.rundir,
+                self.rerun,
+            ):
                 self.screen.line(line, True)
         if self.verdict.status == report.CANNOT:
             print(f'pci-ep-run: {self.verdict.cannot}', file=sys.stderr)

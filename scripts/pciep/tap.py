@@ -12,7 +12,11 @@ _SKIP = re.compile(r'\s+#\s*(SKIP|TODO)\b\s*(.*)$', re.I)
 
 class Result:
     def __init__(self, name, status, reason='', notes=(), seconds=0.0):
-        self.name, self.status, self.reason = name, status, reason  # status: pass fail skip
+        self.name, self.status, self.reason = (
+            name,
+            status,
+            reason,
+        )  # status: pass fail skip
         self.notes, self.seconds = list(notes), seconds
 
     def line(self, number):
@@ -25,7 +29,7 @@ class Collector:
 
     def __init__(self):
         self.results = []
-        self.problems = []      # why the stream itself is not to be trusted
+        self.problems = []  # why the stream itself is not to be trusted
         self._plan = None
         self._seen = 0
         self._notes = []
@@ -50,15 +54,26 @@ class Collector:
                 self._notes.append(line)
             return None
         self._open = True
-        name, reason, status = m.group(3).strip(), '', 'pass' if m.group(1) == 'ok' else 'fail'
-        skip = _SKIP.search(name) or (name.startswith('# SKIP') and re.match('()()', name))
+        name, reason, status = (
+            m.group(3).strip(),
+            '',
+            'pass' if m.group(1) == 'ok' else 'fail',
+        )
+        skip = _SKIP.search(name) or (
+            name.startswith('# SKIP') and re.match('()()', name)
+        )
         if skip:
-            name = name[:skip.start()].strip()
+            name = name[: skip.start()].strip()
             if status == 'pass':
                 status, reason = 'skip', skip.group(2).strip()
         now = time.monotonic()
-        result = Result(name or f'test {m.group(2) or self._seen + 1}', status, reason,
-                        self._notes, now - self._since)
+        result = Result(
+            name or f'test {m.group(2) or self._seen + 1}',
+            status,
+            reason,
+            self._notes,
+            now - self._since,
+        )
         self._since, self._notes = now, []
         self._seen += 1
         self.results.append(result)
@@ -71,9 +86,13 @@ class Collector:
         """A stream is over: did it hold what it promised?"""
         if self._open:
             if self._plan is None:
-                self.problems.append(f'a TAP stream ended without a plan after {self._seen} results')
+                self.problems.append(
+                    f'a TAP stream ended without a plan after {self._seen} results'
+                )
             elif self._plan != self._seen:
-                self.problems.append(f'{self._plan} tests were planned, {self._seen} reported')
+                self.problems.append(
+                    f'{self._plan} tests were planned, {self._seen} reported'
+                )
         self._plan, self._seen, self._notes, self._open = None, 0, [], False
 
     def count(self, status):
@@ -93,7 +112,9 @@ def write_tap(filename, results, comments=()):
 
 def _clean(text):
     """XML 1.0 has no control characters."""
-    return ''.join(c if c in '\t\n' or (c >= ' ' and c not in '\ufffe\uffff') else '?' for c in text)
+    return ''.join(
+        c if c in '\t\n' or (c >= ' ' and c not in '\ufffe\uffff') else '?' for c in text
+    )
 
 
 def write_junit(filename, suite, results, seconds):
@@ -101,11 +122,16 @@ def write_junit(filename, suite, results, seconds):
     skips = sum(r.status == 'skip' for r in results)
     with open(filename, 'w', encoding='utf-8') as f:
         f.write('<?xml version="1.0" encoding="UTF-8"?>\n')
-        f.write(f'<testsuites><testsuite name={quoteattr(suite)} tests="{len(results)}" '
-                f'failures="{fails}" skipped="{skips}" time="{seconds:.3f}">\n')
+        f.write(
+            f'<testsuites><testsuite name={quoteattr(suite)} tests="{len(results)}" '
+            f'failures="{fails}" skipped="{skips}" time="{seconds:.3f}">\n'
+        )
         for r in results:
-            f.write(f'<testcase classname={quoteattr(suite)} name={quoteattr(_clean(r.name))} '
-                    f'time="{r.seconds:.3f}">')
+            f.write(
+                f'<testcase classname={quoteattr(suite)} '
+                f'name={quoteattr(_clean(r.name))} '
+                f'time="{r.seconds:.3f}">'
+            )
             if r.status == 'fail':
                 first = _clean(r.reason) or 'not ok'
                 body = escape(_clean('\n'.join(r.notes)))

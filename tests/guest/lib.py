@@ -15,7 +15,7 @@ from pciep import accel, functions, kernels, machine, process  # noqa: E402
 from pciep.pair import Pair, Side  # noqa: E402
 
 LAUNCHER = os.path.join(TOP, 'scripts/pci-ep-run')
-APPEAR = 40         # seconds for the endpoint to appear or vanish; generous, machines are slow
+APPEAR = 40  # seconds for the endpoint to appear or vanish; generous, machines are slow
 DEFAULT_LIMIT = 120
 
 
@@ -29,9 +29,11 @@ class Skipped(Exception):
 
 def limit(seconds):
     """Decorator: the time a test may take."""
+
     def mark(function):
         function.limit = seconds
         return function
+
     return mark
 
 
@@ -45,7 +47,10 @@ def equal(seen, expected, what):
 
 
 def contains(text, pattern, what):
-    check(re.search(pattern, text), f'{what}: nothing matches {pattern!r} in:\n{text[-3000:]}')
+    check(
+        re.search(pattern, text),
+        f'{what}: nothing matches {pattern!r} in:\n{text[-3000:]}',
+    )
 
 
 class Link:
@@ -56,10 +61,12 @@ class Link:
         self.endpoint = functions.FUNCTIONS[pair.function].endpoint
 
     def on(self, role, command, seconds=30, status=0):
-        """Runs a command in a guest; fails unless it ends with @status (None: whatever)."""
+        """Runs a command in a guest; fails unless it ends with @status (None: any)."""
         got, output = self.pair.run(role, command, seconds)
         if status is not None and got != status:
-            raise Failed(f'{role}: {command}: exit status {got}, expected {status}\n{output}')
+            raise Failed(
+                f'{role}: {command}: exit status {got}, expected {status}\n{output}'
+            )
         return output
 
     def host(self, command, seconds=30, status=0):
@@ -76,34 +83,49 @@ class Link:
     def set_up(self, seconds=60):
         """The endpoint guest's own set-up is done."""
         g = self.pair.ep
-        self.pair.wait(lambda: 'link started' in g.state or g.need or not g.alive, seconds,
-                       'the endpoint guest sets the function up')
+        self.pair.wait(
+            lambda: 'link started' in g.state or g.need or not g.alive,
+            seconds,
+            'the endpoint guest sets the function up',
+        )
         check(not g.need, f'endpoint guest: {g.need}')
         check(g.alive, 'the endpoint guest ended')
 
     def appears(self, seconds=APPEAR):
-        self.host(f'wait_for {seconds} endpoint {self.endpoint} || {{ pci_list; false; }}', seconds + 20)
+        self.host(
+            f'wait_for {seconds} endpoint {self.endpoint} || {{ pci_list; false; }}',
+            seconds + 20,
+        )
 
     def vanishes(self, seconds=APPEAR):
-        self.host(f'wait_for {seconds} no_endpoint {self.endpoint} || {{ pci_list; false; }}',
-                  seconds + 20)
+        self.host(
+            f'wait_for {seconds} no_endpoint {self.endpoint} || {{ pci_list; false; }}',
+            seconds + 20,
+        )
 
     def bind(self):
-        self.host('load pci_endpoint_test; wait_for 20 test -c /dev/pci-endpoint-test.0', 40)
+        self.host(
+            'load pci_endpoint_test; wait_for 20 test -c /dev/pci-endpoint-test.0', 40
+        )
 
     def works(self, *tests):
         """The selftest passes the tests named (default BAR_TEST), each at least once."""
         self.bind()
         for test in tests or ('BAR_TEST',):
             out = self.host(f'/pciep/bin/pci_endpoint_test -V dma -t {test}', 60)
-            check(re.search(r'^ok ', out, re.M) and not re.search(r'^not ok|# SKIP', out, re.M),
-                  f'{test} did not pass:\n{out}')
+            check(
+                re.search(r'^ok ', out, re.M)
+                and not re.search(r'^not ok|# SKIP', out, re.M),
+                f'{test} did not pass:\n{out}',
+            )
 
     def quiet(self):
         """Neither kernel reported a fault so far."""
         for role, g in self.pair.guests.items():
-            check(not g.console.faults.found,
-                  f'the kernel of {role} reported: {g.console.faults.found}')
+            check(
+                not g.console.faults.found,
+                f'the kernel of {role} reported: {g.console.faults.found}',
+            )
 
 
 class Context:
@@ -120,18 +142,33 @@ class Context:
         return kernels.built(self.build, name)
 
     def pair(self, kernel='7', host=None, ep=None, **kw):
-        """Two guests, not yet started: the host idle, the endpoint guest with the test function."""
+        """Two guests, not yet started: the host idle, the endpoint with the function."""
         k = self.kernel(kernel)
         arch = 'x86_64'
         qemu = machine.find_qemu(self.build, arch)
         which = accel.choose('auto', qemu, k.image, arch, lambda text: None)
-        pair = Pair(self.rundir, qemu, which, Side(k, idle=True, **(host or {})),
-                    Side(k, **(ep or {})), arch, **kw)
+        pair = Pair(
+            self.rundir,
+            qemu,
+            which,
+            Side(k, idle=True, **(host or {})),
+            Side(k, **(ep or {})),
+            arch,
+            **kw,
+        )
         pair.prepare()
         return pair
 
     def command(self, *args):
-        return [sys.executable, LAUNCHER, '--build-dir', self.build, '--log-dir', self.rundir, *args]
+        return [
+            sys.executable,
+            LAUNCHER,
+            '--build-dir',
+            self.build,
+            '--log-dir',
+            self.rundir,
+            *args,
+        ]
 
     def launch(self, *args, seconds=110, cwd='/', env=None):
         """Runs pci-ep-run to its end: (status, output)."""
@@ -140,16 +177,23 @@ class Context:
             out = p.communicate(timeout=seconds)[0]
         except subprocess.TimeoutExpired:
             p.kill()
-            raise Failed(f'pci-ep-run {shlex.join(args)} did not end within {seconds} s:\n'
-                         f'{p.communicate()[0].decode(errors="replace")[-3000:]}') from None
+            raise Failed(
+                f'pci-ep-run {shlex.join(args)} did not end within {seconds} s:\n'
+                f'{p.communicate()[0].decode(errors="replace")[-3000:]}'
+            ) from None
         return p.returncode, out.decode(errors='replace')
 
     def start(self, *args, cwd='/', env=None):
         """Starts pci-ep-run, with everything it prints in one pipe."""
-        return subprocess.Popen(self.command(*args), stdin=subprocess.DEVNULL,
-                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=cwd,
-                                env={**os.environ, **(env or {})},
-                                preexec_fn=process.die_with_parent())
+        return subprocess.Popen(
+            self.command(*args),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            cwd=cwd,
+            env={**os.environ, **(env or {})},
+            preexec_fn=process.die_with_parent(),
+        )
 
     def file(self, name, text, mode=0o755):
         path = os.path.join(self.rundir, name)
@@ -168,7 +212,13 @@ class Context:
         for line in self.read('results.tap').splitlines():
             m = re.match(r'(ok|not ok) \d+ (\S+)(?: # SKIP (.*))?$', line)
             if m:
-                status = 'fail' if m.group(1) == 'not ok' else 'pass' if m.group(3) is None else 'skip'
+                status = (
+                    'fail'
+                    if m.group(1) == 'not ok'
+                    else 'pass'
+                    if m.group(3) is None
+                    else 'skip'
+                )
                 found[m.group(2)] = (status, m.group(3) or '')
         return found
 
@@ -190,7 +240,11 @@ class Context:
     def sockets(self, pid):
         """Socket directories of the launcher @pid."""
         found = []
-        for base in {os.environ.get('XDG_RUNTIME_DIR'), os.environ.get('TMPDIR'), '/tmp'} - {None}:
+        for base in {
+            os.environ.get('XDG_RUNTIME_DIR'),
+            os.environ.get('TMPDIR'),
+            '/tmp',
+        } - {None}:
             if os.path.isdir(base):
                 found += [n for n in os.listdir(base) if n.startswith(f'pci-ep-{pid}-')]
         return found

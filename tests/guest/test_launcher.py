@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""pci-ep-run when things go wrong: it ends in time, says why in one line, leaves nothing behind."""
+"""pci-ep-run when things go wrong: ends in time, says why, leaves nothing behind."""
 
 import os
 import pty
@@ -14,7 +14,7 @@ QUICK = ('--no-link', '--no-console')
 
 
 def cannot(t, pattern, *args, **kw):
-    """The run must end with 2 and exactly one line of pci-ep-run that matches @pattern."""
+    """The run must end with 2 and exactly one line that matches @pattern."""
     status, out = t.launch(*args, **kw)
     equal(status, 2, f'exit status; output:\n{out[-2000:]}')
     lines = [ln for ln in out.splitlines() if ln.startswith('pci-ep-run: ')]
@@ -24,8 +24,12 @@ def cannot(t, pattern, *args, **kw):
 
 
 def test_no_qemu(t):
-    cannot(t, 'run "make" first, or name one with --qemu|check the path given to --qemu',
-           '--qemu', '/nonexistent/qemu')
+    cannot(
+        t,
+        'run "make" first, or name one with --qemu|check the path given to --qemu',
+        '--qemu',
+        '/nonexistent/qemu',
+    )
 
 
 def test_no_kernel(t):
@@ -33,7 +37,9 @@ def test_no_kernel(t):
 
 
 def test_no_image(t):
-    cannot(t, 'no kernel image /nonexistent: check the path', '--host-kernel', '/nonexistent')
+    cannot(
+        t, 'no kernel image /nonexistent: check the path', '--host-kernel', '/nonexistent'
+    )
 
 
 def test_image_is_no_kernel(t):
@@ -65,16 +71,33 @@ def test_unknown_qemu_option(t):
 def test_no_endpoint_support(t):
     """As a kernel without CONFIG_PCI_ENDPOINT_CONFIGFS looks from inside."""
     t.kernel('7')
-    cannot(t, 'CONFIG_PCI_ENDPOINT', '--ep-append', 'initcall_blacklist=pci_ep_cfs_init', '--no-console',
-           '--timeout', '60', seconds=85)
+    cannot(
+        t,
+        'CONFIG_PCI_ENDPOINT',
+        '--ep-append',
+        'initcall_blacklist=pci_ep_cfs_init',
+        '--no-console',
+        '--timeout',
+        '60',
+        seconds=85,
+    )
 
 
 @limit(90)
 def test_init_hangs(t):
     t.kernel('7')
     hang = t.file('hang', '#!/bin/sh\nwhile :; do /bin/busybox sleep 1; done\n')
-    out = cannot(t, 'no init in the ep guest within 15 s', '--ep-file', f'{hang}:/hang', '--ep-append',
-                 'rdinit=/hang', '--timeout', '15', *QUICK)
+    out = cannot(
+        t,
+        'no init in the ep guest within 15 s',
+        '--ep-file',
+        f'{hang}:/hang',
+        '--ep-append',
+        'rdinit=/hang',
+        '--timeout',
+        '15',
+        *QUICK,
+    )
     contains(out, 'Run /hang as init process', 'the last lines of the console')
 
 
@@ -82,7 +105,14 @@ def test_init_hangs(t):
 def test_guest_stopped_before_boot(t):
     """A QEMU that does nothing at all."""
     t.kernel('7')
-    cannot(t, 'no init in the host guest within 10 s', '--host-qemu-arg=-S', '--timeout', '10', *QUICK)
+    cannot(
+        t,
+        'no init in the host guest within 10 s',
+        '--host-qemu-arg=-S',
+        '--timeout',
+        '10',
+        *QUICK,
+    )
 
 
 @limit(90)
@@ -100,8 +130,14 @@ def test_command_status_is_the_verdict(t):
     t.kernel('7')
     equal(t.launch('--host-cmd', 'exit 0', *QUICK)[0], 0, 'a command that succeeds')
     equal(t.launch('--host-cmd', 'exit 3', *QUICK)[0], 1, 'a command that fails')
-    equal(t.launch('--ep-cmd', 'false', *QUICK)[0], 1, 'a command that fails in the endpoint guest')
-    equal(t.launch('--ep-cmd', 'true', '--host-cmd', 'true', *QUICK)[0], 0, 'both succeed')
+    equal(
+        t.launch('--ep-cmd', 'false', *QUICK)[0],
+        1,
+        'a command that fails in the endpoint guest',
+    )
+    equal(
+        t.launch('--ep-cmd', 'true', '--host-cmd', 'true', *QUICK)[0], 0, 'both succeed'
+    )
 
 
 @limit(90)
@@ -109,15 +145,26 @@ def test_files_reach_the_guests(t):
     t.kernel('7')
     t.file('payload', 'hello\n', 0o644)
     src = os.path.join(t.rundir, 'payload')
-    status, out = t.launch('--host-file', f'{src}:/data/in', '--ep-file', src, '--host-cmd',
-                           'grep -q hello /data/in', '--ep-cmd', 'grep -q hello /root/payload', *QUICK)
+    status, out = t.launch(
+        '--host-file',
+        f'{src}:/data/in',
+        '--ep-file',
+        src,
+        '--host-cmd',
+        'grep -q hello /data/in',
+        '--ep-cmd',
+        'grep -q hello /root/payload',
+        *QUICK,
+    )
     equal(status, 0, f'exit status; output:\n{out[-2000:]}')
 
 
 @limit(90)
 def test_panic(t):
     t.kernel('7')
-    status, out = t.launch('--host-cmd', 'echo c >/proc/sysrq-trigger', '--timeout', '60', *QUICK)
+    status, out = t.launch(
+        '--host-cmd', 'echo c >/proc/sysrq-trigger', '--timeout', '60', *QUICK
+    )
     equal(status, 1, f'exit status; output:\n{out[-2000:]}')
     contains(out, 'Kernel panic|sysrq triggered crash', 'the verdict')
     equal(t.results()['console.host'][0], 'fail', 'console.host')
@@ -128,11 +175,22 @@ def test_panic(t):
 def test_console_flood(t):
     """The log stays bounded and the other guest and the clock go on."""
     t.kernel('7')
-    status, out = t.launch('--host-cmd', 'while :; do cat /proc/kallsyms >/dev/console; done', '--ep-cmd',
-                           'sleep 5; echo ep-was-here >/dev/console', '--timeout', '30', '--no-link', seconds=80)
+    status, out = t.launch(
+        '--host-cmd',
+        'while :; do cat /proc/kallsyms >/dev/console; done',
+        '--ep-cmd',
+        'sleep 5; echo ep-was-here >/dev/console',
+        '--timeout',
+        '30',
+        '--no-link',
+        seconds=80,
+    )
     equal(status, 1, f'exit status; output:\n{out[-2000:]}')
     contains(t.read('ep.log'), 'ep-was-here', 'the other guest goes on')
-    check(os.path.getsize(os.path.join(t.rundir, 'host.log')) <= (64 << 20) + 4096, 'the log is bounded')
+    check(
+        os.path.getsize(os.path.join(t.rundir, 'host.log')) <= (64 << 20) + 4096,
+        'the log is bounded',
+    )
     contains(out, 'time limit of 30 s reached', 'the verdict')
 
 
@@ -151,7 +209,9 @@ def started(t, *args):
         os.unlink(log)
     p = t.start('--host-cmd', 'echo running-now >/dev/kmsg; sleep 1000', *args)
     end = time.monotonic() + 60
-    while time.monotonic() < end and not (os.path.exists(log) and 'running-now' in t.read('host.log')):
+    while time.monotonic() < end and not (
+        os.path.exists(log) and 'running-now' in t.read('host.log')
+    ):
         check(p.poll() is None, 'pci-ep-run ended early')
         time.sleep(0.1)
     equal(len(t.qemus()), 2, 'QEMU processes')
@@ -196,7 +256,7 @@ def test_stopped_qemu_is_ended_too(t):
 
 @limit(120)
 def test_accelerator_is_found_out(t):
-    """With an empty cache the choice is made by trying, within the probe's time, and remembered."""
+    """With an empty cache the choice is made by trying, and then remembered."""
     t.kernel('7')
     cache = os.path.join(t.rundir, 'cache')
     subprocess.run(['rm', '-rf', cache], check=True)
@@ -215,8 +275,11 @@ def expect(fd, text, seconds):
     """Reads a terminal until @text was seen."""
     seen, end = b'', time.monotonic() + seconds
     while text not in seen:
-        check(time.monotonic() < end, f'no {text} on the terminal within {seconds} s:\n'
-              f'{seen[-2000:].decode(errors="replace")}')
+        check(
+            time.monotonic() < end,
+            f'no {text} on the terminal within {seconds} s:\n'
+            f'{seen[-2000:].decode(errors="replace")}',
+        )
         if select.select([fd], [], [], 0.5)[0]:
             try:
                 seen += os.read(fd, 65536)
@@ -227,11 +290,16 @@ def expect(fd, text, seconds):
 
 @limit(120)
 def test_interactive(t):
-    """A shell in the guest on a real terminal; Ctrl-C goes to the guest, Ctrl-] ends the run."""
+    """A shell in the guest on a terminal; Ctrl-C reaches the guest, Ctrl-] ends it."""
     t.kernel('7')
     master, slave = pty.openpty()
-    p = subprocess.Popen(t.command('--interactive', 'host', '--no-link'), stdin=slave, stdout=slave,
-                         stderr=slave, preexec_fn=process.die_with_parent())
+    p = subprocess.Popen(
+        t.command('--interactive', 'host', '--no-link'),
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        preexec_fn=process.die_with_parent(),
+    )
     os.close(slave)
     try:
         expect(master, b'# ', 60)

@@ -81,7 +81,9 @@ def test_unbind_and_rebind_controller(t):
         for _ in range(2):
             link.ep('role_finish')
             link.vanishes()
-            link.ep(f'echo {address} >{driver}/unbind; ! ls $CFS/controllers/* 2>/dev/null')
+            link.ep(
+                f'echo {address} >{driver}/unbind; ! ls $CFS/controllers/* 2>/dev/null'
+            )
             link.ep(f'echo {address} >{driver}/bind; wait_for 10 epc_path')
             link.ep('epc_path; role_setup')
             link.appears()
@@ -103,9 +105,14 @@ def test_host_driver_rebind_and_rescan(t):
         link.appears()
         link.works()
         driver = '/sys/bus/pci/drivers/pci-endpoint-test'
-        link.host(f'A=$(endpoint $ENDPOINT); echo $A >{driver}/unbind; echo $A >{driver}/bind')
+        link.host(
+            f'A=$(endpoint $ENDPOINT); echo $A >{driver}/unbind; echo $A >{driver}/bind'
+        )
         link.works('BAR_TEST', 'MSI_TEST')
-        link.host('echo 1 >/sys/bus/pci/devices/$(endpoint $ENDPOINT)/remove; no_endpoint $ENDPOINT')
+        link.host(
+            'echo 1 >/sys/bus/pci/devices/$(endpoint $ENDPOINT)/remove; '
+            'no_endpoint $ENDPOINT'
+        )
         link.host('echo 1 >/sys/bus/pci/rescan')
         link.appears()
         link.works('BAR_TEST', 'MSI_TEST', 'READ_TEST')
@@ -123,13 +130,20 @@ def test_function_and_bus_reset(t):
         link.set_up()
         link.appears()
         link.works()
-        methods = link.host('cat /sys/bus/pci/devices/$(endpoint $ENDPOINT)/reset_method').split()
-        check('flr' in methods and 'bus' in methods, f'reset methods: expected flr and bus in {methods}')
+        methods = link.host(
+            'cat /sys/bus/pci/devices/$(endpoint $ENDPOINT)/reset_method'
+        ).split()
+        check(
+            'flr' in methods and 'bus' in methods,
+            f'reset methods: expected flr and bus in {methods}',
+        )
         for method in ('flr', 'bus'):
-            link.host('D=/sys/bus/pci/devices/$(endpoint $ENDPOINT); '
-                      'echo $(basename $D) >$D/driver/unbind; '
-                      f'echo {method} >$D/reset_method && echo 1 >$D/reset && '
-                      'echo $(basename $D) >/sys/bus/pci/drivers/pci-endpoint-test/bind')
+            link.host(
+                'D=/sys/bus/pci/devices/$(endpoint $ENDPOINT); '
+                'echo $(basename $D) >$D/driver/unbind; '
+                f'echo {method} >$D/reset_method && echo 1 >$D/reset && '
+                'echo $(basename $D) >/sys/bus/pci/drivers/pci-endpoint-test/bind'
+            )
             link.appears()
             link.works('BAR_TEST', 'MSI_TEST', 'READ_TEST')
         link.quiet()
@@ -180,7 +194,7 @@ def test_endpoint_qemu_killed(t):
 
 @limit(180)
 def test_endpoint_qemu_killed_under_load(t):
-    """The endpoint dies while the host reads and writes its BARs: all ones, no hang, no fault."""
+    """The endpoint dies while the host uses its BARs: all ones, no hang, no fault."""
     pair, link = both(t)
     with pair:
         pair.start()
@@ -189,8 +203,10 @@ def test_endpoint_qemu_killed_under_load(t):
         link.set_up()
         link.appears()
         link.bind()
-        busy = pair.host.command('while [ -e /dev/pci-endpoint-test.0 ]; do '
-                                 '/pciep/bin/pci_endpoint_test -t BAR_TEST -t CONSECUTIVE_BAR_TEST; done')
+        busy = pair.host.command(
+            'while [ -e /dev/pci-endpoint-test.0 ]; do '
+            '/pciep/bin/pci_endpoint_test -t BAR_TEST -t CONSECUTIVE_BAR_TEST; done'
+        )
         pair.pump(2)
         pair.ep.kill()
         link.vanishes()
@@ -200,7 +216,7 @@ def test_endpoint_qemu_killed_under_load(t):
 
 @limit(180)
 def test_host_qemu_killed(t):
-    """The endpoint learns that the link is down, stays usable, and serves the next host."""
+    """The endpoint sees the link go down, stays usable and serves the next host."""
     pair, link = both(t)
     with pair:
         pair.start()
@@ -225,6 +241,7 @@ def test_host_qemu_killed(t):
 def test_peer_stopped(t):
     """A peer that stops answering takes the link down; the other guest is not frozen."""
     import signal
+
     pair, link = both(t)
     with pair:
         pair.start()
@@ -235,8 +252,11 @@ def test_peer_stopped(t):
         link.works()
         pair.ep.process.send_signal(signal.SIGSTOP)
         # A configuration write needs the peer; afterwards the guest must go on.
-        link.host('echo $(endpoint $ENDPOINT) >/sys/bus/pci/drivers/pci-endpoint-test/unbind', 30,
-                  None)
+        link.host(
+            'echo $(endpoint $ENDPOINT) >/sys/bus/pci/drivers/pci-endpoint-test/unbind',
+            30,
+            None,
+        )
         link.host('true', 20)
         pair.ep.process.send_signal(signal.SIGCONT)
         link.ep('true', 20)

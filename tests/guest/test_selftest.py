@@ -10,22 +10,36 @@ CONSECUTIVE = ['pci_ep_basic.CONSECUTIVE_BAR_TEST']
 MSIX = 'pci_ep_basic.MSIX_TEST'
 DMA = [f'pci_ep_data_transfer.dma.{n}_TEST' for n in ('READ', 'WRITE', 'COPY')]
 # May skip until the controller has doorbells and areas in a BAR
-LATER = ['pcie_ep_doorbell.DOORBELL_TEST'] + [f'pci_ep_bar.BAR{n}.BAR_SUBRANGE_TEST' for n in range(6)]
+LATER = ['pcie_ep_doorbell.DOORBELL_TEST'] + [
+    f'pci_ep_bar.BAR{n}.BAR_SUBRANGE_TEST' for n in range(6)
+]
 
 
 def judge(t, status, output, passing, skipping):
-    """@passing must pass, @skipping: name -> reason must skip so, LATER may do either, nothing else."""
+    """@passing must pass, @skipping (name -> reason) skip, LATER may do either."""
     results = t.results()
     for name in passing:
         equal(results.get(name), ('pass', ''), name)
     for name, reason in skipping.items():
-        check(results.get(name, ('', ''))[0] == 'skip', f'{name}: expected SKIP, saw {results.get(name)}')
+        check(
+            results.get(name, ('', ''))[0] == 'skip',
+            f'{name}: expected SKIP, saw {results.get(name)}',
+        )
         contains(results[name][1], reason, f'reason of {name}')
-    own = ['endpoint.ENUMERATE', 'endpoint.DRIVER_BOUND', 'console.host', 'console.ep', 'run']
+    own = [
+        'endpoint.ENUMERATE',
+        'endpoint.DRIVER_BOUND',
+        'console.host',
+        'console.ep',
+        'run',
+    ]
     for name in own:
         equal(results.get(name), ('pass', ''), name)
     for name in LATER:
-        check(results.get(name, ('skip', ''))[0] in ('pass', 'skip'), f'{name}: {results.get(name)}')
+        check(
+            results.get(name, ('skip', ''))[0] in ('pass', 'skip'),
+            f'{name}: {results.get(name)}',
+        )
     extra = set(results) - set(passing) - set(skipping) - set(LATER) - set(own)
     equal(extra, set(), 'results nobody expected')
     equal(status, 0, f'exit status; output:\n{output[-2000:]}')
@@ -36,61 +50,126 @@ def test_kernel_7(t):
     """64 MSI-X vectors: the walk must stop exactly behind the last."""
     t.kernel('7')
     status, out = t.launch('--function', 'test', '--no-console', seconds=170)
-    judge(t, status, out, BARS + CONSECUTIVE + IRQS + COPIES,
-          {MSIX: r'^MSI-X65 is disabled$', **{n: '^not run: no DMA channel' for n in DMA}})
+    judge(
+        t,
+        status,
+        out,
+        BARS + CONSECUTIVE + IRQS + COPIES,
+        {MSIX: r'^MSI-X65 is disabled$', **{n: '^not run: no DMA channel' for n in DMA}},
+    )
 
 
 @limit(240)
 def test_kernel_7_msix_2048(t):
     t.kernel('7')
-    status, out = t.launch('--function', 'test', '--msix', '2048', '--host-cpus', '12', '--no-console',
-                           '--timeout', '220', seconds=235)
-    judge(t, status, out, BARS + CONSECUTIVE + IRQS + COPIES + [MSIX],
-          {n: '^not run: no DMA channel' for n in DMA})
+    status, out = t.launch(
+        '--function',
+        'test',
+        '--msix',
+        '2048',
+        '--host-cpus',
+        '12',
+        '--no-console',
+        '--timeout',
+        '220',
+        seconds=235,
+    )
+    judge(
+        t,
+        status,
+        out,
+        BARS + CONSECUTIVE + IRQS + COPIES + [MSIX],
+        {n: '^not run: no DMA channel' for n in DMA},
+    )
 
 
 @limit(180)
 def test_kernel_7_one_msix(t):
     t.kernel('7')
-    status, out = t.launch('--function', 'test', '--msix', '1', '--no-console', seconds=170)
-    judge(t, status, out, BARS + CONSECUTIVE + IRQS + COPIES,
-          {MSIX: r'^MSI-X2 is disabled$', **{n: '^not run: no DMA channel' for n in DMA}})
+    status, out = t.launch(
+        '--function', 'test', '--msix', '1', '--no-console', seconds=170
+    )
+    judge(
+        t,
+        status,
+        out,
+        BARS + CONSECUTIVE + IRQS + COPIES,
+        {MSIX: r'^MSI-X2 is disabled$', **{n: '^not run: no DMA channel' for n in DMA}},
+    )
 
 
 @limit(240)
 def test_kernel_6_12(t):
     t.kernel('6.12')
-    status, out = t.launch('--function', 'test', '--kernel-name', '6.12', '--no-console',
-                           '--timeout', '220', seconds=235)
-    judge(t, status, out, BARS + IRQS + COPIES,
-          {MSIX: r'^MSI-X65 is disabled$', **{n: '^not run: no DMA channel' for n in DMA}})
+    status, out = t.launch(
+        '--function',
+        'test',
+        '--kernel-name',
+        '6.12',
+        '--no-console',
+        '--timeout',
+        '220',
+        seconds=235,
+    )
+    judge(
+        t,
+        status,
+        out,
+        BARS + IRQS + COPIES,
+        {MSIX: r'^MSI-X65 is disabled$', **{n: '^not run: no DMA channel' for n in DMA}},
+    )
 
 
 @limit(420)
 def test_kernel_7_debug(t):
-    """PROVE_LOCKING and DMA_API_DEBUG: a report of theirs fails console.host or console.ep."""
+    """With PROVE_LOCKING and DMA_API_DEBUG; their reports fail console.*."""
     k = t.kernel('7-debug')
     with open(k.image.replace('bzImage', 'config')) as f:
         config = f.read()
     for option in ('PROVE_LOCKING', 'DMA_API_DEBUG'):
         contains(config, f'CONFIG_{option}=y', 'configuration of the debug kernel')
-    status, out = t.launch('--function', 'test', '--kernel-name', '7-debug', '--no-console',
-                           '--timeout', '400', seconds=415)
-    judge(t, status, out, BARS + CONSECUTIVE + IRQS + COPIES,
-          {MSIX: r'^MSI-X65 is disabled$', **{n: '^not run: no DMA channel' for n in DMA}})
+    status, out = t.launch(
+        '--function',
+        'test',
+        '--kernel-name',
+        '7-debug',
+        '--no-console',
+        '--timeout',
+        '400',
+        seconds=415,
+    )
+    judge(
+        t,
+        status,
+        out,
+        BARS + CONSECUTIVE + IRQS + COPIES,
+        {MSIX: r'^MSI-X65 is disabled$', **{n: '^not run: no DMA channel' for n in DMA}},
+    )
     for role in ('host', 'ep'):
-        contains(t.read(f'{role}.log'), 'Lock dependency validator', f'{role} runs lockdep')
+        contains(
+            t.read(f'{role}.log'), 'Lock dependency validator', f'{role} runs lockdep'
+        )
 
 
 @limit(180)
 def test_private_endpoint_memory(t):
-    """BARs the host cannot map are served by messages, after one line that names the fix."""
+    """BARs the host cannot map go by message, after one line that names the fix."""
     t.kernel('7')
-    status, out = t.launch('--private-memory', 'ep', '--no-console', '--host-cmd',
-                           'load pci_endpoint_test; wait_for 20 test -c /dev/pci-endpoint-test.0;'
-                           '/pciep/bin/pci_endpoint_test -V dma -t BAR_TEST', seconds=170)
+    status, out = t.launch(
+        '--private-memory',
+        'ep',
+        '--no-console',
+        '--host-cmd',
+        'load pci_endpoint_test; wait_for 20 test -c /dev/pci-endpoint-test.0;'
+        '/pciep/bin/pci_endpoint_test -V dma -t BAR_TEST',
+        seconds=170,
+    )
     equal(status, 0, f'exit status; output:\n{out[-2000:]}')
-    warnings = [ln for ln in t.read('ep.log').splitlines() if ln.startswith('qemu: ') and 'share' in ln]
+    warnings = [
+        ln
+        for ln in t.read('ep.log').splitlines()
+        if ln.startswith('qemu: ') and 'share' in ln
+    ]
     equal(len(warnings), 1, f'warnings of the endpoint QEMU {warnings}')
     contains(warnings[0], 'memory-backend-memfd', 'the warning names what to use')
 
@@ -99,12 +178,20 @@ def test_private_endpoint_memory(t):
 def test_private_host_memory(t):
     """Host memory the endpoint cannot map: a clear line, and the link is not harmed."""
     t.kernel('7')
-    status, out = t.launch('--private-memory', 'host', '--no-console', '--host-cmd',
-                           'load pci_endpoint_test; wait_for 20 test -c /dev/pci-endpoint-test.0;'
-                           '/pciep/bin/pci_endpoint_test -V dma -t BAR_TEST', seconds=170)
+    status, out = t.launch(
+        '--private-memory',
+        'host',
+        '--no-console',
+        '--host-cmd',
+        'load pci_endpoint_test; wait_for 20 test -c /dev/pci-endpoint-test.0;'
+        '/pciep/bin/pci_endpoint_test -V dma -t BAR_TEST',
+        seconds=170,
+    )
     equal(status, 0, f'exit status; output:\n{out[-2000:]}')
     logs = t.read('host.log') + t.read('ep.log')
-    contains(logs, r'qemu: .*(memory-backend-memfd|share=on)', 'a line that names what to use')
+    contains(
+        logs, r'qemu: .*(memory-backend-memfd|share=on)', 'a line that names what to use'
+    )
 
 
 @limit(180)
@@ -114,18 +201,29 @@ def test_by_hand(t):
     import subprocess
     import time
     from lib import process
+
     t.kernel('7')
     status, out = t.launch('--function', 'test', '--no-console', seconds=110)
     equal(status, 0, f'exit status; output:\n{out[-2000:]}')
-    env = {**os.environ, 'PCI_EP_SOCKET': os.path.join('/tmp', f'pci-ep-hand-{os.getpid()}.sock')}
+    env = {
+        **os.environ,
+        'PCI_EP_SOCKET': os.path.join('/tmp', f'pci-ep-hand-{os.getpid()}.sock'),
+    }
     if os.path.exists(os.path.join(t.rundir, 'host.results')):
         os.unlink(os.path.join(t.rundir, 'host.results'))
     children = []
     try:
         for role in ('host', 'ep'):
-            children.append(subprocess.Popen([os.path.join(t.rundir, f'{role}.sh')], cwd='/', env=env,
-                                             stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
-                                             preexec_fn=process.die_with_parent()))
+            children.append(
+                subprocess.Popen(
+                    [os.path.join(t.rundir, f'{role}.sh')],
+                    cwd='/',
+                    env=env,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.DEVNULL,
+                    preexec_fn=process.die_with_parent(),
+                )
+            )
             time.sleep(2)
         end = time.monotonic() + 90
         while time.monotonic() < end and '!exit' not in t.read('host.results'):
@@ -143,8 +241,16 @@ def test_by_hand(t):
 def test_network(t):
     t.kernel('7')
     ping = 'ping -c 1 -W 10 10.0.2.2'
-    status, out = t.launch('--net', '--no-link', '--no-console', '--host-cmd', ping, '--ep-cmd', ping,
-                           seconds=110)
+    status, out = t.launch(
+        '--net',
+        '--no-link',
+        '--no-console',
+        '--host-cmd',
+        ping,
+        '--ep-cmd',
+        ping,
+        seconds=110,
+    )
     if 'network backend' in out and 'user' in out:
         raise Skipped('this QEMU has no user networking')
     equal(status, 0, f'exit status; output:\n{out[-2000:]}')
