@@ -10,11 +10,15 @@ KERNEL = 7
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 
+all: build/build.ninja
+	@$(NINJA) qemu.stamp modules-$(KERNEL).stamp
+
 help:
+	@echo 'make              QEMU with the devices, a guest kernel and its modules'
 	@echo 'make demo         two linked guests pass the kernel'\''s endpoint test'
 	@echo 'make check        all tests: check-unit check-qtest check-guest check-style'
-	@echo 'make qemu         QEMU with the devices: build/qemu'
-	@echo 'make kernels      guest kernels and modules: build/kernel-*, build/modules-*'
+	@echo 'make qemu         only QEMU: build/qemu'
+	@echo 'make kernels      all guest kernels with modules: build/kernel-*, build/modules-*'
 	@echo 'make check-qemu-10.2   unit tests and qtests on QEMU 10.2'
 	@echo 'make clean        forget what was built here; the cache stays'
 	@echo './configure --help     other versions and trees of QEMU and Linux'
@@ -28,8 +32,7 @@ qemu: build/build.ninja
 kernels: build/build.ninja
 	@$(NINJA) modules-7.stamp modules-6.12.stamp modules-7-debug.stamp
 
-demo: build/build.ninja
-	@$(NINJA) qemu.stamp modules-$(KERNEL).stamp
+demo: all
 	@scripts/pci-ep-run demo
 
 check: build/build.ninja
@@ -44,5 +47,5 @@ check-qemu-10.2:
 clean:
 	rm -rf build
 
-.PHONY: help qemu kernels demo check check-unit check-qtest check-guest \
+.PHONY: all help qemu kernels demo check check-unit check-qtest check-guest \
 	check-style check-qemu-10.2 clean

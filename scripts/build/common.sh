@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
+# Variables set here are used by the scripts that source this.
+# shellcheck disable=SC2034
 #
 # What every build step shares: places, messages, locks, hashes, progress.
 # Sourced, not run.

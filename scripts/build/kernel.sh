@@ -21,7 +21,7 @@ fragments() {
     for part in base endpoint host; do
         printf '%s\n' "$TOP/configs/kernel/$part.config"
     done
-    [ "$NAME" = "$SERIES" ] || printf '%s\n' "$TOP/configs/kernel/debug.config"
+    [ "$NAME" = "$SERIES" ] || printf '%s\n' "$TOP/configs/kernel-debug/checks.config"
 }
 
 # Every option of the fragments must be in the result. An option that this
