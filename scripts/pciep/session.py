@@ -145,8 +145,8 @@ class Session:
         never = [r for r, g in self.pair.guests.items() if not g.release]
         if never:
             self.verdict.cannot_run(
-                f'no init in the {" and ".join(never)} guest within {limit}: see the last '
-                'lines of its console, or give more time with --timeout'
+                f'no init in the {" and ".join(never)} guest within {limit}: see the '
+                'last lines of its console, or give more time with --timeout'
             )
         else:
             states = ', '.join(f'{r}: {g.state}' for r, g in self.pair.guests.items())
