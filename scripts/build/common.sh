@@ -19,7 +19,7 @@ elif [ -f build.ninja ] && [ -f config.sh ]; then
 else
     BUILD=$TOP/build
 fi
-CACHE=${PCI_EP_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/pci-ep}
+CACHE=${PCI_EP_CACHE:-${XDG_CACHE_HOME:-${HOME:-/var/tmp}/.cache}/pci-ep}
 JOBS=$(nproc)
 
 # A pyenv or conda python in PATH may lack what QEMU's configure needs
@@ -77,6 +77,16 @@ need_space() {
             "set PCI_EP_CACHE to a directory on a larger disk"
 }
 
+# temp_dir DIR: make a directory there in TEMP, gone when the process ends
+temp_dir() {
+    mkdir -p "$1"
+    TEMP=$(mktemp -d "$1/.tmp.XXXXXX")
+    chmod 755 "$TEMP"
+    TEMPS+=("$TEMP")
+    trap 'rm -rf "${TEMPS[@]}"' EXIT
+}
+TEMPS=()
+
 # publish TMPDIR NAME: make a finished result visible at once or not at all
 publish() {
     mkdir -p "$CACHE/out"
@@ -86,6 +96,7 @@ publish() {
 
 # use NAME LINK: point build/LINK at a result, forget results nobody used lately
 use() {
+    local old
     mkdir -p "$BUILD"
     touch "$CACHE/out/$1"
     if [ "$(readlink "$BUILD/$2" || true)" != "$CACHE/out/$1" ]; then
@@ -94,9 +105,11 @@ use() {
         [ -L "$BUILD/$2" ] || rm -rf "${BUILD:?}/$2"
         mv -T "$BUILD/.$2.new" "$BUILD/$2"
     fi
-    find "$CACHE/out" -mindepth 1 -maxdepth 1 -regextype sed \
-        -regex ".*/${1%-*}-[0-9a-f]\{16\}" -printf '%T@ %p\0' | sort -znr | tail -zn +9 | cut -zd' ' -f2- |
-        xargs -0r rm -rf
+    find "$CACHE/out" -mindepth 1 -maxdepth 1 -mmin +60 -regextype sed \
+        -regex ".*/${1%-*}-[0-9a-f]\{16\}" -printf '%T@ %f\n' | sort -nr |
+        tail -n +9 | while read -r _ old; do
+            rm -rf "$CACHE/out/$old" "$CACHE/scratch/$old"
+        done
 }
 
 # stamp FILE TEXT: rewrite only when it differs, so that ninja sees no change

@@ -113,7 +113,7 @@ shrink_kbuild() {
 }
 
 build_kernel() {
-    local out release
+    local release
     lock "$RESULT"
     [ -f "$CACHE/out/$RESULT/release" ] && return 0
     need_space 4
@@ -121,13 +121,12 @@ build_kernel() {
     run_logged "$CACHE/log/$RESULT.log" "kernel $NAME: build ($(basename \
         "$SRC"), $JOBS jobs)" make -C "$WORK/kbuild" -j"$JOBS" bzImage modules
     release=$(make -s -C "$WORK/kbuild" kernelrelease)
-    out=$(mktemp -d "$CACHE/scratch/.out.XXXXXX")
-    chmod 755 "$out"
-    build_programs "$out"
-    install_kernel "$out" "$release"
+    temp_dir "$CACHE/scratch"
+    build_programs "$TEMP"
+    install_kernel "$TEMP" "$release"
     [ -n "$KERNEL_SRC" ] || shrink_kbuild
-    ln -s "$WORK/kbuild" "$out/kbuild"
-    publish "$out" "$RESULT"
+    ln -s "$WORK/kbuild" "$TEMP/kbuild"
+    publish "$TEMP" "$RESULT"
 }
 
 # A tree of the user's changes under us: its id is what its files look like

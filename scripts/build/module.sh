@@ -14,35 +14,49 @@ RECIPE=1
 
 SOURCES=(linux include/hw/pci-ep)
 
-build_modules() {
-    local dir out=$WORK
-    lock "$RESULT"
-    [ -d "$CACHE/out/$RESULT" ] && return 0
-    # Same places relative to each other as in the repository
+# Same places relative to each other as in the repository
+sync_sources() {
+    local dir
     for dir in "${SOURCES[@]}"; do
-        mkdir -p "$out/$dir"
+        mkdir -p "$WORK/src/$dir" "$WORK/$dir"
         rsync -rc --delete --exclude='*.o' --exclude='*.ko' --exclude='*.mod*' \
             --exclude='.*' --exclude='Module.symvers' \
-            --exclude='modules.order' "$TOP/$dir/" "$out/$dir/"
+            --exclude='modules.order' "$TOP/$dir/" "$WORK/src/$dir/"
+        rsync -rc "$WORK/src/$dir/" "$WORK/$dir/"
     done
+}
+
+name_result() {
+    RESULT=modules-$NAME-$({
+        echo "${KERNEL##*/} $RECIPE"
+        hash_files "$1" "${SOURCES[@]}"
+    } | hash_text)
+    [ -d "$CACHE/out/$RESULT" ]
+}
+
+build_modules() {
     run_logged "$CACHE/log/$RESULT.log" "modules for kernel $NAME: build" \
-        make -C "$KERNEL/kbuild" M="$out/linux" W=1 -j"$JOBS" modules
+        make -C "$KERNEL/kbuild" M="$WORK/linux" W=1 -j"$JOBS" modules
     if grep -n 'warning:' "$CACHE/log/$RESULT.log" >&2; then
+        # Objects that are there are not built again, nor warned about
+        rm -rf "$WORK"
         die 1 "the modules for kernel $NAME build with warnings (above)"
     fi
-    out=$(mktemp -d "$CACHE/scratch/.out.XXXXXX")
-    chmod 755 "$out"
-    cp "$WORK"/linux/*.ko "$out/"
-    strip --strip-debug "$out"/*.ko
-    publish "$out" "$RESULT"
+    temp_dir "$CACHE/scratch"
+    cp "$WORK"/linux/*.ko "$TEMP/"
+    strip --strip-debug "$TEMP"/*.ko
+    publish "$TEMP" "$RESULT"
 }
 
 KERNEL=$(readlink -f "$BUILD/kernel-$NAME") && [ -f "$KERNEL/release" ] ||
     die 2 "kernel $NAME is not built; run: ninja -C build kernel-$NAME"
 mkdir -p "$CACHE/scratch" "$CACHE/log"
 WORK=$CACHE/scratch/modules-${KERNEL##*/}
-RESULT=modules-$NAME-$({ echo "${KERNEL##*/} $RECIPE"
-    hash_files "$TOP" "${SOURCES[@]}"; } | hash_text)
-[ -d "$CACHE/out/$RESULT" ] || build_modules
+# The sources may change until we hold the lock and have a copy
+if ! name_result "$TOP"; then
+    lock "${WORK##*/}"
+    sync_sources
+    name_result "$WORK/src" || build_modules
+fi
 use "$RESULT" "modules-$NAME"
 [ -z "${2:-}" ] || stamp "$2" "$RESULT"

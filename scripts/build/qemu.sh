@@ -75,31 +75,41 @@ replace() {
     mv -f "$2.new" "$2"
 }
 
-present_dirs() {
-    local dir
-    for dir in "${OVERLAY_DIRS[@]}"; do
-        [ ! -d "$TOP/$dir" ] || printf '%s\n' "$dir"
-    done
-}
-
 own_qtest_files() {
     (cd "$TOP" && find tests/qtest -maxdepth 1 -type f -name '*.[ch]' | sort)
+}
+
+# name_result DIR: name the result of our files as they are below DIR, return
+# whether there is one already. Trace events are compiled into libqemuutil.
+name_result() {
+    local content
+    local -a files=()
+    if [ "$WHAT" = all ]; then
+        mapfile -t files < <(own_qtest_files)
+        content=$(hash_files "$1" "${OVERLAY_DIRS[@]}" "${files[@]}")
+    else
+        content=$(hash_files "$1" {hw/pci-ep,hw/misc/epf-bridge}/trace{-events,.h})
+    fi
+    RESULT=$LINK-$({ source_id; echo "$OPTIONS$content"; } | hash_text)
+    [ -d "$CACHE/out/$RESULT" ]
 }
 
 # Bring the scratch tree to the state: QEMU's source and our tree over it
 sync_tree() {
     local dir file
-    local -a skip=(--exclude=/.git --exclude=/build)
+    local -a own skip=(--exclude=/.git --exclude=/build)
     mkdir -p "$TREE"
     if [ "$SRC" = "$QEMU_SRC" ]; then
-        for file in "${EDITED[@]}" "${OVERLAY_DIRS[@]}" tests/qtest/pci-ep*; do
+        mapfile -t own < <(own_qtest_files)
+        for file in "${EDITED[@]}" "${OVERLAY_DIRS[@]}" "${own[@]}"; do
             skip+=(--exclude="/$file")
         done
         rsync -a --delete "${skip[@]}" "$SRC/" "$TREE/"
     elif [ ! -f "$TREE/configure" ]; then
         cp -al "$SRC/." "$TREE/"
     fi
-    EDIT=$(mktemp -d "$CACHE/scratch/.edit.XXXXXX")
+    temp_dir "$CACHE/scratch"
+    EDIT=$TEMP
     for file in "${EDITED[@]}"; do
         mkdir -p "$EDIT/$(dirname "$file")"
         cp "$SRC/$file" "$EDIT/$file"
@@ -108,7 +118,6 @@ sync_tree() {
     for file in "${EDITED[@]}"; do
         replace "$EDIT/$file" "$TREE/$file"
     done
-    rm -rf "$EDIT"
     for dir in "${OVERLAY_DIRS[@]}"; do
         mkdir -p "$TREE/$dir"
         if [ -d "$TOP/$dir" ]; then
@@ -126,10 +135,7 @@ sync_tree() {
     own_qtest_files > "$WORK/own-qtests"
 }
 
-prepare() {
-    lock "$(basename "$WORK")"
-    [ -f "$WORK/build/build.ninja" ] || need_space 3
-    sync_tree
+configure_tree() {
     if [ ! -f "$WORK/build/build.ninja" ]; then
         rm -rf "$WORK/build"
         mkdir -p "$WORK/build"
@@ -148,12 +154,14 @@ copy_archive() {
 
 build_util() {
     local out dir
-    prepare
+    configure_tree
     run_logged "$CACHE/log/$RESULT.log" "QEMU: build what unit tests link" \
-        ninja -C "$WORK/build" libqemuutil.a
-    out=$(mktemp -d "$CACHE/scratch/.out.XXXXXX")
-    chmod 755 "$out"
+        ninja -C "$WORK/build" libqemuutil.a libqom.a
+    temp_dir "$CACHE/scratch"
+    out=$TEMP
     copy_archive libqemuutil.a "$out/libqemuutil.a"
+    # QEMU's threads need its object model
+    copy_archive libqom.a "$out/libqemuutil.a"
     mkdir -p "$out/generated"
     cp -r "$TREE/include" "$TREE/linux-headers" "$out/"
     rm -rf "$out/include/hw/pci-ep"
@@ -193,7 +201,7 @@ own_qtests() {
 build_all() {
     local out name
     local -a tests=()
-    prepare
+    configure_tree
     # Our qtests may have come or gone: let meson look before ninja is asked
     run_logged "$CACHE/log/$RESULT-setup.log" "QEMU: update the build files" \
         ninja -C "$WORK/build" build.ninja
@@ -203,8 +211,8 @@ build_all() {
     done
     run_logged "$CACHE/log/$RESULT.log" "QEMU: build ($JOBS jobs)" \
         ninja -C "$WORK/build" qemu-system-x86_64 "${tests[@]}"
-    out=$(mktemp -d "$CACHE/scratch/.out.XXXXXX")
-    chmod 755 "$out"
+    temp_dir "$CACHE/scratch"
+    out=$TEMP
     mkdir -p "$out/bin" "$out/tests"
     # QEMU looks for its firmware in ../share/qemu of where it really is
     cp "$WORK/build/qemu-system-x86_64" "$out/bin/"
@@ -231,21 +239,17 @@ OPTIONS=$({ printf '%s\n' "$RECIPE" "${CONFIGURE[@]}"; compiler_id; } |
     hash_text)
 WORK=$CACHE/scratch/qemu-$(printf '%s' "$SRC$OPTIONS" | hash_text)
 TREE=$WORK/src
-mapfile -t DIRS < <(present_dirs)
 case $WHAT in
-util)
-    # Trace events are compiled into libqemuutil
-    CONTENT=$(hash_files "$TOP" hw/*/*trace* hw/*/trace*)
-    LINK=qemu-util
-    ;;
-all)
-    mapfile -t FILES < <(own_qtest_files)
-    CONTENT=$(hash_files "$TOP" "${DIRS[@]}" "${FILES[@]}")
-    LINK=qemu
-    ;;
+util) LINK=qemu-util ;;
+all) LINK=qemu ;;
 *) die 2 "usage: qemu.sh all|util [STAMP]" ;;
 esac
-RESULT=$LINK-$({ source_id; echo "$OPTIONS$CONTENT"; } | hash_text)
-[ -d "$CACHE/out/$RESULT" ] || "build_$WHAT"
+# Our files may change until we hold the lock and have a copy
+if ! name_result "$TOP"; then
+    lock "${WORK##*/}"
+    [ -f "$WORK/build/build.ninja" ] || need_space 3
+    sync_tree
+    name_result "$TREE" || "build_$WHAT"
+fi
 use "$RESULT" "$LINK"
 [ -z "${2:-}" ] || stamp "$2" "/* $RESULT */"

@@ -20,15 +20,15 @@ unpack_qemu() {
     if [ ! -d "$dir" ]; then
         say "downloading the source package of QEMU $version"
         dsc=$(apt_download_source qemu "$version")
-        tmp=$(mktemp -d "$CACHE/src/.unpack.XXXXXX")
+        temp_dir "$CACHE/src"
+        tmp=$TEMP
         if ! dpkg-source --no-check --no-copy -x "$dsc" "$tmp/qemu" \
             > "$CACHE/log/unpack-qemu.log" 2>&1; then
             tail -n 5 "$CACHE/log/unpack-qemu.log" >&2
-            rm -rf "$tmp"
             die 1 "could not unpack the source package of QEMU $version"
         fi
         mv "$tmp/qemu" "$dir"
-        rm -rf "$tmp" "$CACHE/dl/qemu-src"
+        rm -rf "$CACHE/dl/qemu-src"
     fi
     remember "qemu-$QEMU_SERIES" "$(basename "$dir")"
     printf '%s\n' "$dir"
@@ -77,11 +77,12 @@ unpack_kernel() {
         say "downloading $package $version"
         deb=$(apt_download_binary "$package" "$version")
         say "unpacking $package $version"
-        tmp=$(mktemp -d "$CACHE/src/.unpack.XXXXXX")
+        temp_dir "$CACHE/src"
+        tmp=$TEMP
         dpkg-deb --fsys-tarfile "$deb" |
             tar -xO "./usr/src/$package.tar.xz" | tar -xJ -C "$tmp"
         mv "$tmp/$package" "$dir"
-        rm -rf "$tmp" "$CACHE/dl/$package"
+        rm -rf "$CACHE/dl/$package"
     fi
     remember "linux-${3}" "$(basename "$dir")"
     printf '%s\n' "$dir"
