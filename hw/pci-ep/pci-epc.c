@@ -301,6 +301,8 @@ static void epc_memory_free(EpcMemory *m)
 static void epc_instance_init(Object *obj)
 {
     qemu_mutex_init(&PCI_EPC(obj)->lock);
+    /* Asks for 4 KiB of configuration space, whose size precedes realize. */
+    PCI_DEVICE(obj)->cap_present |= QEMU_PCI_CAP_EXPRESS;
 }
 
 static void epc_instance_finalize(Object *obj)
