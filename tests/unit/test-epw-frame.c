@@ -148,7 +148,9 @@ static void test_bad_type(Fixture *x, const void *type)
     expect_error(x, -EBADMSG);
 }
 
-/* ------------------------------------------------------------------------
+/*
+ * ------------------------------------------------------------------------
+ * Descriptors
  */
 
 static void send_with_fds(Fixture *x, size_t from, size_t to, unsigned nfds,
@@ -275,7 +277,8 @@ static void test_no_free_fds(Fixture *x, const void *unused)
     setrlimit(RLIMIT_NOFILE, &old);
 }
 
-/* ------------------------------------------------------------------------
+/*
+ * ------------------------------------------------------------------------
  * Sending
  */
 

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A session under test: what its callbacks saw, and the raw other side
+ */
+#ifndef TESTS_UNIT_EPW_END_H
+#define TESTS_UNIT_EPW_END_H
+
+#include "qemu/thread.h"
+#include "epw-test.h"
+
+#include <poll.h>
+
+#define SHORT_MS 150        /* a deadline that a test waits for */
+#define LONG_MS 20000       /* one that must not expire */
+
+/* A session and what its callbacks saw */
+typedef struct End {
+    EpwSession *s;
+    int raw;                /* the other side of the socket, or -1 */
+    QemuMutex lock;
+    QemuCond changed;
+    GPtrArray *tokens;      /* kept for later, when keep is set */
+    bool keep;
+    bool over;              /* the test calls after closed() */
+    unsigned ncommands;
+    unsigned nclosed;
+    unsigned ndone;
+    int err[8];             /* of EpwDone, in their order */
+    char *why;
+    int fd;                 /* taken out of a command */
+} End;
+
+static inline void changed(End *e)
+{
+    qemu_cond_broadcast(&e->changed);
+    qemu_mutex_unlock(&e->lock);
+}
+
+static inline void on_command(EpwSession *s, EpwMsg *m, EpwToken *t,
+                              void *opaque)
+{
+    struct iovec iov = { m->payload, epw_msg_len(m) };
+    End *e = opaque;
+    bool keep;
+
+    qemu_mutex_lock(&e->lock);
+    g_assert_cmpuint(e->nclosed, ==, 0);
+    e->ncommands++;
+    keep = e->keep;
+    if (keep) {
+        g_ptr_array_add(e->tokens, t);
+    }
+    if (m->nfds && e->fd < 0) {
+        e->fd = m->fds[0];
+        m->fds[0] = -1;
+    }
+    changed(e);
+    if (!keep) {
+        epw_reply(t, &iov, 1, m->fds + 1, m->nfds ? m->nfds - 1 : 0);
+    }
+}
+
+static inline void on_closed(EpwSession *s, const char *why, void *opaque)
+{
+    End *e = opaque;
+
+    qemu_mutex_lock(&e->lock);
+    e->nclosed++;
+    e->why = g_strdup(why);
+    changed(e);
+}
+
+static inline void on_done(EpwSession *s, int err, EpwMsg *reply, void *opaque)
+{
+    End *e = opaque;
+
+    g_assert_true(!reply == !!err);
+    qemu_mutex_lock(&e->lock);
+    g_assert_true(e->over || !e->nclosed);
+    if (e->ndone < ARRAY_SIZE(e->err)) {
+        e->err[e->ndone] = err;
+    }
+    e->ndone++;
+    changed(e);
+}
+
+static const EpwOps ops = { on_command, on_closed };
+
+static inline End *end_new(int fd, int raw, EpwRole role, unsigned deadline_ms)
+{
+    EpwConfig cfg = { "epw-test", role, deadline_ms };
+    End *e = g_new0(End, 1);
+
+    qemu_mutex_init(&e->lock);
+    qemu_cond_init(&e->changed);
+    e->tokens = g_ptr_array_new();
+    e->raw = raw;
+    e->fd = -1;
+    e->s = epw_session_new(fd, &cfg, &ops, e);
+    return e;
+}
+
+static inline End *end_raw(EpwRole role, unsigned deadline_ms)
+{
+    int sv[2];
+
+    make_pair(sv);
+    return end_new(sv[0], sv[1], role, deadline_ms);
+}
+
+/* Frees the session; closed() has come exactly once. */
+static inline void end_free(End *e)
+{
+    epw_session_free(e->s);
+    g_assert_cmpuint(e->nclosed, ==, 1);
+    if (e->raw >= 0) {
+        close(e->raw);
+    }
+    if (e->fd >= 0) {
+        close(e->fd);
+    }
+    g_ptr_array_unref(e->tokens);
+    qemu_cond_destroy(&e->changed);
+    qemu_mutex_destroy(&e->lock);
+    g_free(e->why);
+    g_free(e);
+}
+
+/* Waits until *@counter of @e is @n at least. */
+static inline void wait_for(End *e, unsigned *counter, unsigned n)
+{
+    qemu_mutex_lock(&e->lock);
+    while (*counter < n) {
+        bool in_time = qemu_cond_timedwait(&e->changed, &e->lock, LONG_MS);
+
+        g_assert_true(in_time);
+    }
+    qemu_mutex_unlock(&e->lock);
+}
+
+static inline void expect_closed(End *e, const char *why)
+{
+    wait_for(e, &e->nclosed, 1);
+    if (!strstr(e->why, why)) {
+        g_error("closed for '%s', not '%s'", e->why, why);
+    }
+}
+
+/* ------------------------------ raw side -------------------------------- */
+static inline void raw_put(End *e, uint16_t id, uint16_t cmd, uint32_t flags,
+                    uint32_t error, const void *p, size_t n)
+{
+    g_autofree uint8_t *buf = g_malloc(sizeof(VfuHeader) + n);
+    size_t size = raw_msg(buf, id, cmd, flags, p, n);
+
+    ((VfuHeader *)buf)->error = error;
+    g_assert_cmpint(raw_send(e->raw, buf, size, NULL, 0), ==, size);
+}
+
+static inline bool raw_read(int fd, void *p, size_t n)
+{
+    return n == 0 || recv(fd, p, n, MSG_WAITALL) == n;
+}
+
+static inline bool raw_get(End *e, VfuHeader *hdr, uint8_t *p, size_t room)
+{
+    if (!raw_read(e->raw, hdr, sizeof(*hdr))) {
+        return false;
+    }
+    g_assert_cmpuint(hdr->size - sizeof(*hdr), <=, room);
+    return raw_read(e->raw, p, hdr->size - sizeof(*hdr));
+}
+
+static inline void expect_reply(End *e, uint16_t id, uint16_t cmd,
+                                uint32_t error)
+{
+    uint8_t p[64];
+    VfuHeader hdr;
+
+    g_assert_true(raw_get(e, &hdr, p, sizeof(p)));
+    g_assert_cmpuint(hdr.id, ==, id);
+    g_assert_cmpuint(hdr.command, ==, cmd);
+    g_assert_cmpuint(hdr.flags, ==,
+                     VFU_FLAG_REPLY | (error ? VFU_FLAG_ERROR : 0));
+    g_assert_cmpuint(hdr.error, ==, error);
+    if (error) {
+        g_assert_cmpuint(hdr.size, ==, sizeof(hdr));
+    }
+}
+
+static inline bool raw_silent(End *e, int ms)
+{
+    struct pollfd pfd = { e->raw, POLLIN };
+
+    return poll(&pfd, 1, ms) == 0;
+}
+
+static const VfuRegionRw region_read = { .offset = 8, .count = 4 };
+
+static inline int call(End *e)
+{
+    struct iovec iov = { (void *)&region_read, sizeof(region_read) };
+
+    return epw_call(e->s, VFU_CMD_REGION_READ, &iov, 1, NULL, 0, NULL);
+}
+
+static inline void call_async(End *e)
+{
+    struct iovec iov = { (void *)&region_read, sizeof(region_read) };
+
+    epw_call_async(e->s, VFU_CMD_REGION_READ, &iov, 1, NULL, 0, on_done, e);
+}
+
+static inline void put_region_read(End *e, uint16_t id, uint32_t flags)
+{
+    raw_put(e, id, VFU_CMD_REGION_READ, flags, 0, &region_read,
+            sizeof(region_read));
+}
+
+static inline void answer(End *e, unsigned i)
+{
+    struct iovec iov = { &i, sizeof(i) };
+
+    epw_reply(g_ptr_array_index(e->tokens, i), &iov, 1, NULL, 0);
+}
+
+#endif /* TESTS_UNIT_EPW_END_H */
