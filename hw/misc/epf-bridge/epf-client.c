@@ -279,6 +279,8 @@ static void on_link(EpfClient *c, const VfuEpLink *m, EpwToken *token)
 
     if (m->state == VFU_EP_LINK_UP) {
         link_down(c, "the endpoint trained it again");
+        /* Queries are refused until the endpoint has the reply */
+        epw_reply(token, NULL, 0, NULL, 0);
         link_up(c, m->generation, m->speed, m->width);
     } else {
         l = link_of(c, m->generation);
@@ -288,8 +290,8 @@ static void on_link(EpfClient *c, const VfuEpLink *m, EpwToken *token)
         }
         epf_link_unref(l);
         link_down(c, "the endpoint took it down");
+        epw_reply(token, NULL, 0, NULL, 0);
     }
-    epw_reply(token, NULL, 0, NULL, 0);
 }
 
 typedef struct Refetch {
