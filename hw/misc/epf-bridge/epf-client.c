@@ -380,7 +380,11 @@ static void on_intx(EpfClient *c, const VfuEpIntx *m)
     EpfLink *l = link_of(c, m->generation);
 
     if (l) {
-        qatomic_set(&l->intx, m->level);
+        if (m->level) {
+            qatomic_or(&l->intx, EPF_INTX_LEVEL | EPF_INTX_ASSERTED);
+        } else {
+            qatomic_and(&l->intx, ~EPF_INTX_LEVEL);
+        }
         c->changed(c->opaque);
         epf_link_unref(l);
     }

@@ -66,7 +66,7 @@ static void epf_function_reset_hold(Object *obj, ResetType type)
     if (!f->link) {
         return;
     }
-    qatomic_set(&f->link->intx, false);
+    qatomic_set(&f->link->intx, 0);
     if (cap) {
         /* QEMU itself needs the FLR bit while it carries that reset out */
         flr = pci_get_word(d->config + cap + PCI_EXP_DEVCTL) &

@@ -154,11 +154,19 @@ static void attach(EpfFunction *f, unsigned index, unsigned count)
 static void sync_intx(EpfFunction *f)
 {
     PCIDevice *d = PCI_DEVICE(f);
+    unsigned intx;
 
-    if (pci_intx(d) >= 0) {
-        pci_set_irq(d, qatomic_read(&f->link->intx) && !msi_enabled(d) &&
-                       !msix_enabled(d) && !epf_link_dead(f->link));
+    if (pci_intx(d) < 0) {
+        return;
     }
+    intx = qatomic_fetch_and(&f->link->intx, ~EPF_INTX_ASSERTED);
+    if (msi_enabled(d) || msix_enabled(d) || epf_link_dead(f->link)) {
+        intx = 0;
+    }
+    if (intx & EPF_INTX_ASSERTED) {
+        pci_irq_assert(d);
+    }
+    pci_set_irq(d, intx & EPF_INTX_LEVEL);
 }
 
 void epf_irq_sync(EpfFunction *f)

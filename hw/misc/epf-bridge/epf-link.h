@@ -30,11 +30,18 @@ typedef struct EpfBar {
     unsigned revoked;       /* lock: EP_REMAPs seen */
 } EpfBar;
 
+/*
+ * The endpoint pulses INTx.  The main loop may come too late to see the level,
+ * so that it was asserted is remembered until then.
+ */
+#define EPF_INTX_LEVEL      (1u << 0)
+#define EPF_INTX_ASSERTED   (1u << 1)
+
 typedef struct EpfLink {
     int refs;
     EpfClient *client;
     bool dead;              /* atomic */
-    bool intx;              /* atomic */
+    unsigned intx;          /* atomic, EPF_INTX_* */
     uint32_t generation;
     PCIExpLinkSpeed speed;
     PCIExpLinkWidth width;
