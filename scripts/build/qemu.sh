@@ -13,13 +13,12 @@ WHAT=$1
 load_config
 
 # Part of every result's name: raise it when this script changes what it builds
-RECIPE=1
+RECIPE=2
 
-# Firmware the guests need; Debian's source package has none
-FIRMWARE=(bios-256k.bin kvmvapic.bin linuxboot_dma.bin multiboot_dma.bin
-    pvh.bin vgabios.bin vgabios-stdvga.bin efi-virtio.rom efi-e1000.rom
-    efi-e1000e.rom)
-FIRMWARE_DIRS=(/usr/share/seabios /usr/share/qemu /usr/lib/ipxe/qemu)
+# Firmware of PC machines; Debian's source package has none
+FIRMWARE=(/usr/share/seabios/{bios,vgabios}*.bin
+    /usr/share/qemu/{kvmvapic,linuxboot,linuxboot_dma,multiboot}.bin
+    /usr/share/qemu/{multiboot_dma,pvh}.bin /usr/lib/ipxe/qemu/efi-*.rom)
 
 CONFIGURE=(--python="$PYTHON" --target-list=x86_64-softmmu
     --without-default-features --enable-kvm --enable-tcg --enable-slirp
@@ -90,7 +89,10 @@ name_result() {
     else
         content=$(hash_files "$1" {hw/pci-ep,hw/misc/epf-bridge}/trace{-events,.h})
     fi
-    RESULT=$LINK-$({ source_id; echo "$OPTIONS$content"; } | hash_text)
+    RESULT=$LINK-$({
+        source_id
+        echo "$OPTIONS $RECIPE $content"
+    } | hash_text)
     [ -d "$CACHE/out/$RESULT" ]
 }
 
@@ -174,19 +176,16 @@ build_util() {
 }
 
 install_firmware() {
-    local name dir
+    local file
     mkdir -p "$1"
-    for name in "${FIRMWARE[@]}"; do
-        for dir in "${FIRMWARE_DIRS[@]}"; do
-            if [ -f "$dir/$name" ]; then
-                cp "$dir/$name" "$1/"
-                break
-            fi
-        done
+    for file in "${FIRMWARE[@]}"; do
+        [ ! -f "$file" ] || cp "$file" "$1/"
     done
-    [ -f "$1/bios-256k.bin" ] && [ -f "$1/linuxboot_dma.bin" ] ||
-        die 1 "no bios-256k.bin or linuxboot_dma.bin in ${FIRMWARE_DIRS[*]};" \
-            "install the packages seabios and qemu-system-data"
+    for file in bios-256k.bin linuxboot_dma.bin; do
+        [ -f "$1/$file" ] ||
+            die 1 "no $file in /usr/share; install the packages seabios and" \
+                "qemu-system-data"
+    done
 }
 
 # The names of our qtests, as QEMU's build knows them
@@ -235,8 +234,7 @@ source_id() {
 
 mkdir -p "$CACHE/scratch" "$CACHE/log"
 SRC=$(qemu_source)
-OPTIONS=$({ printf '%s\n' "$RECIPE" "${CONFIGURE[@]}"; compiler_id; } |
-    hash_text)
+OPTIONS=$({ printf '%s\n' "${CONFIGURE[@]}"; compiler_id; } | hash_text)
 WORK=$CACHE/scratch/qemu-$(printf '%s' "$SRC$OPTIONS" | hash_text)
 TREE=$WORK/src
 case $WHAT in
