@@ -52,7 +52,10 @@ void epc_config_set_header(EpcConfig *c, const EpcHeader *h);
 void epc_config_set_bar(EpcConfig *c, unsigned bar, uint32_t flags,
                         uint64_t size);
 
-/* @vectors 0 removes. MSI: 1..32, rounded up to a power of two. MSI-X: 1..2048. */
+/*
+ * @vectors 0 removes.  MSI: 1..32, rounded up to a power of two.  MSI-X:
+ * 1..2048.
+ */
 void epc_config_set_msi(EpcConfig *c, unsigned vectors);
 void epc_config_set_msix(EpcConfig *c, unsigned vectors, unsigned bir,
                          uint32_t table, uint32_t pba);
@@ -65,8 +68,8 @@ bool epc_config_read(const EpcConfig *c, uint32_t offset, void *buf,
                      uint32_t len);
 
 /*
- * @events: EPC_FN_EVENT_* that the write caused: what reads differently after it,
- * and FLR, which has been carried out on this space already.
+ * @events: EPC_FN_EVENT_* that the write caused: what reads differently after
+ * it, and FLR, which has been carried out on this space already.
  */
 bool epc_config_write(EpcConfig *c, uint32_t offset, const void *buf,
                       uint32_t len, uint32_t *events);

@@ -213,7 +213,7 @@ static int trigger(EpcRequest *r, const VfuSetIrqs *p, uint32_t total)
 
     if (p->flags & VFU_IRQ_DATA_NONE) {
         if (p->count) {
-            return EINVAL;  /* would trigger its own interrupt */
+            return -EINVAL; /* would trigger its own interrupt */
         }
         for (uint32_t i = 0; i < total; i++) {
             ops->irq_set(r->s->opaque, p->index, i, -1);
@@ -221,11 +221,11 @@ static int trigger(EpcRequest *r, const VfuSetIrqs *p, uint32_t total)
         return 0;
     }
     if (!(p->flags & VFU_IRQ_DATA_EVENTFD)) {
-        return EINVAL;
+        return -EINVAL;
     }
     for (unsigned i = 0; i < m->nfds; i++) {
         if (!is_eventfd(m->fds[i])) {
-            return EINVAL;
+            return -EINVAL;
         }
     }
     for (uint32_t i = 0; i < p->count; i++) {
@@ -238,7 +238,7 @@ static int trigger(EpcRequest *r, const VfuSetIrqs *p, uint32_t total)
 static int mask_intx(EpcRequest *r, const VfuSetIrqs *p)
 {
     if (p->index != VFU_IRQ_INTX || !(p->flags & VFU_IRQ_DATA_NONE)) {
-        return EINVAL;
+        return -EINVAL;
     }
     r->s->ops->intx_mask(r->s->opaque, p->flags & VFU_IRQ_ACTION_MASK);
     return 0;
@@ -263,8 +263,8 @@ static void set_irqs(EpcRequest *r)
         reply_error(r, 0);
         return;
     }
-    reply_error(r, p->flags & VFU_IRQ_ACTION_TRIGGER ?
-                trigger(r, p, total) : mask_intx(r, p));
+    reply_error(r, -(p->flags & VFU_IRQ_ACTION_TRIGGER ?
+                     trigger(r, p, total) : mask_intx(r, p)));
 }
 
 /* ---- regions ---- */

@@ -28,7 +28,7 @@ typedef struct EpcConn {
     EpcServer *s;
     EpwSession *session;
     GSource *silence;       /* ends a client that does not send VERSION */
-    bool refused;           /* a second client: VERSION is answered with EBUSY */
+    bool refused;           /* a second client: VERSION is answered EBUSY */
 
     /* under EpcServer.lock */
     bool ready;             /* VERSION was answered, plain is valid */

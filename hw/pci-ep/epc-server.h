@@ -14,11 +14,11 @@
  * Locks: the ops run one at a time, most in a reader thread, which must not
  * block and must not take the BQL.  They may take the owner's lock and call
  * any epc_server_*() but epc_server_free(), epc_server_dma_read() and _write().
- * The owner may hold its lock while it calls epc_server_enable(), _link_up() and
- * _intx(); not with _disable() and _remap(), which call done() at once when there
- * is nothing to wait for, nor with _free(), during which ops and done() run.
- * Otherwise done() is called from a reader thread or the main loop, and obeys
- * the same rules as an op.
+ * The owner may hold its lock while it calls epc_server_enable(), _link_up()
+ * and _intx(); not with _disable() and _remap(), which call done() at once when
+ * there is nothing to wait for, nor with _free(), during which ops and done()
+ * run.  Otherwise done() is called from a reader thread or the main loop, and
+ * obeys the same rules as an op.
  */
 #ifndef HW_PCI_EP_EPC_SERVER_H
 #define HW_PCI_EP_EPC_SERVER_H
@@ -29,19 +29,31 @@ typedef struct EpcServer EpcServer;
 
 typedef struct EpcRegion {
     uint64_t size;          /* 0: no such region */
-    uint32_t flags;         /* VFU_REGION_FLAG_READ, _WRITE; _MMAP is added for an fd */
-    int fd;                 /* -1, or a descriptor that stays valid until the op is called again */
-    uint64_t fd_offset;     /* of a region that is not page aligned in offset and size, fd is ignored */
+    uint32_t flags;         /* VFU_REGION_FLAG_READ, _WRITE */
+    /*
+     * -1, or memory that may be mapped, at fd_offset; ignored when size or
+     * offset are not page aligned.  Valid until the op is called again.
+     */
+    int fd;
+    uint64_t fd_offset;
 } EpcRegion;
 
 typedef struct EpcServerOps {
-    /* BAR0 to BAR5, ROM, CONFIG, VGA: fills @r (zeroed, fd -1 before).  Index is valid. */
+    /*
+     * BAR0 to BAR5, ROM, CONFIG, VGA; the index is valid.  Fills @r, which is
+     * zeroed with fd -1 before.
+     */
     void (*region_info)(void *opaque, unsigned region, EpcRegion *r);
-    /* [offset, offset + count) is inside the region.  A region that cannot be reached reads all ones. */
-    void (*region_read)(void *opaque, unsigned region, uint64_t offset, void *buf, uint32_t count);
-    void (*region_write)(void *opaque, unsigned region, uint64_t offset, const void *buf, uint32_t count);
+    /*
+     * [offset, offset + count) is inside the region.  A region that cannot be
+     * reached reads all ones.
+     */
+    void (*region_read)(void *opaque, unsigned region, uint64_t offset,
+                        void *buf, uint32_t count);
+    void (*region_write)(void *opaque, unsigned region, uint64_t offset,
+                         const void *buf, uint32_t count);
 
-    /* Vectors of VFU_IRQ_INTX, _MSI, _MSIX.  */
+    /* Vectors of VFU_IRQ_INTX, _MSI, _MSIX. */
     uint32_t (*irq_count)(void *opaque, unsigned index);
     /*
      * Vector [index, n] is signalled through @fd from now on (taken over; an
@@ -51,9 +63,15 @@ typedef struct EpcServerOps {
     /* INTx was masked or unmasked by a plain client. */
     void (*intx_mask)(void *opaque, bool masked);
 
-    /* A host range is reachable.  @fd is taken over, -1: by message only.  0 or positive errno. */
+    /*
+     * A host range is reachable.  @fd is taken over, -1: by message only.  0 or
+     * positive errno.
+     */
     int (*dma_map)(void *opaque, const VfuDmaMap *map, int fd);
-    /* Everything inside is gone when this returns; ranges may cover many maps or none. */
+    /*
+     * Everything inside is gone when this returns; ranges may cover many maps
+     * or none.
+     */
     void (*dma_unmap)(void *opaque, uint64_t address, uint64_t size_minus_1);
 
     /* VFU_EP_RESET_*; DEVICE_RESET arrives as HOT. */
@@ -69,7 +87,7 @@ typedef struct EpcServerOps {
 
 typedef struct EpcServerConfig {
     const char *path;           /* of the socket, at most 107 bytes */
-    const char *name;           /* for messages and the thread, e.g. the device id */
+    const char *name;           /* for messages and threads: the device id */
     unsigned deadline_ms;
     unsigned speed, width;      /* PCIe encoding, lanes: told in EP_LINK */
 } EpcServerConfig;
@@ -82,8 +100,8 @@ typedef struct EpcServerConfig {
 EpcServer *epc_server_new(const EpcServerConfig *cfg, const EpcServerOps *ops,
                           void *opaque, Error **errp);
 /*
- * Closes everything, removes the socket file.  BQL; joins the reader threads.  No
- * other epc_server_*() call may be under way; no op is called after it.
+ * Closes everything, removes the socket file.  BQL; joins the reader threads.
+ * No other epc_server_*() call may be under way; no op is called after it.
  */
 void epc_server_free(EpcServer *s);
 
@@ -119,7 +137,9 @@ bool epc_server_intx(EpcServer *s, bool level);
  * -EOPNOTSUPP plain client (stock ones take the message for something else),
  * -ETIMEDOUT, or what the client answered.
  */
-int epc_server_dma_read(EpcServer *s, uint64_t address, void *buf, uint32_t count);
-int epc_server_dma_write(EpcServer *s, uint64_t address, const void *buf, uint32_t count);
+int epc_server_dma_read(EpcServer *s, uint64_t address, void *buf,
+                        uint32_t count);
+int epc_server_dma_write(EpcServer *s, uint64_t address, const void *buf,
+                         uint32_t count);
 
 #endif /* HW_PCI_EP_EPC_SERVER_H */
