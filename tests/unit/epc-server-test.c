@@ -1,0 +1,482 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the tests of epc-server share
+ */
+#include "qemu/osdep.h"
+#include <glib/gstdio.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include "qemu/atomic.h"
+#include "qemu/memfd.h"
+#include "qapi/error.h"
+#include "epc-server-test.h"
+
+#define LOG_TIMEOUT_US (10 * G_USEC_PER_SEC)
+
+/* ---- the owner ---- */
+
+static void G_GNUC_PRINTF(2, 3) note(TestServer *t, const char *fmt, ...)
+{
+    va_list ap;
+
+    qemu_mutex_lock(&t->lock);
+    va_start(ap, fmt);
+    g_string_append_vprintf(t->log, fmt, ap);
+    va_end(ap);
+    qemu_mutex_unlock(&t->lock);
+}
+
+static void region_info(void *opaque, unsigned region, EpcRegion *r)
+{
+    TestServer *t = opaque;
+    void (*hook)(TestServer *) = t->in_region_info;
+
+    r->flags = VFU_REGION_FLAG_READ | VFU_REGION_FLAG_WRITE;
+    switch (region) {
+    case VFU_REGION_BAR0:
+        r->size = TEST_BAR0_SIZE;
+        r->fd = t->memfd;
+        r->fd_offset = t->memfd_offset;
+        if (hook) {
+            t->in_region_info = NULL;
+            hook(t);
+        }
+        break;
+    case 2:
+        r->size = TEST_BAR2_SIZE;
+        break;
+    case VFU_REGION_CONFIG:
+        r->size = sizeof(t->config);
+        break;
+    default:
+        r->flags = 0;
+    }
+}
+
+static void *region_data(TestServer *t, unsigned region)
+{
+    return region == VFU_REGION_CONFIG ? t->config : t->bar2;
+}
+
+static void region_read(void *opaque, unsigned region, uint64_t offset,
+                        void *buf, uint32_t count)
+{
+    memcpy(buf, (char *)region_data(opaque, region) + offset, count);
+}
+
+static void region_write(void *opaque, unsigned region, uint64_t offset,
+                         const void *buf, uint32_t count)
+{
+    memcpy((char *)region_data(opaque, region) + offset, buf, count);
+    note(opaque, "write%u+%" PRIu64 "*%u ", region, offset, count);
+}
+
+static uint32_t irq_count(void *opaque, unsigned index)
+{
+    static const uint32_t counts[] = { 1, 4, TEST_MSIX };
+
+    return counts[index];
+}
+
+static void irq_set(void *opaque, unsigned index, unsigned n, int fd)
+{
+    uint64_t one = 1;
+
+    /* fired, so that the client sees which descriptor became which vector */
+    note(opaque, "irq%u.%u%c ", index, n, fd < 0 ? '-' : '+');
+    if (fd >= 0) {
+        g_assert_cmpint(write(fd, &one, sizeof(one)), ==, sizeof(one));
+        close(fd);
+    }
+}
+
+static void intx_mask(void *opaque, bool masked)
+{
+    note(opaque, "mask%d ", masked);
+}
+
+static int dma_map(void *opaque, const VfuDmaMap *map, int fd)
+{
+    TestServer *t = opaque;
+
+    note(t, "map%" PRIx64 "+%" PRIx64 "%c ", map->address, map->size,
+         fd < 0 ? '-' : '+');
+    if (fd >= 0) {
+        close(fd);
+    }
+    return t->map_result;
+}
+
+static void dma_unmap(void *opaque, uint64_t address, uint64_t size_minus_1)
+{
+    note(opaque, "unmap%" PRIx64 "+%" PRIx64 " ", address, size_minus_1);
+}
+
+static void reset(void *opaque, unsigned kind)
+{
+    note(opaque, "reset%u ", kind);
+}
+
+static void link_changed(void *opaque, bool up)
+{
+    note(opaque, "link%d ", up);
+}
+
+static const EpcServerOps test_ops = {
+    .region_info = region_info,
+    .region_read = region_read,
+    .region_write = region_write,
+    .irq_count = irq_count,
+    .irq_set = irq_set,
+    .intx_mask = intx_mask,
+    .dma_map = dma_map,
+    .dma_unmap = dma_unmap,
+    .reset = reset,
+    .link = link_changed,
+};
+
+void test_done(void *opaque)
+{
+    TestServer *t = opaque;
+
+    qatomic_inc(&t->dones);
+}
+
+void test_remapped(void *opaque, int err)
+{
+    TestServer *t = opaque;
+
+    t->remap_err = err;
+    qatomic_inc(&t->remaps);
+}
+
+TestServer *test_server_new(void)
+{
+    TestServer *t = g_new0(TestServer, 1);
+    EpcServerConfig cfg = {
+        .name = "epc0",
+        .deadline_ms = TEST_DEADLINE_MS,
+        .speed = TEST_SPEED,
+        .width = TEST_WIDTH,
+    };
+
+    qemu_mutex_init(&t->lock);
+    t->log = g_string_new(NULL);
+    t->dir = g_dir_make_tmp("epc-server-XXXXXX", NULL);
+    g_assert_nonnull(t->dir);
+    t->path = g_build_filename(t->dir, "sock", NULL);
+    t->memfd = qemu_memfd_create("bar0", 4 * TEST_BAR0_SIZE, false, 0,
+                                 F_SEAL_SHRINK, &error_abort);
+    cfg.path = t->path;
+    t->s = epc_server_new(&cfg, &test_ops, t, &error_abort);
+    return t;
+}
+
+void test_server_free(TestServer *t)
+{
+    epc_server_free(t->s);
+    g_assert_cmpint(g_access(t->path, F_OK), ==, -1);
+    g_assert_cmpint(g_rmdir(t->dir), ==, 0);
+    close(t->memfd);
+    g_string_free(t->log, true);
+    g_free(t->path);
+    g_free(t->dir);
+    qemu_mutex_destroy(&t->lock);
+    g_free(t);
+}
+
+void test_turn(void)
+{
+    if (!g_main_context_iteration(NULL, false)) {
+        g_usleep(1000);
+    }
+}
+
+static bool log_is(TestServer *t, const char *text, bool last)
+{
+    bool same;
+
+    qemu_mutex_lock(&t->lock);
+    same = !strcmp(t->log->str, text);
+    if (same) {
+        g_string_truncate(t->log, 0);
+    } else if (last) {
+        g_error("the owner saw '%s', not '%s'", t->log->str, text);
+    }
+    qemu_mutex_unlock(&t->lock);
+    return same;
+}
+
+void expect_log(TestServer *t, const char *text)
+{
+    int64_t end = g_get_monotonic_time() + LOG_TIMEOUT_US;
+
+    while (!log_is(t, text, g_get_monotonic_time() > end)) {
+        test_turn();
+    }
+}
+
+/* ---- the client ---- */
+
+int test_connect(TestServer *t)
+{
+    struct sockaddr_un addr = { .sun_family = AF_UNIX };
+    struct timeval limit = { .tv_sec = 10 };
+    int sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    g_strlcpy(addr.sun_path, t->path, sizeof(addr.sun_path));
+    g_assert_cmpint(connect(sock, (void *)&addr, sizeof(addr)), ==, 0);
+    g_assert_cmpint(setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &limit,
+                               sizeof(limit)), ==, 0);
+    /* let it be accepted; free it when an earlier one has ended */
+    for (int i = 0; i < 20; i++) {
+        test_turn();
+    }
+    return sock;
+}
+
+void test_send(int sock, uint16_t cmd, uint32_t flags, const void *p, size_t n,
+               const int *fds, unsigned nfds)
+{
+    static uint16_t id;
+    VfuHeader hdr = {
+        .id = id++,
+        .command = cmd,
+        .size = sizeof(hdr) + n,
+        .flags = flags,
+    };
+    struct iovec iov[2] = { { &hdr, sizeof(hdr) }, { (void *)p, n } };
+    char control[CMSG_SPACE(16 * sizeof(int))] = { 0 };
+    struct msghdr mh = { .msg_iov = iov, .msg_iovlen = 2 };
+
+    if (nfds) {
+        struct cmsghdr *c;
+
+        mh.msg_control = control;
+        mh.msg_controllen = CMSG_SPACE(nfds * sizeof(int));
+        c = CMSG_FIRSTHDR(&mh);
+        c->cmsg_level = SOL_SOCKET;
+        c->cmsg_type = SCM_RIGHTS;
+        c->cmsg_len = CMSG_LEN(nfds * sizeof(int));
+        memcpy(CMSG_DATA(c), fds, nfds * sizeof(int));
+    }
+    /* a server that is gone is noticed when it does not answer */
+    sendmsg(sock, &mh, MSG_NOSIGNAL);
+}
+
+static void take_fds(struct msghdr *mh, TestReply *r)
+{
+    struct cmsghdr *c = CMSG_FIRSTHDR(mh);
+
+    if (c) {
+        r->nfds = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        g_assert_cmpuint(r->nfds, ==, 1);
+        memcpy(&r->fd, CMSG_DATA(c), sizeof(int));
+    }
+}
+
+bool test_recv(int sock, TestReply *r)
+{
+    char control[CMSG_SPACE(16 * sizeof(int))];
+    struct iovec iov = { &r->hdr, sizeof(r->hdr) };
+    struct msghdr mh = {
+        .msg_iov = &iov, .msg_iovlen = 1,
+        .msg_control = control, .msg_controllen = sizeof(control),
+    };
+    ssize_t n = recvmsg(sock, &mh, MSG_WAITALL | MSG_CMSG_CLOEXEC);
+
+    r->fd = -1;
+    r->nfds = 0;
+    if (n <= 0) {
+        g_assert_false(n < 0 && errno == EAGAIN);
+        return false;
+    }
+    g_assert_cmpint(n, ==, sizeof(r->hdr));
+    take_fds(&mh, r);
+    r->len = r->hdr.size - sizeof(r->hdr);
+    g_assert_cmpuint(r->len, <=, sizeof(r->payload));
+    if (r->len) {
+        n = recv(sock, r->payload, r->len, MSG_WAITALL);
+        g_assert_cmpint(n, ==, r->len);
+    }
+    return true;
+}
+
+void test_reply_close(TestReply *r)
+{
+    if (r->fd >= 0) {
+        close(r->fd);
+        r->fd = -1;
+    }
+}
+
+int test_call(int sock, uint16_t cmd, const void *p, size_t n, const int *fds,
+              unsigned nfds, TestReply *r)
+{
+    test_send(sock, cmd, VFU_FLAG_COMMAND, p, n, fds, nfds);
+    g_assert_true(test_recv(sock, r));
+    g_assert_cmphex(r->hdr.command, ==, cmd);
+    g_assert_cmphex(r->hdr.flags & VFU_FLAG_TYPE_MASK, ==, VFU_FLAG_REPLY);
+    if (r->hdr.flags & VFU_FLAG_ERROR) {
+        g_assert_cmpuint(r->len, ==, 0);
+        g_assert_cmpuint(r->hdr.error, !=, 0);
+    } else {
+        g_assert_cmpuint(r->hdr.error, ==, 0);
+    }
+    return r->hdr.error;
+}
+
+int test_errno(int sock, uint16_t cmd, const void *p, size_t n)
+{
+    g_autofree TestReply *r = g_new(TestReply, 1);
+    int err = test_call(sock, cmd, p, n, NULL, 0, r);
+
+    test_reply_close(r);
+    return err;
+}
+
+void test_send_version(int sock, const char *json)
+{
+    size_t n = sizeof(VfuVersion) + strlen(json) + 1;
+    g_autofree VfuVersion *v = g_malloc0(n);
+
+    memcpy(v + 1, json, strlen(json) + 1);
+    test_send(sock, VFU_CMD_VERSION, VFU_FLAG_COMMAND, v, n, NULL, 0);
+}
+
+int test_version(int sock, const char *json)
+{
+    g_autofree TestReply *r = g_new(TestReply, 1);
+
+    test_send_version(sock, json);
+    WAIT_FOR(recv(sock, &r->hdr, 1, MSG_PEEK | MSG_DONTWAIT) >= 0);
+    if (test_recv(sock, r)) {
+        g_assert_cmphex(r->hdr.command, ==, VFU_CMD_VERSION);
+    } else {
+        r->hdr.error = ECONNRESET;
+    }
+    return r->hdr.error;
+}
+
+void expect_eof(int sock)
+{
+    char byte;
+    ssize_t n = 0;
+
+    WAIT_FOR((n = recv(sock, &byte, 1, MSG_DONTWAIT)) >= 0 ||
+             errno == ECONNRESET);
+    g_assert_cmpint(n, <=, 0);
+}
+
+void test_answer(int sock, const VfuHeader *hdr, int err, const void *p,
+                 size_t n)
+{
+    VfuHeader reply = {
+        .id = hdr->id,
+        .command = hdr->command,
+        .size = sizeof(reply) + n,
+        .flags = VFU_FLAG_REPLY | (err ? VFU_FLAG_ERROR : 0),
+        .error = err,
+    };
+
+    g_assert_cmpint(send(sock, &reply, sizeof(reply), MSG_NOSIGNAL), ==,
+                    sizeof(reply));
+    if (n) {
+        g_assert_cmpint(send(sock, p, n, MSG_NOSIGNAL), ==, n);
+    }
+}
+
+void test_serve(int sock, uint16_t cmd, void *p, size_t n, int err)
+{
+    g_autofree TestReply *r = g_new(TestReply, 1);
+
+    g_assert_true(test_recv(sock, r));
+    g_assert_cmphex(r->hdr.command, ==, cmd);
+    g_assert_cmphex(r->hdr.flags, ==, VFU_FLAG_COMMAND);
+    g_assert_cmpuint(r->len, ==, n);
+    g_assert_cmpuint(r->nfds, ==, 0);
+    memcpy(p, r->payload, n);
+    if (err >= 0) {
+        test_answer(sock, &r->hdr, err, NULL, 0);
+    }
+}
+
+uint32_t test_serve_link(int sock, uint32_t state)
+{
+    bool up = state == VFU_EP_LINK_UP;
+    VfuEpLink l;
+
+    test_serve(sock, VFU_CMD_EP_LINK, &l, sizeof(l), 0);
+    g_assert_cmpuint(l.argsz, ==, sizeof(l));
+    g_assert_cmpuint(l.state, ==, state);
+    g_assert_cmpuint(l.speed, ==, up ? TEST_SPEED : 0);
+    g_assert_cmpuint(l.width, ==, up ? TEST_WIDTH : 0);
+    g_assert_cmpuint(l.reserved, ==, 0);
+    g_assert_cmpuint(l.generation, !=, 0);
+    return l.generation;
+}
+
+char *test_version_ep(const char *features)
+{
+    return g_strdup_printf("{\"capabilities\": {\"max_msg_fds\": 16, "
+                           "\"max_data_xfer_size\": 4096, \"" VFU_EP_KEY
+                           "\": {\"version\": 1, \"features\": [%s]}}}",
+                           features);
+}
+
+int test_attach(TestServer *t)
+{
+    g_autofree char *json = test_version_ep("\"link\", \"reset\", \"remap\", "
+                                            "\"intx\"");
+    int sock = -1, err = EBUSY;
+
+    /* the end of the one before may not have been noticed */
+    for (int i = 0; err && i < 1000; i++) {
+        if (sock >= 0) {
+            close(sock);
+            g_usleep(1000);
+        }
+        sock = test_connect(t);
+        err = test_version(sock, json);
+    }
+    g_assert_cmpint(err, ==, 0);
+    return sock;
+}
+
+int test_attach_up(TestServer *t, uint32_t *generation)
+{
+    int sock = test_attach(t);
+
+    epc_server_enable(t->s);
+    *generation = test_serve_link(sock, VFU_EP_LINK_UP);
+    expect_log(t, "link1 ");
+    return sock;
+}
+
+int test_set_irqs(int sock, uint32_t flags, uint32_t index, uint32_t start,
+                  uint32_t count, const int *fds, unsigned nfds)
+{
+    g_autofree TestReply *r = g_new(TestReply, 1);
+    VfuSetIrqs p = {
+        .argsz = sizeof(p),
+        .flags = flags,
+        .index = index,
+        .start = start,
+        .count = count,
+    };
+
+    return test_call(sock, VFU_CMD_SET_IRQS, &p, sizeof(p), fds, nfds, r);
+}
+
+void test_region_info(int sock, uint32_t index, VfuRegionInfo *info, int *fd)
+{
+    g_autofree TestReply *r = g_new(TestReply, 1);
+    VfuRegionInfo p = { .argsz = sizeof(p), .index = index };
+
+    g_assert_cmpint(test_call(sock, VFU_CMD_GET_REGION_INFO, &p, sizeof(p),
+                              NULL, 0, r), ==, 0);
+    g_assert_cmpuint(r->len, ==, sizeof(*info));
+    memcpy(info, r->payload, sizeof(*info));
+    g_assert_cmpuint(r->nfds, ==, info->flags & VFU_REGION_FLAG_MMAP ? 1 : 0);
+    *fd = r->fd;
+}

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Unit tests of ep-mem: what is accepted, and what a window reads when
+ */
+#include "qemu/osdep.h"
+#include "qemu/memfd.h"
+#include "qapi/error.h"
+#include "hw/pci-ep/ep-mem.h"
+
+#define SEALS (F_SEAL_SHRINK | F_SEAL_GROW)
+
+static size_t page;
+
+static int make_memfd(size_t size, unsigned seals)
+{
+    return qemu_memfd_create("test", size, false, 0, seals, &error_abort);
+}
+
+/* A file of @pages pages, page n filled with n + 1 */
+static EpFile *make_file(unsigned pages)
+{
+    int fd = make_memfd(pages * page, SEALS);
+    g_autofree char *buf = g_malloc(page);
+
+    for (unsigned i = 0; i < pages; i++) {
+        memset(buf, i + 1, page);
+        g_assert_cmpint(pwrite(fd, buf, page, i * page), ==, page);
+    }
+    return ep_file_new(fd, false, &error_abort);
+}
+
+static void assert_bytes(const uint8_t *p, size_t n, uint8_t value)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (p[i] != value) {
+            g_error("byte %zu is 0x%02x, not 0x%02x", i, p[i], value);
+        }
+    }
+}
+
+/* Lines of /proc/self/maps that touch [base, base + size) */
+static unsigned count_mappings(const void *base, size_t size)
+{
+    g_autofree char *maps = NULL;
+    uint64_t start = (uintptr_t)base, end = start + size;
+    unsigned n = 0;
+    char **lines;
+
+    g_assert_true(g_file_get_contents("/proc/self/maps", &maps, NULL, NULL));
+    lines = g_strsplit(maps, "\n", -1);
+    for (char **l = lines; *l && **l; l++) {
+        uint64_t a, b;
+
+        g_assert_cmpint(sscanf(*l, "%" SCNx64 "-%" SCNx64, &a, &b), ==, 2);
+        n += a < end && b > start;
+    }
+    g_strfreev(lines);
+    return n;
+}
+
+static void assert_refused(int fd, bool trust, const char *text)
+{
+    Error *err = NULL;
+
+    g_assert_null(ep_file_new(fd, trust, &err));
+    g_assert_nonnull(strstr(error_get_pretty(err), text));
+    error_free(err);
+    g_assert_cmpint(fcntl(fd, F_GETFD), ==, -1);    /* was closed */
+}
+
+static void test_file_refused(void)
+{
+    int p[2];
+
+    assert_refused(make_memfd(page, 0), false, "trust-unsealed-memory=on");
+    assert_refused(make_memfd(page, F_SEAL_GROW), false, "truncated");
+    assert_refused(make_memfd(0, SEALS), false, "memory-backend-memfd");
+    assert_refused(make_memfd(0, SEALS), true, "memory-backend-memfd");
+    assert_refused(open("/dev/null", O_RDWR), true, "memory-backend-memfd");
+    assert_refused(open("/", O_RDONLY), true, "memory-backend-memfd");
+    assert_refused(open("/proc/self/exe", O_RDONLY), false, "truncated");
+    assert_refused(socket(AF_UNIX, SOCK_STREAM, 0), true,
+                   "memory-backend-memfd");
+    g_assert_cmpint(pipe(p), ==, 0);
+    assert_refused(p[0], true, "memory-backend-memfd");
+    close(p[1]);
+}
+
+static void test_file_trusted(void)
+{
+    EpFile *f = ep_file_new(make_memfd(page, 0), true, &error_abort);
+
+    g_assert_cmpint(ftruncate(ep_file_fd(f), 2 * page), ==, 0);
+    g_assert_true(ep_file_covers(f, page, page));
+    ep_file_unref(f);
+}
+
+static void test_file(void)
+{
+    EpFile *f = make_file(2), *g = make_file(2);
+    EpFile *same = ep_file_new(dup(ep_file_fd(f)), false, &error_abort);
+    int fd = ep_file_fd(f);
+
+    g_assert_true(ep_file_same(f, same));
+    g_assert_false(ep_file_same(f, g));
+
+    g_assert_true(ep_file_covers(f, 0, 2 * page));
+    g_assert_true(ep_file_covers(f, 2 * page, 0));
+    g_assert_false(ep_file_covers(f, 1, 2 * page));
+    g_assert_false(ep_file_covers(f, UINT64_MAX, 2));
+    g_assert_false(ep_file_covers(f, 2, UINT64_MAX));
+
+    g_assert_true(ep_file_ref(f) == f);
+    ep_file_unref(f);
+    g_assert_cmpint(fcntl(fd, F_GETFD), !=, -1);
+    ep_file_unref(f);
+    g_assert_cmpint(fcntl(fd, F_GETFD), ==, -1);
+    ep_file_unref(g);
+    ep_file_unref(same);
+    ep_file_unref(NULL);
+}
+
+static void test_reserve(void)
+{
+    size_t size = 5 * MiB + page;
+    uint8_t *at = ep_mem_reserve(size, &error_abort);
+
+    assert_bytes(at, size, 0xff);
+    at[0] = at[size - 1] = 1;               /* a guest may write */
+    ep_mem_unmap(at, size);
+    assert_bytes(at, size, 0xff);
+    ep_mem_release(at, size);
+    ep_mem_release(NULL, size);
+}
+
+static void test_reserve_refused(void)
+{
+    Error *err = NULL;
+    void *at;
+
+    g_assert_null(ep_mem_reserve(0, &err));
+    error_free_or_abort(&err);
+    g_assert_null(ep_mem_reserve(page + 1, &err));
+    error_free_or_abort(&err);
+    g_assert_null(ep_mem_reserve(EP_MEM_MAX_RESERVED + page, &err));
+    error_free_or_abort(&err);
+    g_assert_null(ep_mem_reserve(-page, &err));
+    error_free_or_abort(&err);
+
+    /* the bound is for all together, and what is released is free again */
+    at = ep_mem_reserve(GiB, &error_abort);
+    g_assert_null(ep_mem_reserve(EP_MEM_MAX_RESERVED, &err));
+    error_free_or_abort(&err);
+    ep_mem_release(at, GiB);
+    at = ep_mem_reserve(GiB, &error_abort);
+    ep_mem_release(at, GiB);
+}
+
+static void test_map(void)
+{
+    uint8_t *at = ep_mem_reserve(4 * page, &error_abort);
+    EpFile *f = make_file(3);
+    uint8_t value;
+
+    g_assert_cmpint(ep_mem_map(at + page, 2 * page, f, page, true), ==, 0);
+    assert_bytes(at, page, 0xff);
+    assert_bytes(at + page, page, 2);
+    assert_bytes(at + 2 * page, page, 3);
+    assert_bytes(at + 3 * page, page, 0xff);
+
+    at[page] = 0x55;
+    g_assert_cmpint(pread(ep_file_fd(f), &value, 1, page), ==, 1);
+    g_assert_cmphex(value, ==, 0x55);
+
+    /* the mapping needs no descriptor, and a part of it can go */
+    ep_file_unref(f);
+    ep_mem_unmap(at + page, page);
+    assert_bytes(at, 2 * page, 0xff);
+    assert_bytes(at + 2 * page, page, 3);
+    ep_mem_release(at, 4 * page);
+}
+
+static void test_map_read_only(void)
+{
+    uint8_t *at = ep_mem_reserve(page, &error_abort);
+    EpFile *f = make_file(1);
+    uint8_t value;
+
+    g_assert_cmpint(ep_mem_map(at, page, f, 0, false), ==, 0);
+    g_assert_cmphex(at[1], ==, 1);
+    at[0] = 0x55;                           /* is lost, does not fault */
+    g_assert_cmpint(pread(ep_file_fd(f), &value, 1, 0), ==, 1);
+    g_assert_cmphex(value, ==, 1);
+    ep_file_unref(f);
+    ep_mem_release(at, page);
+}
+
+static void test_map_fails(void)
+{
+    uint8_t *at = ep_mem_reserve(2 * page, &error_abort);
+    EpFile *f = make_file(2);
+    g_autofree char *path = g_strdup_printf("/proc/self/fd/%d", ep_file_fd(f));
+    EpFile *ro = ep_file_new(open(path, O_RDONLY), false, &error_abort);
+
+    g_assert_cmpint(ep_mem_map(at, 2 * page, f, 0, true), ==, 0);
+    g_assert_cmpint(ep_mem_map(at, 0, f, 0, true), ==, -EINVAL);
+    g_assert_cmpint(ep_mem_map(at + 1, page, f, 0, true), ==, -EINVAL);
+    g_assert_cmpint(ep_mem_map(at, page + 1, f, 0, true), ==, -EINVAL);
+    g_assert_cmpint(ep_mem_map(at, page, f, 1, true), ==, -EINVAL);
+    assert_bytes(at, page, 1);              /* nothing of it changed it */
+
+    g_assert_cmpint(ep_mem_map(at, 2 * page, f, page, true), ==, -ERANGE);
+    assert_bytes(at, 2 * page, 0xff);
+
+    g_assert_cmpint(ep_mem_map(at, page, f, 0, true), ==, 0);
+    g_assert_cmpint(ep_mem_map(at, page, ro, 0, true), ==, -EACCES);
+    assert_bytes(at, 2 * page, 0xff);
+    g_assert_cmpint(ep_mem_map(at, page, ro, 0, false), ==, 0);
+    assert_bytes(at, page, 1);
+
+    ep_file_unref(ro);
+    ep_file_unref(f);
+    ep_mem_release(at, 2 * page);
+}
+
+/* Each page mapped and unmapped on its own must not leave mappings behind. */
+static void test_merge(void)
+{
+    size_t size = 4 * MiB;
+    uint8_t *at = ep_mem_reserve(size, &error_abort);
+    unsigned before;
+    EpFile *f = make_file(1);
+
+    /* as QEMU does with memory of a guest */
+    madvise(at, size, MADV_HUGEPAGE);
+    madvise(at, size, MADV_DONTFORK);
+    ep_mem_advise(at, size);
+    before = count_mappings(at, size);
+    g_assert_cmpuint(before, ==, 2);
+
+    for (size_t i = 0; i < size / page; i++) {
+        g_assert_cmpint(ep_mem_map(at + i * page, page, f, 0, true), ==, 0);
+        g_assert_cmpuint(at[i * page], ==, 1);
+        ep_mem_unmap(at + i * page, page);
+        g_assert_cmphex(at[i * page], ==, 0xff);
+    }
+    g_assert_cmpuint(count_mappings(at, size), ==, before);
+    ep_file_unref(f);
+    ep_mem_release(at, size);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    page = qemu_real_host_page_size();
+
+    g_test_add_func("/ep-mem/file/refused", test_file_refused);
+    g_test_add_func("/ep-mem/file/trusted", test_file_trusted);
+    g_test_add_func("/ep-mem/file/accepted", test_file);
+    g_test_add_func("/ep-mem/reserve", test_reserve);
+    g_test_add_func("/ep-mem/reserve/refused", test_reserve_refused);
+    g_test_add_func("/ep-mem/map", test_map);
+    g_test_add_func("/ep-mem/map/read-only", test_map_read_only);
+    g_test_add_func("/ep-mem/map/fails", test_map_fails);
+    g_test_add_func("/ep-mem/merge", test_merge);
+    return g_test_run();
+}
