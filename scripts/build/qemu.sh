@@ -13,7 +13,7 @@ WHAT=$1
 load_config
 
 # Part of every result's name: raise it when this script changes what it builds
-RECIPE=2
+RECIPE=3
 
 # Firmware of PC machines; Debian's source package has none
 FIRMWARE=(/usr/share/seabios/{bios,vgabios}*.bin
@@ -172,6 +172,7 @@ build_util() {
         mkdir -p "$out/generated/$dir"
         cp "$WORK/build/$dir"/*.h "$out/generated/$dir/"
     done
+    cp "$TREE"/trace/*.h "$out/generated/trace/"
     publish "$out" "$RESULT"
 }
 
