@@ -3,16 +3,23 @@
  * ep-mem: memory of the other guest, seen through file descriptors
  *
  * One sealed file of EP_MEM_PIECE bytes of 0xff serves every page without a
- * target.  The page at address A always maps offset A % EP_MEM_PIECE of it, so
- * that a page given back merges with its neighbours into one mapping again.
+ * target, a piece of a reservation at a time.
+ *
+ * The kernel limits the number of mappings of a process, and a guest must not be
+ * able to use them up: pages that it wrote do not merge with their neighbours
+ * again.  So whoever gives up pages replaces the whole gap around them, up to
+ * the next page with a target or the end of the piece.  Then every gap is one
+ * mapping, and there are at most twice as many as targets, and one per piece.
  */
 #include "qemu/osdep.h"
 #include <sys/mman.h>
 #include <sys/vfs.h>
 #include "qemu/atomic.h"
+#include "qemu/bitmap.h"
 #include "qemu/error-report.h"
 #include "qemu/host-utils.h"
 #include "qemu/memfd.h"
+#include "qemu/queue.h"
 #include "qemu/units.h"
 #include "qapi/error.h"
 #include "hw/pci-ep/ep-mem.h"
@@ -27,11 +34,19 @@ struct EpFile {
     ino_t ino;
 };
 
+typedef struct EpSpace {
+    QLIST_ENTRY(EpSpace) next;
+    char *base;
+    size_t size;
+    unsigned long *live;    /* pages that have a target */
+} EpSpace;
+
 static struct {
     GMutex lock;
     int ones_fd;        /* valid when ones_ready */
     bool ones_ready;
     uint64_t reserved;  /* bytes of all reservations */
+    QLIST_HEAD(, EpSpace) spaces;
 } ep_mem;
 
 /* ---- files of the peer ---- */
@@ -169,30 +184,20 @@ static bool ep_mem_init_ones(Error **errp)
     return true;
 }
 
-void ep_mem_advise(void *base, size_t size)
+static bool ep_mem_ones(char *at, size_t size)
 {
-    /* Best effort: a kernel without one of them does not set it elsewhere. */
-    madvise(base, size, MADV_DONTDUMP);
-    madvise(base, size, MADV_DONTFORK);
-    madvise(base, size, MADV_NOHUGEPAGE);
-}
+    char *end = at + size;
 
-static bool ep_mem_ones(void *at, size_t size)
-{
-    char *p = at;
-    char *end = p + size;
+    while (at < end) {
+        size_t offset = (uintptr_t)at % EP_MEM_PIECE;
+        size_t n = MIN(EP_MEM_PIECE - offset, end - at);
 
-    while (p < end) {
-        size_t offset = (uintptr_t)p % EP_MEM_PIECE;
-        size_t n = MIN(EP_MEM_PIECE - offset, end - p);
-
-        if (mmap(p, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED |
+        if (mmap(at, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED |
                  MAP_NORESERVE, ep_mem.ones_fd, offset) == MAP_FAILED) {
             return false;
         }
-        p += n;
+        at += n;
     }
-    ep_mem_advise(at, size);
     return true;
 }
 
@@ -221,6 +226,7 @@ static void *ep_mem_find_space(size_t size)
 /* Called with the lock held. */
 static void *ep_mem_reserve_locked(size_t size, Error **errp)
 {
+    EpSpace *space;
     void *at;
 
     if (!ep_mem_init_ones(errp)) {
@@ -242,6 +248,11 @@ static void *ep_mem_reserve_locked(size_t size, Error **errp)
         }
         return NULL;
     }
+    space = g_new0(EpSpace, 1);
+    space->base = at;
+    space->size = size;
+    space->live = bitmap_new(size / qemu_real_host_page_size());
+    QLIST_INSERT_HEAD(&ep_mem.spaces, space, next);
     ep_mem.reserved += size;
     return at;
 }
@@ -262,47 +273,113 @@ void *ep_mem_reserve(size_t size, Error **errp)
     return at;
 }
 
+/* Called with the lock held.  The reservation that has all of the range. */
+static EpSpace *ep_mem_space(const char *at, size_t size)
+{
+    EpSpace *space;
+
+    QLIST_FOREACH(space, &ep_mem.spaces, next) {
+        if (at >= space->base && at - space->base < space->size &&
+            size <= space->size - (at - space->base)) {
+            return space;
+        }
+    }
+    return NULL;
+}
+
 void ep_mem_release(void *base, size_t size)
 {
+    EpSpace *space;
+
     if (!base) {
         return;
     }
-    munmap(base, size);
     g_mutex_lock(&ep_mem.lock);
-    ep_mem.reserved -= size;
+    space = ep_mem_space(base, size);
+    if (space) {
+        munmap(space->base, space->size);
+        ep_mem.reserved -= space->size;
+        QLIST_REMOVE(space, next);
+        g_free(space->live);
+        g_free(space);
+    }
     g_mutex_unlock(&ep_mem.lock);
+}
+
+/* ---- targets; all with the lock held ---- */
+
+static void ep_mem_clear(EpSpace *space, size_t offset, size_t size)
+{
+    size_t page = qemu_real_host_page_size();
+    size_t first = offset / page, end = (offset + size) / page;
+    size_t piece = EP_MEM_PIECE / page;
+    size_t low = QEMU_ALIGN_DOWN(first, piece);
+    size_t high = MIN(QEMU_ALIGN_UP(end, piece), space->size / page);
+
+    bitmap_clear(space->live, first, end - first);
+    while (first > low && !test_bit(first - 1, space->live)) {
+        first--;
+    }
+    while (end < high && !test_bit(end, space->live)) {
+        end++;
+    }
+    if (!ep_mem_ones(space->base + first * page, (end - first) * page)) {
+        error_report("cannot give up the peer's memory: %s; raise "
+                     "vm.max_map_count", strerror(errno));
+        abort();
+    }
+}
+
+static int ep_mem_set(EpSpace *space, size_t offset, size_t size,
+                      const EpFile *f, uint64_t file_offset, bool writable)
+{
+    size_t page = qemu_real_host_page_size();
+    int flags = writable ? MAP_SHARED : MAP_PRIVATE | MAP_NORESERVE;
+    char *at = space->base + offset;
+    int err = -ERANGE;
+
+    if (ep_file_covers(f, file_offset, size)) {
+        if (mmap(at, size, PROT_READ | PROT_WRITE, flags | MAP_FIXED, f->fd,
+                 file_offset) != MAP_FAILED) {
+            bitmap_set(space->live, offset / page, size / page);
+            madvise(at, size, MADV_DONTDUMP);
+            return 0;
+        }
+        err = -errno;
+    }
+    /* A failing mmap may have removed what was there before. */
+    ep_mem_clear(space, offset, size);
+    return err;
 }
 
 int ep_mem_map(void *at, size_t size, const EpFile *f, uint64_t offset,
                bool writable)
 {
-    size_t page = qemu_real_host_page_size();
-    int err;
+    EpSpace *space;
+    int ret = -EINVAL;
 
-    if (!size || !QEMU_IS_ALIGNED((uintptr_t)at | size | offset, page)) {
+    if (!size || !QEMU_IS_ALIGNED((uintptr_t)at | size | offset,
+                                  qemu_real_host_page_size())) {
         return -EINVAL;
     }
-    if (!ep_file_covers(f, offset, size)) {
-        ep_mem_unmap(at, size);
-        return -ERANGE;
+    g_mutex_lock(&ep_mem.lock);
+    space = ep_mem_space(at, size);
+    if (space) {
+        ret = ep_mem_set(space, (char *)at - space->base, size, f, offset,
+                         writable);
     }
-    if (mmap(at, size, PROT_READ | PROT_WRITE,
-             (writable ? MAP_SHARED : MAP_PRIVATE | MAP_NORESERVE) | MAP_FIXED,
-             f->fd, offset) == MAP_FAILED) {
-        err = -errno;
-        /* A failing mmap may have removed what was there before. */
-        ep_mem_unmap(at, size);
-        return err;
-    }
-    madvise(at, size, MADV_DONTDUMP);
-    return 0;
+    g_mutex_unlock(&ep_mem.lock);
+    return ret;
 }
 
 void ep_mem_unmap(void *at, size_t size)
 {
-    if (!ep_mem_ones(at, size)) {
-        error_report("cannot give up the peer's memory: %s; raise "
-                     "vm.max_map_count", strerror(errno));
-        abort();
+    EpSpace *space;
+
+    g_mutex_lock(&ep_mem.lock);
+    space = ep_mem_space(at, size);
+    if (space) {
+        ep_mem_clear(space, (char *)at - space->base, size);
     }
+    g_mutex_unlock(&ep_mem.lock);
 }

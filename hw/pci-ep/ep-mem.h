@@ -40,31 +40,26 @@ bool ep_file_covers(const EpFile *f, uint64_t offset, uint64_t size);
  * of this process together would exceed EP_MEM_MAX_RESERVED.
  * ep_mem_release() unmaps.
  */
-#define EP_MEM_MAX_RESERVED     (64 * GiB)
+#define EP_MEM_MAX_RESERVED     (32 * GiB)
+
 void *ep_mem_reserve(size_t size, Error **errp);
 void ep_mem_release(void *base, size_t size);
 
 /*
- * Call once after [base, base + size) was made guest RAM of a memory region:
- * QEMU then asks for huge pages, which would keep a page that was mapped and
- * unmapped apart from its neighbours for ever, until the kernel's limit on the
- * number of mappings is reached.
- */
-void ep_mem_advise(void *base, size_t size);
-
-/*
  * Replaces [at, at + size) inside a reservation by @f at @offset, shared;
  * @writable false gives a private copy whose writes are lost.  0 or negative
- * errno: -EINVAL without a change when something is empty or not page aligned;
- * else the range reads all ones again: -ERANGE outside of the file, or what
- * mmap said.
+ * errno: -EINVAL without a change when something is empty, not page aligned or
+ * not in a reservation; else the range reads all ones again: -ERANGE outside of
+ * the file, or what mmap said.
  */
 int ep_mem_map(void *at, size_t size, const EpFile *f, uint64_t offset,
                bool writable);
 
 /*
- * Makes [at, at + size), page aligned, read all ones again.  Cannot fail short
- * of an out-of-memory abort of the process.
+ * Makes [at, at + size), page aligned, read all ones again; what was written to
+ * pages without a target nearby is lost as well.  Cannot fail while the kernel
+ * allows twice as many mappings (vm.max_map_count, 65530 by default) as there
+ * are targets, and 512 for each GiB reserved; else it aborts the process.
  */
 void ep_mem_unmap(void *at, size_t size);
 

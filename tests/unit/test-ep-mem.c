@@ -86,6 +86,17 @@ static void test_file_refused(void)
     close(p[1]);
 }
 
+static void test_file_huge(void)
+{
+    int fd = qemu_memfd_create("test", 2 * MiB, true, 0, SEALS, NULL);
+
+    if (fd < 0) {
+        g_test_skip("no huge pages on this machine");
+        return;
+    }
+    assert_refused(fd, true, "hugetlb=off");
+}
+
 static void test_file_trusted(void)
 {
     EpFile *f = ep_file_new(make_memfd(page, 0), true, &error_abort);
@@ -223,30 +234,70 @@ static void test_map_fails(void)
     ep_mem_release(at, 2 * page);
 }
 
-/* Each page mapped and unmapped on its own must not leave mappings behind. */
-static void test_merge(void)
+/* Writes to pages without a target, between those that come and go */
+static void scribble(uint8_t *at, EpFile *f, size_t first, size_t step,
+                     size_t end)
 {
-    size_t size = 4 * MiB;
+    for (size_t i = first; i < end; i += step) {
+        g_assert_cmpint(ep_mem_map(at + i * page, page, f, 0, true), ==, 0);
+        g_assert_cmpuint(at[i * page], ==, 1);
+    }
+    for (size_t i = 0; i < end; i++) {
+        if (i % step != first) {
+            at[i * page] = 0x55;
+        }
+    }
+    for (size_t i = first; i < end; i += step) {
+        ep_mem_unmap(at + i * page, page);
+        g_assert_cmphex(at[i * page], ==, 0xff);
+        at[i * page] = 0x55;
+    }
+}
+
+/* Whatever a guest does, there are no more mappings than it has targets for. */
+static void test_mappings(void)
+{
+    size_t size = 4 * MiB, pages = size / page;
     uint8_t *at = ep_mem_reserve(size, &error_abort);
-    unsigned before;
     EpFile *f = make_file(1);
 
     /* as QEMU does with memory of a guest */
     madvise(at, size, MADV_HUGEPAGE);
     madvise(at, size, MADV_DONTFORK);
-    ep_mem_advise(at, size);
-    before = count_mappings(at, size);
-    g_assert_cmpuint(before, ==, 2);
+    g_assert_cmpuint(count_mappings(at, size), ==, 2);
 
-    for (size_t i = 0; i < size / page; i++) {
-        g_assert_cmpint(ep_mem_map(at + i * page, page, f, 0, true), ==, 0);
-        g_assert_cmpuint(at[i * page], ==, 1);
-        ep_mem_unmap(at + i * page, page);
-        g_assert_cmphex(at[i * page], ==, 0xff);
+    for (size_t step = 1; step < 5; step++) {
+        scribble(at, f, 0, step, pages);
+        scribble(at, f, step - 1, step, pages);
+        g_assert_cmpuint(count_mappings(at, size), ==, 2);
     }
-    g_assert_cmpuint(count_mappings(at, size), ==, before);
+    /* the same around one that stays */
+    g_assert_cmpint(ep_mem_map(at, page, f, 0, true), ==, 0);
+    scribble(at + page, f, 1, 3, pages - 1);
+    g_assert_cmpuint(count_mappings(at, size), ==, 3);
+    g_assert_cmphex(at[0], ==, 1);
+    ep_mem_unmap(at, size);
+    assert_bytes(at, size, 0xff);
     ep_file_unref(f);
     ep_mem_release(at, size);
+}
+
+/* What is in no reservation is left alone. */
+static void test_elsewhere(void)
+{
+    uint8_t *at = ep_mem_reserve(2 * page, &error_abort);
+    EpFile *f = make_file(2);
+    g_autofree uint8_t *mine = g_malloc0(3 * page);
+    uint8_t *p = QEMU_ALIGN_PTR_UP(mine, page);
+
+    g_assert_cmpint(ep_mem_map(p, page, f, 0, true), ==, -EINVAL);
+    ep_mem_unmap(p, page);
+    ep_mem_release(p, page);
+    assert_bytes(p, page, 0);
+    g_assert_cmpint(ep_mem_map(at + page, 2 * page, f, 0, true), ==, -EINVAL);
+    assert_bytes(at, 2 * page, 0xff);
+    ep_file_unref(f);
+    ep_mem_release(at, 2 * page);
 }
 
 int main(int argc, char **argv)
@@ -255,6 +306,7 @@ int main(int argc, char **argv)
     page = qemu_real_host_page_size();
 
     g_test_add_func("/ep-mem/file/refused", test_file_refused);
+    g_test_add_func("/ep-mem/file/huge", test_file_huge);
     g_test_add_func("/ep-mem/file/trusted", test_file_trusted);
     g_test_add_func("/ep-mem/file/accepted", test_file);
     g_test_add_func("/ep-mem/reserve", test_reserve);
@@ -262,6 +314,7 @@ int main(int argc, char **argv)
     g_test_add_func("/ep-mem/map", test_map);
     g_test_add_func("/ep-mem/map/read-only", test_map_read_only);
     g_test_add_func("/ep-mem/map/fails", test_map_fails);
-    g_test_add_func("/ep-mem/merge", test_merge);
+    g_test_add_func("/ep-mem/mappings", test_mappings);
+    g_test_add_func("/ep-mem/elsewhere", test_elsewhere);
     return g_test_run();
 }
