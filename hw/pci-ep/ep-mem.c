@@ -5,8 +5,8 @@
  * One sealed file of EP_MEM_PIECE bytes of 0xff serves every page without a
  * target, a piece of a reservation at a time.
  *
- * The kernel limits the number of mappings of a process, and a guest must not be
- * able to use them up: pages that it wrote do not merge with their neighbours
+ * The kernel limits the number of mappings of a process, and a guest must not
+ * be able to use them up: pages that it wrote do not merge with their neighbours
  * again.  So whoever gives up pages replaces the whole gap around them, up to
  * the next page with a target or the end of the piece.  Then every gap is one
  * mapping, and there are at most twice as many as targets, and one per piece.
