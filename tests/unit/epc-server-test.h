@@ -9,7 +9,7 @@
 #include "qemu/thread.h"
 #include "hw/pci-ep/epc-server.h"
 
-#define TEST_DEADLINE_MS    300
+#define TEST_DEADLINE_MS    1000
 #define TEST_SPEED          3
 #define TEST_WIDTH          4
 #define TEST_BAR0_SIZE      4096    /* has memory that can be mapped */
