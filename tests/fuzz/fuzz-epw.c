@@ -58,11 +58,13 @@ static void check_accepted(const EpwMsg *m)
     }
 }
 
-static void take_messages(EpwFrame *f, unsigned features)
+/* False when the connection is over. */
+static bool take_messages(EpwFrame *f, unsigned features)
 {
     EpwMsg *m;
+    int r;
 
-    while (epw_frame_recv(f, &m) > 0) {
+    while ((r = epw_frame_recv(f, &m)) > 0) {
         uint8_t *p = m->payload;
         size_t n = epw_msg_len(m);
 
@@ -76,6 +78,7 @@ static void take_messages(EpwFrame *f, unsigned features)
         epw_check_reply(m, m->hdr.command, 0, n);
         epw_msg_free(m);
     }
+    return r == 0;
 }
 
 /* @n bytes in one sendmsg, with @nfds copies of the socket itself */
@@ -112,12 +115,13 @@ static void put(int sock, const uint8_t *p, size_t n, unsigned nfds)
 static void fuzz_frame(const uint8_t *p, size_t n, unsigned features)
 {
     unsigned nfds = 0;
+    bool open = true;
     EpwFrame *f;
     int sv[2];
 
     REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) == 0);
     f = epw_frame_new(sv[1]);
-    while (n) {
+    while (n && open) {
         uint8_t step = *p++;
         size_t len;
 
@@ -133,10 +137,10 @@ static void fuzz_frame(const uint8_t *p, size_t n, unsigned features)
         nfds = 0;
         p += len;
         n -= len;
-        take_messages(f, features);
+        open = take_messages(f, features);
     }
     shutdown(sv[0], SHUT_WR);
-    take_messages(f, features);
+    REQUIRE(!take_messages(f, features));
     epw_frame_free(f);
     close(sv[0]);
 }

@@ -195,6 +195,14 @@ static inline bool raw_silent(End *e, int ms)
     return poll(&pfd, 1, ms) == 0;
 }
 
+/* Sees the reader answer and lets it go back to sleep. */
+static inline void settle(End *e)
+{
+    raw_put(e, 0xffff, 0xffff, 0, 0, NULL, 0);
+    expect_reply(e, 0xffff, 0xffff, ENOSYS);
+    g_usleep(20 * 1000);
+}
+
 static const VfuRegionRw region_read = { .offset = 8, .count = 4 };
 
 static inline int call(End *e)

@@ -364,7 +364,10 @@ static void test_send_queue(Fixture *x, const void *unused)
     epw_frame_free(rx);
 }
 
-/* The largest message, and one byte more */
+/*
+ * The largest message, which does not leave at once, and one byte more; its
+ * descriptor comes once.
+ */
 static void test_send_largest(Fixture *x, const void *unused)
 {
     size_t n = EPW_MAX_MSG - sizeof(VfuHeader);
@@ -374,12 +377,14 @@ static void test_send_largest(Fixture *x, const void *unused)
 
     memset(data, 0x5a, n);
     g_assert_cmpint(frame_send(x, 1, data, n + 1, NULL, 0), ==, -EINVAL);
-    g_assert_cmpint(frame_send(x, 1, data, n, NULL, 0), ==, 0);
+    g_assert_cmpint(frame_send(x, 1, data, n, &x->peer, 1), ==, 0);
+    g_assert_true(epw_frame_pending(x->f));
     while (!m) {
         g_assert_cmpint(epw_frame_recv(rx, &m), >=, 0);
         g_assert_cmpint(epw_frame_flush(x->f), ==, 0);
     }
     g_assert_cmpmem(m->payload, epw_msg_len(m), data, n);
+    g_assert_cmpuint(m->nfds, ==, 1);
     epw_msg_free(m);
     epw_frame_free(rx);
 }

@@ -250,6 +250,7 @@ static void test_deadline_async(void)
 {
     End *e = end_raw(EPW_CLIENT, SHORT_MS);
 
+    settle(e);
     call_async(e);
     g_usleep(SHORT_MS * 500);
     call_async(e);

@@ -174,6 +174,7 @@ static void test_reads_late(void)
     struct iovec iov = { data, 4096 };
     End *e = end_raw(EPW_CLIENT, LONG_MS);
 
+    settle(e);
     for (unsigned i = 0; i < N; i++) {
         g_assert_cmpint(epw_post(e->s, VFU_CMD_REGION_WRITE, &iov, 1), ==, 0);
     }

@@ -301,6 +301,19 @@ static void test_shape(void)
     }
     big[EPW_MAX_JSON - 2] = '1';
     refuse(big, EPW_MAX_JSON);
+
+    /* nesting that is whole: some is fine, much is not */
+    for (size_t depth = 10; depth <= 100; depth += 90) {
+        g_autofree char *open = g_strnfill(depth, '[');
+        g_autofree char *close = g_strnfill(depth, ']');
+        g_autofree char *json = g_strdup_printf("{\"x\":%s%s}", open, close);
+
+        if (depth == 10) {
+            expect_answer(0, json, "{\"capabilities\":{}}", &caps);
+        } else {
+            refuse(json, strlen(json) + 1);
+        }
+    }
 }
 
 /* Cut anywhere, in a buffer that ends there */
