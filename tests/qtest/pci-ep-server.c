@@ -12,7 +12,8 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-/* ------------------------------------------------------------------------
+/*
+ * ------------------------------------------------------------------------
  * Messages
  */
 static void msg_free(gpointer p)
@@ -121,7 +122,8 @@ void eps_error(EpServer *s, const EpsMsg *m, uint32_t err)
     send_msg(s->conn, &hdr, NULL, 0, NULL, 0);
 }
 
-/* ------------------------------------------------------------------------
+/*
+ * ------------------------------------------------------------------------
  * A well-behaved endpoint
  */
 static void do_version(EpServer *s, const EpsMsg *m)
@@ -251,7 +253,8 @@ static void answer(EpServer *s, const EpsMsg *m)
     }
 }
 
-/* ------------------------------------------------------------------------
+/*
+ * ------------------------------------------------------------------------
  * The thread
  */
 static void serve(EpServer *s)
@@ -299,7 +302,8 @@ static gpointer server_thread(gpointer opaque)
     return NULL;
 }
 
-/* ------------------------------------------------------------------------
+/*
+ * ------------------------------------------------------------------------
  * For tests
  */
 static void set_caps(EpServer *s)

@@ -91,7 +91,8 @@ void epf_bars_sync(EpfFunction *f)
     }
 }
 
-/* ------------------------------------------------------------------------
+/*
+ * ------------------------------------------------------------------------
  * MSI-X
  */
 static MemTxResult epf_msix_read(void *opaque, hwaddr addr, uint64_t *val,

@@ -36,7 +36,8 @@
 
 static PCIConfigWriteFunc *parent_config_write;
 
-/* ------------------------------------------------------------------------
+/*
+ * ------------------------------------------------------------------------
  * Functions
  */
 static void remove_functions(EpfBridge *b)
@@ -121,7 +122,8 @@ static void epf_bridge_changed(void *opaque)
     qemu_bh_schedule(b->bh);
 }
 
-/* ------------------------------------------------------------------------
+/*
+ * ------------------------------------------------------------------------
  * Hot-plug handler of the secondary bus
  */
 static bool is_ours(EpfBridge *b, DeviceState *dev)
@@ -156,7 +158,8 @@ static void epf_bridge_unplug_request(HotplugHandler *handler,
                "to take it away");
 }
 
-/* ------------------------------------------------------------------------
+/*
+ * ------------------------------------------------------------------------
  * Resets and configuration
  */
 static void forward_reset(EpfBridge *b, unsigned kind)
@@ -242,7 +245,8 @@ static void add_nobody(EpfBridge *b)
                                         -1);
 }
 
-/* ------------------------------------------------------------------------
+/*
+ * ------------------------------------------------------------------------
  * Life
  */
 static uint8_t epf_bridge_aer_vector(const PCIDevice *d)

@@ -43,7 +43,8 @@ struct EpfClient {
     GHashTable *warned;
 };
 
-/* ------------------------------------------------------------------------
+/*
+ * ------------------------------------------------------------------------
  * Reporting
  */
 void epf_client_report(EpfClient *c, const char *fmt, ...)
@@ -104,7 +105,8 @@ EpfLink *epf_client_get_link(EpfClient *c)
     return c->link && c->described ? epf_link_ref(c->link) : NULL;
 }
 
-/* ------------------------------------------------------------------------
+/*
+ * ------------------------------------------------------------------------
  * Commands on behalf of a link
  */
 static EpwSession *session_get(EpfLink *l)
@@ -231,7 +233,8 @@ void epf_link_reset(EpfLink *l, unsigned kind)
     }
 }
 
-/* ------------------------------------------------------------------------
+/*
+ * ------------------------------------------------------------------------
  * The reader thread
  */
 static void link_up(EpfClient *c, uint32_t generation, unsigned speed,
@@ -369,7 +372,7 @@ static void on_dma(EpfClient *c, const EpwMsg *msg, EpwToken *token)
     }
     epf_link_unref(l);
     if (err) {
-        epw_reply_error(token, err);
+        epw_reply_error(token, -err);
     } else {
         epw_reply(token, iov, is_write ? 1 : 2, NULL, 0);
     }
@@ -483,7 +486,8 @@ static void version_done(EpwSession *s, int err, EpwMsg *reply, void *opaque)
     }
 }
 
-/* ------------------------------------------------------------------------
+/*
+ * ------------------------------------------------------------------------
  * The link thread
  */
 bool epf_client_check_path(const char *path, Error **errp)

@@ -47,7 +47,8 @@ static void on_irq(void *opaque)
     }
 }
 
-/* ------------------------------------------------------------------------
+/*
+ * ------------------------------------------------------------------------
  * Telling the endpoint
  */
 static void set_irqs_done(EpwSession *s, int err, EpwMsg *reply, void *opaque)

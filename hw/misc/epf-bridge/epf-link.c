@@ -135,10 +135,10 @@ static int dma_piece(AddressSpace *as, uint64_t addr, void *buf,
     int ret = 0;
 
     if (n <= 0) {
-        return EFAULT;
+        return -EFAULT;
     }
     if (!cache.ptr) {
-        ret = EFAULT;
+        ret = -EFAULT;
     } else if (is_write) {
         address_space_write_cached(&cache, 0, buf, n);
         address_space_cache_invalidate(&cache, 0, n);
@@ -156,12 +156,12 @@ int epf_link_dma(EpfLink *l, uint64_t addr, void *buf, uint64_t len,
     int ret = 0;
 
     if (!len || addr > UINT64_MAX - (len - 1)) {
-        return EINVAL;
+        return -EINVAL;
     }
     RCU_READ_LOCK_GUARD();
     QEMU_LOCK_GUARD(&l->lock);
     if (!l->dma_as || epf_link_dead(l)) {
-        return ENODEV;
+        return -ENODEV;
     }
     while (len && !ret) {
         uint64_t n = len;

@@ -25,7 +25,7 @@ typedef struct EpfClient EpfClient;
 typedef struct EpfBar {
     uint64_t size;          /* power of two, 0: absent */
     uint8_t type;           /* PCI_BASE_ADDRESS_* */
-    void *mem;              /* reservation of @size, NULL: absent or too small */
+    void *mem;              /* reservation of @size, NULL: messages only */
     bool mapped;            /* lock: @mem shows the function's memory */
     unsigned revoked;       /* lock: EP_REMAPs seen */
 } EpfBar;
@@ -83,7 +83,7 @@ bool epf_link_bar_mapped(EpfLink *l, unsigned bar);
 
 /*
  * DMA_READ and DMA_WRITE of the endpoint; @buf is inside RAM of this process.
- * Never takes the BQL.  0 or a positive errno.
+ * Never takes the BQL.  0 or a negative errno.
  */
 int epf_link_dma(EpfLink *l, uint64_t addr, void *buf, uint64_t len,
                  bool is_write);

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A scripted endpoint and a host machine linked to it
+ */
+#include "qemu/osdep.h"
+#include "hw/pci/pci_regs.h"
+#include "pci-ep-fixture.h"
+
+void fixture_start(Fixture *f)
+{
+    f->ep = eps_new();
+    eps_listen(f->ep);
+    f->q = eph_start(f->ep->path, FIXTURE_DEADLINE_MS, true);
+    eph_enable_port(f->q);
+}
+
+void fixture_start_up(Fixture *f, bool master)
+{
+    fixture_start(f);
+    g_assert_cmpint(eps_link_up(f->ep), ==, 0);
+    eph_wait_present(f->q, true);
+    eph_enable_function(f->q, master);
+}
+
+void fixture_end(Fixture *f)
+{
+    qtest_quit(f->q);
+    eps_free(f->ep);
+}
+
+void fixture_check_identity(QTestState *q)
+{
+    g_assert_cmphex(eph_readl(q, EPH_FUNCTION, 0), ==, 0xb500104c);
+    g_assert_cmphex(eph_readl(q, EPH_FUNCTION, PCI_REVISION_ID), ==,
+                    0xff000000);
+    g_assert_cmphex(eph_readl(q, EPH_FUNCTION, PCI_SUBSYSTEM_VENDOR_ID), ==,
+                    0x12341af4);
+    g_assert_cmphex(eph_readb(q, EPH_FUNCTION, PCI_INTERRUPT_PIN), ==, 1);
+    g_assert_cmpuint(eph_find_cap(q, EPH_FUNCTION, PCI_CAP_ID_PM), ==, 0x40);
+    g_assert_cmpuint(eph_find_cap(q, EPH_FUNCTION, PCI_CAP_ID_MSI), ==, 0x48);
+    g_assert_cmpuint(eph_find_cap(q, EPH_FUNCTION, PCI_CAP_ID_EXP), ==, 0x60);
+    g_assert_cmpuint(eph_find_cap(q, EPH_FUNCTION, PCI_CAP_ID_MSIX), ==, 0xa0);
+    g_assert_cmpuint(eph_find_cap(q, EPH_FUNCTION, PCI_CAP_ID_VNDR), ==, 0xb0);
+    g_assert_cmphex(eph_readl(q, EPH_FUNCTION, 0xb0), ==, 0x5a080009);
+    g_assert_cmphex(eph_readw(q, EPH_FUNCTION, 0x60 + PCI_EXP_LNKSTA) & 0x3ff,
+                    ==, 4 << 4 | 3);
+}
