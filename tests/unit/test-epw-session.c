@@ -217,6 +217,7 @@ static void test_id_wrap(void)
     g_assert_cmpint(call(e), ==, 0);
     epw_session_shutdown(e->s, "enough");
     qemu_thread_join(&thread);
+    expect_closed(e, "enough");
     g_assert_cmpuint(e->ndone, ==, 70001);
     end_free(e);
 }
