@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The endpoint machine of a link in a qtest
+ */
+#include "qemu/osdep.h"
+#include "hw/pci/pci_regs.h"
+#include "qobject/qdict.h"
+#include "qobject/qnum.h"
+#include "qobject/qbool.h"
+#include "pci-ep-endpoint.h"
+
+#define SLOT            5
+#define VECTOR_DATA     0x5a5a0000u
+
+static void config_write(EpEndpoint *e, unsigned reg, unsigned width,
+                         uint32_t val)
+{
+    qtest_outl(e->q, 0xcf8, 1u << 31 | SLOT << 11 | (reg & 0xfc));
+    if (width == 2) {
+        qtest_outw(e->q, 0xcfc + (reg & 2), val);
+    } else {
+        qtest_outl(e->q, 0xcfc, val);
+    }
+}
+
+static uint32_t config_read(EpEndpoint *e, unsigned reg)
+{
+    qtest_outl(e->q, 0xcf8, 1u << 31 | SLOT << 11 | (reg & 0xfc));
+    return qtest_inl(e->q, 0xcfc) >> (reg & 3) * 8;
+}
+
+static unsigned find_cap(EpEndpoint *e, uint8_t id)
+{
+    unsigned at = config_read(e, PCI_CAPABILITY_LIST) & 0xff;
+
+    for (unsigned i = 0; at && i < 48; i++) {
+        if ((config_read(e, at) & 0xff) == id) {
+            return at;
+        }
+        at = config_read(e, at + PCI_CAP_LIST_NEXT) & 0xff;
+    }
+    return 0;
+}
+
+static void enable_msix(EpEndpoint *e)
+{
+    unsigned cap = find_cap(e, PCI_CAP_ID_MSIX);
+
+    g_assert_cmpuint(cap, !=, 0);
+    g_assert_cmphex(config_read(e, cap + PCI_MSIX_TABLE) & ~7u, ==, 0);
+    for (unsigned v = 0; v < EPC_VECTORS; v++) {
+        uint64_t entry = EPE_MSIX + v * 16;
+
+        qtest_writel(e->q, EPE_VECTORS + v * 4, 0);
+        qtest_writel(e->q, entry, EPE_VECTORS + v * 4);
+        qtest_writel(e->q, entry + 4, 0);
+        qtest_writel(e->q, entry + 8, VECTOR_DATA + v);
+        qtest_writel(e->q, entry + 12, 0);
+    }
+    config_write(e, cap + PCI_MSIX_FLAGS, 2, PCI_MSIX_FLAGS_ENABLE);
+}
+
+void epe_enable(EpEndpoint *e)
+{
+    g_assert_cmphex(config_read(e, PCI_VENDOR_ID), ==,
+                    EPC_PCI_VENDOR_ID | EPC_PCI_DEVICE_ID << 16);
+    config_write(e, PCI_BASE_ADDRESS_0 + 4 * EPC_BAR_REGS, 4, EPE_REGS);
+    config_write(e, PCI_BASE_ADDRESS_0 + 4 * EPC_BAR_MSIX, 4, EPE_MSIX);
+    config_write(e, PCI_BASE_ADDRESS_0 + 4 * EPC_BAR_WINDOW, 4,
+                 (uint32_t)EPE_WINDOW);
+    config_write(e, PCI_BASE_ADDRESS_0 + 4 * EPC_BAR_WINDOW + 4, 4,
+                 EPE_WINDOW >> 32);
+    config_write(e, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+    enable_msix(e);
+}
+
+EpEndpoint *epe_start(const char *ram, const char *props)
+{
+    EpEndpoint *e = g_new0(EpEndpoint, 1);
+
+    e->dir = g_dir_make_tmp("pci-epc-XXXXXX", NULL);
+    g_assert_nonnull(e->dir);
+    e->socket = g_strdup_printf("%s/link", e->dir);
+    e->q = qtest_initf("-machine q35 -m 128M -nodefaults "
+                       "-object %s,id=ram,size=128M "
+                       "-machine memory-backend=ram "
+                       "-device pci-epc,id=epc,addr=%d,socket=%s%s",
+                       ram, SLOT, e->socket, props);
+    epe_enable(e);
+    e->fn_base = epe_reg(e, EPC_REG_FN_BASE);
+    e->fn_stride = epe_reg(e, EPC_REG_FN_STRIDE);
+    e->raise_base = epe_reg(e, EPC_REG_RAISE_BASE);
+    return e;
+}
+
+void epe_stop(EpEndpoint *e)
+{
+    qtest_quit(e->q);
+    unlink(e->socket);
+    g_assert_cmpint(rmdir(e->dir), ==, 0);
+    g_free(e->socket);
+    g_free(e->dir);
+    g_free(e);
+}
+
+uint64_t epe_read(EpEndpoint *e, uint64_t offset, unsigned width)
+{
+    uint64_t addr = EPE_REGS + offset;
+
+    switch (width) {
+    case 1:
+        return qtest_readb(e->q, addr);
+    case 2:
+        return qtest_readw(e->q, addr);
+    case 4:
+        return qtest_readl(e->q, addr);
+    default:
+        return qtest_readq(e->q, addr);
+    }
+}
+
+void epe_write(EpEndpoint *e, uint64_t offset, unsigned width, uint64_t val)
+{
+    uint64_t addr = EPE_REGS + offset;
+
+    switch (width) {
+    case 1:
+        qtest_writeb(e->q, addr, val);
+        break;
+    case 2:
+        qtest_writew(e->q, addr, val);
+        break;
+    case 4:
+        qtest_writel(e->q, addr, val);
+        break;
+    default:
+        qtest_writeq(e->q, addr, val);
+    }
+}
+
+uint32_t epe_reg(EpEndpoint *e, uint32_t reg)
+{
+    return epe_read(e, reg, 4);
+}
+
+void epe_set(EpEndpoint *e, uint32_t reg, uint32_t val)
+{
+    epe_write(e, reg, 4, val);
+}
+
+uint32_t epe_fn(EpEndpoint *e, uint32_t reg)
+{
+    return epe_read(e, e->fn_base + reg, 4);
+}
+
+void epe_fn_set(EpEndpoint *e, uint32_t reg, uint32_t val)
+{
+    epe_write(e, e->fn_base + reg, 4, val);
+}
+
+void epe_fn_set64(EpEndpoint *e, uint32_t reg, uint64_t val)
+{
+    epe_write(e, e->fn_base + reg, 8, val);
+}
+
+void epe_raise(EpEndpoint *e, uint32_t what, uint32_t val)
+{
+    epe_write(e, e->raise_base + what, 4, val);
+}
+
+uint32_t epe_begin(EpEndpoint *e, uint32_t cmd)
+{
+    epe_fn_set(e, EPC_FN_CMD, cmd);
+    return epe_fn(e, EPC_FN_STATUS);
+}
+
+static uint32_t wait_status(EpEndpoint *e, uint64_t reg)
+{
+    gint64 end = g_get_monotonic_time() + EPE_TIMEOUT_MS * 1000ll;
+    uint32_t status;
+
+    while ((status = epe_read(e, reg, 4)) == EPC_STATUS_BUSY) {
+        g_assert_cmpint(g_get_monotonic_time(), <, end);
+        g_usleep(1000);
+    }
+    return status;
+}
+
+uint32_t epe_wait(EpEndpoint *e)
+{
+    return wait_status(e, e->fn_base + EPC_FN_STATUS);
+}
+
+uint32_t epe_wait_link_cmd(EpEndpoint *e)
+{
+    return wait_status(e, EPC_REG_LINK_STATUS);
+}
+
+uint32_t epe_command(EpEndpoint *e, uint32_t cmd)
+{
+    epe_begin(e, cmd);
+    return epe_wait(e);
+}
+
+uint32_t epe_link(EpEndpoint *e, uint32_t cmd)
+{
+    epe_set(e, EPC_REG_LINK_CMD, cmd);
+    return epe_wait_link_cmd(e);
+}
+
+void epe_wait_link(EpEndpoint *e, bool up)
+{
+    gint64 end = g_get_monotonic_time() + EPE_TIMEOUT_MS * 1000ll;
+
+    while (!!(epe_reg(e, EPC_REG_LINK) & EPC_LINK_UP) != up) {
+        g_assert_cmpint(g_get_monotonic_time(), <, end);
+        g_usleep(1000);
+    }
+}
+
+uint32_t epe_set_header(EpEndpoint *e, uint32_t id, uint32_t pin)
+{
+    epe_fn_set(e, EPC_FN_ID, id);
+    epe_fn_set(e, EPC_FN_CLASS, 0xff000001);
+    epe_fn_set(e, EPC_FN_SUBSYS, 0x56781234);
+    epe_fn_set(e, EPC_FN_INT_PIN, pin);
+    return epe_command(e, EPC_CMD_SET_HEADER);
+}
+
+void epe_bar_args(EpEndpoint *e, uint32_t bar, uint32_t flags, uint64_t addr,
+                  uint64_t size)
+{
+    epe_fn_set(e, EPC_FN_BAR, bar);
+    epe_fn_set(e, EPC_FN_BAR_FLAGS, flags);
+    epe_fn_set64(e, EPC_FN_ADDR, addr);
+    epe_fn_set64(e, EPC_FN_SIZE, size);
+}
+
+uint32_t epe_set_bar(EpEndpoint *e, uint32_t bar, uint32_t flags,
+                     uint64_t addr, uint64_t size)
+{
+    epe_bar_args(e, bar, flags, addr, size);
+    return epe_command(e, EPC_CMD_SET_BAR);
+}
+
+uint32_t epe_clear_bar(EpEndpoint *e, uint32_t bar)
+{
+    epe_fn_set(e, EPC_FN_BAR, bar);
+    return epe_command(e, EPC_CMD_CLEAR_BAR);
+}
+
+uint32_t epe_map(EpEndpoint *e, uint64_t offset, uint64_t addr, uint64_t size)
+{
+    epe_fn_set64(e, EPC_FN_OFFSET, offset);
+    epe_fn_set64(e, EPC_FN_ADDR, addr);
+    epe_fn_set64(e, EPC_FN_SIZE, size);
+    return epe_command(e, EPC_CMD_MAP);
+}
+
+uint32_t epe_unmap(EpEndpoint *e, uint64_t offset)
+{
+    epe_fn_set64(e, EPC_FN_OFFSET, offset);
+    return epe_command(e, EPC_CMD_UNMAP);
+}
+
+uint32_t epe_set_msi(EpEndpoint *e, uint32_t count)
+{
+    epe_fn_set(e, EPC_FN_COUNT, count);
+    return epe_command(e, EPC_CMD_SET_MSI);
+}
+
+uint32_t epe_set_msix(EpEndpoint *e, uint32_t count, uint32_t bar,
+                      uint64_t offset)
+{
+    epe_fn_set(e, EPC_FN_COUNT, count);
+    epe_fn_set(e, EPC_FN_BAR, bar);
+    epe_fn_set64(e, EPC_FN_OFFSET, offset);
+    return epe_command(e, EPC_CMD_SET_MSIX);
+}
+
+void epe_describe(EpEndpoint *e)
+{
+    g_assert_cmpuint(epe_set_header(e, EPE_ID, 1), ==, EPC_STATUS_OK);
+    g_assert_cmpuint(epe_set_bar(e, 0, 0, EPE_BAR0, EPE_BAR0_SIZE), ==,
+                     EPC_STATUS_OK);
+    g_assert_cmpuint(epe_set_bar(e, 1, 0, EPE_BAR1, 128), ==, EPC_STATUS_OK);
+    g_assert_cmpuint(epe_set_bar(e, 2, EPC_BAR_FLAG_64 | EPC_BAR_FLAG_PREFETCH,
+                                 EPE_BAR2, EPE_BAR2_SIZE), ==, EPC_STATUS_OK);
+    g_assert_cmpuint(epe_set_bar(e, 4, 0, EPC_ADDR_NONE, 0x10000), ==,
+                     EPC_STATUS_OK);
+    g_assert_cmpuint(epe_set_msi(e, 4), ==, EPC_STATUS_OK);
+    g_assert_cmpuint(epe_set_msix(e, 8, 0, EPE_BAR0_SIZE - 0x1000), ==,
+                     EPC_STATUS_OK);
+}
+
+PepClient *epe_attach(EpEndpoint *e)
+{
+    PepClient *c;
+
+    epe_describe(e);
+    g_assert_cmpuint(epe_link(e, EPC_LINK_START), ==, EPC_STATUS_OK);
+    c = pep_attach(e->socket, NULL);
+    pep_link(c, VFU_EP_LINK_UP);
+    epe_wait_link(e, true);
+    return c;
+}
+
+void epe_detach(EpEndpoint *e, PepClient *c)
+{
+    pep_free(c);
+    epe_wait_link(e, false);
+    epe_stop(e);
+}
+
+bool epe_vector(EpEndpoint *e, unsigned vector, unsigned ms)
+{
+    gint64 end = g_get_monotonic_time() + ms * 1000ll;
+    uint64_t at = EPE_VECTORS + vector * 4;
+
+    for (;;) {
+        uint32_t v = qtest_readl(e->q, at);
+
+        if (v) {
+            g_assert_cmphex(v, ==, VECTOR_DATA + vector);
+            qtest_writel(e->q, at, 0);
+            return true;
+        }
+        if (g_get_monotonic_time() >= end) {
+            return false;
+        }
+        g_usleep(1000);
+    }
+}
+
+int64_t epe_prop(EpEndpoint *e, const char *name)
+{
+    QDict *rsp = qtest_qmp(e->q, "{'execute': 'qom-get', 'arguments': "
+                           "{'path': '/machine/peripheral/epc', "
+                           "'property': %s}}", name);
+    QObject *value = qdict_get(rsp, "return");
+    QBool *b;
+    int64_t v;
+
+    g_assert_nonnull(value);
+    b = qobject_to(QBool, value);
+    v = b ? qbool_get_bool(b) : qnum_get_int(qobject_to(QNum, value));
+    qobject_unref(rsp);
+    return v;
+}

@@ -1,0 +1,670 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * pci-epc without a host: the register contract and every command's arguments
+ */
+#include "qemu/osdep.h"
+#include "hw/pci/pci_regs.h"
+#include "qapi/error.h"
+#include "libqos/pci.h"
+#include "libqos/pci-pc.h"
+#include "qobject/qdict.h"
+#include "qobject/qjson.h"
+#include "pci-ep-endpoint.h"
+
+/* ------------------------------------------------------------------------
+ * Widths, alignment, holes
+ */
+typedef struct Reg {
+    uint32_t off;
+    enum { RO, RW, WO, WIDE } kind;
+} Reg;
+
+static const Reg global_regs[] = {
+    { EPC_REG_MAGIC, RO }, { EPC_REG_VERSION, RO }, { EPC_REG_FEATURES, RO },
+    { EPC_REG_FN_COUNT, RO }, { EPC_REG_FN_BASE, RO },
+    { EPC_REG_FN_STRIDE, RO }, { EPC_REG_RAISE_BASE, RO },
+    { EPC_REG_RAISE_STRIDE, RO }, { EPC_REG_GRANULE, RO },
+    { EPC_REG_MAX_MAPS, RO }, { EPC_REG_DEADLINE, RO }, { EPC_REG_RESET, WO },
+    { EPC_REG_BAD_ACCESS, RO }, { EPC_REG_LINK_CMD, RW },
+    { EPC_REG_LINK_STATUS, RO }, { EPC_REG_LINK, RO }, { EPC_REG_EVENT, RW },
+    { EPC_REG_EVENT_MASK, RW }, { EPC_REG_FN_PENDING, RO },
+};
+
+static const Reg fn_regs[] = {
+    { EPC_FN_CMD, RW }, { EPC_FN_STATUS, RO }, { EPC_FN_BAR, RW },
+    { EPC_FN_BAR_FLAGS, RW }, { EPC_FN_ADDR, WIDE }, { EPC_FN_SIZE, WIDE },
+    { EPC_FN_OFFSET, WIDE }, { EPC_FN_COUNT, RW }, { EPC_FN_ID, RW },
+    { EPC_FN_CLASS, RW }, { EPC_FN_SUBSYS, RW }, { EPC_FN_INT_PIN, RW },
+    { EPC_FN_EVENT, RW }, { EPC_FN_EVENT_MASK, RW },
+    { EPC_FN_PCI_COMMAND, RO }, { EPC_FN_MSI, RO }, { EPC_FN_MSIX, RO },
+    { EPC_FN_DSTATE, RO }, { EPC_FN_RAISE_DROPPED, RO },
+};
+
+typedef struct Page {
+    uint64_t base;
+    const Reg *regs;
+    unsigned n;
+} Page;
+
+static bool legal(const Page *p, uint32_t off, unsigned width, bool write)
+{
+    for (unsigned i = 0; i < p->n; i++) {
+        const Reg *r = &p->regs[i];
+
+        if (write && r->kind == RO) {
+            continue;
+        }
+        if (off == r->off && (width == 4 || (width == 8 && r->kind == WIDE))) {
+            return true;
+        }
+        if (r->kind == WIDE && off == r->off + 4 && width == 4) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static uint64_t ones(unsigned width)
+{
+    return width == 8 ? UINT64_MAX : (1ull << width * 8) - 1;
+}
+
+static void check_read(EpEndpoint *e, const Page *p, uint32_t off,
+                       unsigned width, uint32_t *bad)
+{
+    uint64_t v = epe_read(e, p->base + off, width);
+
+    if (!legal(p, off, width, false)) {
+        g_assert_cmphex(v, ==, ones(width));
+        ++*bad;
+    }
+}
+
+static void check_write(EpEndpoint *e, const Page *p, uint32_t off,
+                        unsigned width, uint32_t *bad)
+{
+    if (!legal(p, off, width, true)) {
+        epe_write(e, p->base + off, width, 0x0101010101010101ull);
+        ++*bad;
+    }
+}
+
+static void snapshot(EpEndpoint *e, const Page *p, uint32_t *v)
+{
+    for (unsigned i = 0; i < p->n; i++) {
+        bool counter = !p->base && p->regs[i].off == EPC_REG_BAD_ACCESS;
+
+        v[i] = counter ? 0 : epe_read(e, p->base + p->regs[i].off, 4);
+    }
+}
+
+static void check_page(EpEndpoint *e, const Page *p)
+{
+    static const unsigned widths[] = { 1, 2, 4, 8 };
+    uint32_t before[32], after[32];
+    uint32_t bad = epe_reg(e, EPC_REG_BAD_ACCESS);
+
+    snapshot(e, p, before);
+    for (unsigned w = 0; w < ARRAY_SIZE(widths); w++) {
+        for (uint32_t off = 0; off < 0x100; off++) {
+            check_read(e, p, off, widths[w], &bad);
+            check_write(e, p, off, widths[w], &bad);
+        }
+        g_assert_cmpuint(epe_reg(e, EPC_REG_BAD_ACCESS), ==, bad);
+        for (uint32_t off = 0xff0; off <= 0x1000 - widths[w]; off++) {
+            check_read(e, p, off, widths[w], &bad);
+            check_write(e, p, off, widths[w], &bad);
+        }
+        g_assert_cmpuint(epe_reg(e, EPC_REG_BAD_ACCESS), ==, bad);
+    }
+    for (uint32_t off = 0x100; off < 0x1000; off += 4) {
+        check_read(e, p, off, 4, &bad);
+        check_write(e, p, off, 4, &bad);
+    }
+    g_assert_cmpuint(epe_reg(e, EPC_REG_BAD_ACCESS), ==, bad);
+    g_assert_cmpuint(epe_prop(e, "bad-access"), ==, bad);
+    snapshot(e, p, after);
+    g_assert_cmpmem(before, p->n * 4, after, p->n * 4);
+}
+
+static void test_access_global(void)
+{
+    EpEndpoint *e = epe_start(EPE_SHARED, "");
+    Page p = { 0, global_regs, ARRAY_SIZE(global_regs) };
+
+    check_page(e, &p);
+    epe_stop(e);
+}
+
+static void test_access_function(void)
+{
+    EpEndpoint *e = epe_start(EPE_SHARED, "");
+    Page p = { e->fn_base, fn_regs, ARRAY_SIZE(fn_regs) };
+
+    check_page(e, &p);
+    epe_stop(e);
+}
+
+/* Between the places, functions that do not exist, the end of the BAR */
+static void test_access_holes(void)
+{
+    EpEndpoint *e = epe_start(EPE_SHARED, "");
+    uint64_t end = e->raise_base + EPC_MAX_FUNCTIONS * EPC_RAISE_SIZE;
+    const uint64_t holes[] = {
+        0x1000, 0x2000, e->fn_base - 4, e->fn_base + e->fn_stride,
+        e->fn_base + e->fn_stride + EPC_FN_CONFIG, e->raise_base - 4,
+        e->raise_base + EPC_RAISE_MSI(EPC_MAX_MSI),
+        e->raise_base + EPC_RAISE_INTX - 4, e->raise_base + EPC_RAISE_INTX + 4,
+        e->raise_base + EPC_RAISE_SIZE - 4, e->raise_base + EPC_RAISE_SIZE,
+        e->raise_base + EPC_RAISE_SIZE + EPC_RAISE_INTX, end - 4,
+    };
+    uint32_t bad = 0;
+
+    for (unsigned i = 0; i < ARRAY_SIZE(holes); i++) {
+        g_assert_cmphex(epe_read(e, holes[i], 4), ==, UINT32_MAX);
+        epe_write(e, holes[i], 4, 1);
+        bad += 2;
+        g_assert_cmpuint(epe_reg(e, EPC_REG_BAD_ACCESS), ==, bad);
+    }
+    g_assert_cmpuint(epe_fn(e, EPC_FN_RAISE_DROPPED), ==, 0);
+    epe_stop(e);
+}
+
+static void test_access_raise(void)
+{
+    EpEndpoint *e = epe_start(EPE_SHARED, "");
+    static const uint32_t good[] = {
+        EPC_RAISE_MSIX(0), EPC_RAISE_MSIX(1), EPC_RAISE_MSIX(EPC_MAX_MSIX - 1),
+        EPC_RAISE_MSI(0), EPC_RAISE_MSI(EPC_MAX_MSI - 1), EPC_RAISE_INTX,
+    };
+    uint32_t bad = 0;
+
+    for (unsigned i = 0; i < ARRAY_SIZE(good); i++) {
+        uint64_t at = e->raise_base + good[i];
+
+        /* write only, and there is nobody to interrupt */
+        g_assert_cmphex(epe_read(e, at, 4), ==, 0);
+        epe_write(e, at, 4, 1);
+        g_assert_cmpuint(epe_fn(e, EPC_FN_RAISE_DROPPED), ==, i + 1);
+
+        g_assert_cmphex(epe_read(e, at, 2), ==, 0xffff);
+        g_assert_cmphex(epe_read(e, at, 8), ==, UINT64_MAX);
+        g_assert_cmphex(epe_read(e, at + 1, 4), ==, UINT32_MAX);
+        epe_write(e, at, 1, 1);
+        epe_write(e, at, 2, 1);
+        epe_write(e, at, 8, 1);
+        epe_write(e, at + 2, 4, 1);
+        bad += 7;
+        g_assert_cmpuint(epe_reg(e, EPC_REG_BAD_ACCESS), ==, bad);
+    }
+    epe_raise(e, EPC_RAISE_INTX, 0);    /* deassert is never lost */
+    g_assert_cmpuint(epe_fn(e, EPC_FN_RAISE_DROPPED), ==, ARRAY_SIZE(good));
+    epe_raise(e, EPC_RAISE_INTX, 2);
+    g_assert_cmpuint(epe_reg(e, EPC_REG_BAD_ACCESS), ==, bad + 1);
+    epe_stop(e);
+}
+
+static void test_config_view(void)
+{
+    EpEndpoint *e = epe_start(EPE_SHARED, "");
+    uint64_t cfg = e->fn_base + EPC_FN_CONFIG;
+    uint32_t bad = 0;
+
+    g_assert_cmphex(epe_read(e, cfg, 2), ==, 0xffff);
+    g_assert_cmpuint(epe_set_header(e, 0x10f11af4, 1), ==, EPC_STATUS_OK);
+    g_assert_cmphex(epe_read(e, cfg, 4), ==, 0x10f11af4);
+    g_assert_cmphex(epe_read(e, cfg + 2, 2), ==, 0x10f1);
+    g_assert_cmphex(epe_read(e, cfg + 3, 1), ==, 0x10);
+    g_assert_cmphex(epe_read(e, cfg + PCI_CLASS_REVISION, 4), ==, 0xff000001);
+    g_assert_cmphex(epe_read(e, cfg + PCI_SUBSYSTEM_VENDOR_ID, 4), ==,
+                    0x56781234);
+    g_assert_cmphex(epe_read(e, cfg + PCI_INTERRUPT_PIN, 1), ==, 1);
+    g_assert_cmphex(epe_read(e, cfg + 0xffc, 4), ==, 0);
+    g_assert_cmpuint(epe_reg(e, EPC_REG_BAD_ACCESS), ==, 0);
+
+    g_assert_cmphex(epe_read(e, cfg, 8), ==, UINT64_MAX);
+    g_assert_cmphex(epe_read(e, cfg + 2, 4), ==, UINT32_MAX);
+    g_assert_cmphex(epe_read(e, cfg + 1, 2), ==, 0xffff);
+    bad += 3;
+    for (unsigned width = 1; width <= 8; width *= 2) {
+        epe_write(e, cfg + PCI_COMMAND, width, 7);
+        bad++;
+    }
+    g_assert_cmpuint(epe_reg(e, EPC_REG_BAD_ACCESS), ==, bad);
+    g_assert_cmphex(epe_read(e, cfg + PCI_COMMAND, 2), ==, 0);
+    epe_stop(e);
+}
+
+/* ------------------------------------------------------------------------
+ * Values
+ */
+static void test_identity(void)
+{
+    EpEndpoint *e = epe_start(EPE_SHARED, ",max-maps=77,deadline-ms=123");
+
+    g_assert_cmphex(epe_reg(e, EPC_REG_MAGIC), ==, EPC_MAGIC);
+    g_assert_cmphex(epe_reg(e, EPC_REG_VERSION), ==, EPC_VERSION);
+    g_assert_cmphex(epe_reg(e, EPC_REG_FEATURES), ==,
+                    EPC_FEATURE_MSI | EPC_FEATURE_MSIX | EPC_FEATURE_INTX |
+                    EPC_FEATURE_WINDOW | EPC_FEATURE_RETARGET);
+    g_assert_cmpuint(epe_reg(e, EPC_REG_FN_COUNT), ==, 1);
+    g_assert_cmphex(epe_reg(e, EPC_REG_FN_STRIDE), >=, 0x2000);
+    g_assert_cmphex(epe_reg(e, EPC_REG_RAISE_STRIDE), >=, EPC_RAISE_SIZE);
+    g_assert_cmpuint(epe_reg(e, EPC_REG_GRANULE), ==, getpagesize());
+    g_assert_cmpuint(epe_reg(e, EPC_REG_MAX_MAPS), ==, 77);
+    g_assert_cmpuint(epe_reg(e, EPC_REG_DEADLINE), ==, 123);
+    g_assert_cmphex(epe_reg(e, EPC_REG_LINK), ==, 0);
+    g_assert_cmphex(epe_reg(e, EPC_REG_RESET), ==, 0);
+    g_assert_cmpuint(epe_prop(e, "link-up"), ==, 0);
+    g_assert_cmpuint(epe_prop(e, "generation"), ==, 0);
+    g_assert_cmpuint(epe_prop(e, "live-maps"), ==, 0);
+    g_assert_cmpuint(epe_prop(e, "dma-regions"), ==, 0);
+    epe_stop(e);
+}
+
+/* Argument registers keep what is written, by halves or whole. */
+static void test_arguments(void)
+{
+    EpEndpoint *e = epe_start(EPE_SHARED, "");
+    static const uint32_t narrow[] = {
+        EPC_FN_BAR, EPC_FN_BAR_FLAGS, EPC_FN_COUNT, EPC_FN_ID, EPC_FN_CLASS,
+        EPC_FN_SUBSYS, EPC_FN_INT_PIN,
+    };
+    static const uint32_t wide[] = { EPC_FN_ADDR, EPC_FN_SIZE, EPC_FN_OFFSET };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(narrow); i++) {
+        g_assert_cmphex(epe_fn(e, narrow[i]), ==, 0);
+        epe_fn_set(e, narrow[i], 0xa0b0c0d0 + i);
+    }
+    for (unsigned i = 0; i < ARRAY_SIZE(wide); i++) {
+        uint64_t at = e->fn_base + wide[i];
+
+        epe_fn_set64(e, wide[i], 0x1122334455667700ull + i);
+        g_assert_cmphex(epe_read(e, at, 4), ==, 0x55667700 + i);
+        g_assert_cmphex(epe_read(e, at + 4, 4), ==, 0x11223344);
+        epe_write(e, at + 4, 4, 0xfedcba98);
+        g_assert_cmphex(epe_read(e, at, 8), ==, 0xfedcba9855667700ull + i);
+        epe_write(e, at, 4, 0x76543210);
+        g_assert_cmphex(epe_read(e, at, 8), ==, 0xfedcba9876543210ull);
+    }
+    epe_command(e, EPC_CMD_SET_BAR);    /* changes none of them */
+    for (unsigned i = 0; i < ARRAY_SIZE(narrow); i++) {
+        g_assert_cmphex(epe_fn(e, narrow[i]), ==, 0xa0b0c0d0 + i);
+    }
+    g_assert_cmphex(epe_read(e, e->fn_base + EPC_FN_ADDR, 8), ==,
+                    0xfedcba9876543210ull);
+    epe_stop(e);
+}
+
+static void test_events_idle(void)
+{
+    EpEndpoint *e = epe_start(EPE_SHARED, "");
+
+    epe_set(e, EPC_REG_EVENT_MASK, UINT32_MAX);
+    g_assert_cmphex(epe_reg(e, EPC_REG_EVENT_MASK), ==, EPC_EVENT_ALL);
+    epe_fn_set(e, EPC_FN_EVENT_MASK, UINT32_MAX);
+    g_assert_cmphex(epe_fn(e, EPC_FN_EVENT_MASK), ==, EPC_FN_EVENT_ALL);
+    epe_set(e, EPC_REG_EVENT, UINT32_MAX);
+    epe_fn_set(e, EPC_FN_EVENT, UINT32_MAX);
+    g_assert_cmphex(epe_reg(e, EPC_REG_EVENT), ==, 0);
+    g_assert_cmphex(epe_fn(e, EPC_FN_EVENT), ==, 0);
+    g_assert_cmphex(epe_reg(e, EPC_REG_FN_PENDING), ==, 0);
+    g_assert_false(epe_vector(e, EPC_VECTOR_EVENT, 20));
+    g_assert_false(epe_vector(e, EPC_VECTOR_COMMAND, 0));
+    epe_stop(e);
+}
+
+/* ------------------------------------------------------------------------
+ * Commands
+ */
+static void test_bad_commands(void)
+{
+    EpEndpoint *e = epe_start(EPE_SHARED, "");
+    static const uint32_t bad[] = { 0, EPC_CMD_SET_MSIX + 1, 0xff, 1u << 31 };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
+        g_assert_cmpuint(epe_command(e, EPC_CMD_UNMAP), ==, EPC_STATUS_OK);
+        g_assert_cmpuint(epe_command(e, bad[i]), ==, EPC_STATUS_BAD_CMD);
+        g_assert_cmphex(epe_fn(e, EPC_FN_CMD), ==, bad[i]);
+        if (bad[i] != EPC_LINK_START) {
+            g_assert_cmpuint(epe_link(e, bad[i]), ==, EPC_STATUS_BAD_CMD);
+            g_assert_cmphex(epe_reg(e, EPC_REG_LINK_CMD), ==, bad[i]);
+        }
+    }
+    g_assert_cmpuint(epe_reg(e, EPC_REG_BAD_ACCESS), ==, 0);
+    epe_stop(e);
+}
+
+static void test_set_header(void)
+{
+    EpEndpoint *e = epe_start(EPE_SHARED, "");
+    uint64_t cfg = e->fn_base + EPC_FN_CONFIG;
+
+    g_assert_cmpuint(epe_set_header(e, 0x1234ffff, 0), ==, EPC_STATUS_BAD_ARG);
+    g_assert_cmpuint(epe_set_header(e, 0x12345678, 5), ==, EPC_STATUS_BAD_ARG);
+    g_assert_cmpuint(epe_set_header(e, 0x12345678, 0x101), ==,
+                     EPC_STATUS_BAD_ARG);
+    g_assert_cmphex(epe_read(e, cfg, 2), ==, 0xffff);
+    for (uint32_t pin = 0; pin <= 4; pin++) {
+        g_assert_cmpuint(epe_set_header(e, 0x12345678, pin), ==, EPC_STATUS_OK);
+        g_assert_cmphex(epe_read(e, cfg + PCI_INTERRUPT_PIN, 1), ==, pin);
+    }
+    g_assert_cmphex(epe_read(e, cfg, 4), ==, 0x12345678);
+    epe_stop(e);
+}
+
+static void test_set_bar(void)
+{
+    EpEndpoint *e = epe_start(EPE_SHARED, "");
+    const uint64_t ram = 0x400000;
+    static const struct {
+        uint32_t bar, flags;
+        uint64_t addr, size;
+        uint32_t status;
+    } t[] = {
+        { 6, 0, ram, 4096, EPC_STATUS_BAD_ARG },
+        { UINT32_MAX, 0, ram, 4096, EPC_STATUS_BAD_ARG },
+        { 0, 4, ram, 4096, EPC_STATUS_BAD_ARG },
+        { 0, 1u << 31, ram, 4096, EPC_STATUS_BAD_ARG },
+        { 0, 0, ram, 0, EPC_STATUS_BAD_ARG },
+        { 0, 0, ram, 4097, EPC_STATUS_BAD_ARG },
+        { 0, 0, ram, 0x3000, EPC_STATUS_BAD_ARG },
+        { 0, 0, ram + 1, 4096, EPC_STATUS_BAD_ARG },
+        { 0, 0, ram + 2048, 4096, EPC_STATUS_BAD_ARG },
+        { 0, 0, EPC_ADDR_NONE, 1ull << 32, EPC_STATUS_BAD_ARG },
+        { 0, EPC_BAR_FLAG_64, EPC_ADDR_NONE, 1ull << 41, EPC_STATUS_BAD_ARG },
+        { 0, EPC_BAR_FLAG_64, EPC_ADDR_NONE, 1ull << 63, EPC_STATUS_BAD_ARG },
+        { 5, EPC_BAR_FLAG_64, ram, 4096, EPC_STATUS_BAD_ARG },
+        /* not RAM: registers, a hole, partly, beyond the end, wrapping */
+        { 0, 0, EPE_REGS, 4096, EPC_STATUS_BAD_TARGET },
+        { 0, 0, EPE_WINDOW, 4096, EPC_STATUS_BAD_TARGET },
+        { 0, 0, 0xd0000000, 4096, EPC_STATUS_BAD_TARGET },
+        { 0, 0, EPE_RAM_SIZE - 4096, 8192, EPC_STATUS_BAD_TARGET },
+        { 0, 0, EPE_RAM_SIZE, 4096, EPC_STATUS_BAD_TARGET },
+        { 0, 0, -4096ull, 8192, EPC_STATUS_BAD_TARGET },
+        { 0, EPC_BAR_FLAG_64, -4096ull, 1ull << 40, EPC_STATUS_BAD_TARGET },
+        { 0, 0, 0xfffc0000, 4096, EPC_STATUS_BAD_TARGET },  /* ROM */
+        /* legal from here on, and what they forbid */
+        { 0, EPC_BAR_FLAG_64, EPE_RAM_SIZE - 4096, 128, EPC_STATUS_OK },
+        { 1, 0, ram, 4096, EPC_STATUS_BAD_ARG },    /* upper half of 0 */
+        { 2, EPC_BAR_FLAG_PREFETCH, EPC_ADDR_NONE, 1ull << 31, EPC_STATUS_OK },
+        { 1, EPC_BAR_FLAG_64, ram, 4096, EPC_STATUS_BAD_ARG },
+        { 4, EPC_BAR_FLAG_64 | EPC_BAR_FLAG_PREFETCH, EPC_ADDR_NONE,
+          1ull << 40, EPC_STATUS_OK },
+        { 3, 0, ram, 1, EPC_STATUS_OK },
+        /* again: same flags, not larger */
+        { 0, EPC_BAR_FLAG_64, ram, 4096, EPC_STATUS_OK },
+        { 0, EPC_BAR_FLAG_64, ram, 8192, EPC_STATUS_BAD_ARG },
+        { 0, 0, ram, 4096, EPC_STATUS_BAD_ARG },
+        { 0, EPC_BAR_FLAG_64, EPE_REGS, 4096, EPC_STATUS_BAD_TARGET },
+        { 4, EPC_BAR_FLAG_64 | EPC_BAR_FLAG_PREFETCH, ram, 65536,
+          EPC_STATUS_OK },
+    };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(t); i++) {
+        uint32_t status = epe_set_bar(e, t[i].bar, t[i].flags, t[i].addr,
+                                      t[i].size);
+
+        if (status != t[i].status) {
+            g_test_message("row %u", i);
+        }
+        g_assert_cmpuint(status, ==, t[i].status);
+    }
+    g_assert_cmphex(epe_read(e, e->fn_base + EPC_FN_CONFIG +
+                             PCI_BASE_ADDRESS_4, 4), ==, 0xc);
+    g_assert_cmpuint(epe_reg(e, EPC_REG_BAD_ACCESS), ==, 0);
+    epe_stop(e);
+}
+
+static void test_clear_bar(void)
+{
+    EpEndpoint *e = epe_start(EPE_SHARED, "");
+
+    g_assert_cmpuint(epe_clear_bar(e, 6), ==, EPC_STATUS_BAD_ARG);
+    g_assert_cmpuint(epe_clear_bar(e, 0), ==, EPC_STATUS_OK);
+    g_assert_cmpuint(epe_set_bar(e, 0, EPC_BAR_FLAG_64, 0x400000, 4096), ==,
+                     EPC_STATUS_OK);
+    g_assert_cmpuint(epe_clear_bar(e, 0), ==, EPC_STATUS_OK);
+    /* nothing is left of it */
+    g_assert_cmpuint(epe_set_bar(e, 1, 0, 0x400000, 65536), ==, EPC_STATUS_OK);
+    g_assert_cmpuint(epe_set_bar(e, 0, 0, 0x400000, 65536), ==, EPC_STATUS_OK);
+    g_assert_cmphex(epe_read(e, e->fn_base + EPC_FN_CONFIG +
+                             PCI_BASE_ADDRESS_0, 4), ==, 0);
+    epe_stop(e);
+}
+
+static void test_msi(void)
+{
+    EpEndpoint *e = epe_start(EPE_SHARED, "");
+
+    g_assert_cmpuint(epe_set_msi(e, 33), ==, EPC_STATUS_BAD_ARG);
+    g_assert_cmpuint(epe_set_msi(e, UINT32_MAX), ==, EPC_STATUS_BAD_ARG);
+    for (uint32_t n = 0; n <= 32; n++) {
+        g_assert_cmpuint(epe_set_msi(e, n), ==, EPC_STATUS_OK);
+    }
+    g_assert_cmphex(epe_fn(e, EPC_FN_MSI), ==, 0);
+    epe_stop(e);
+}
+
+static void test_msix(void)
+{
+    EpEndpoint *e = epe_start(EPE_SHARED, "");
+    static const struct {
+        uint32_t count, bar;
+        uint64_t offset;
+        uint32_t status, start;
+    } t[] = {
+        { 2049, 0, 0, EPC_STATUS_BAD_ARG },
+        { UINT32_MAX, 0, 0, EPC_STATUS_BAD_ARG },
+        { 1, 6, 0, EPC_STATUS_BAD_ARG },
+        { 1, 0, 4, EPC_STATUS_BAD_ARG },
+        { 1, 0, 1ull << 32, EPC_STATUS_BAD_ARG },
+        { 1, 0, UINT32_MAX - 7, EPC_STATUS_BAD_ARG },
+        { 1, 0, UINT64_MAX - 7, EPC_STATUS_BAD_ARG },
+        /* BAR0 has 64 KiB, BAR1 is none */
+        { 1, 1, 0, EPC_STATUS_OK, EPC_STATUS_BAD_ARG },
+        { 1, 0, 65536, EPC_STATUS_OK, EPC_STATUS_BAD_ARG },
+        { 1, 0, 65536 - 16, EPC_STATUS_OK, EPC_STATUS_BAD_ARG },
+        { 1, 0, 65536 - 24, EPC_STATUS_OK, EPC_STATUS_OK },
+        { 2048, 0, 65536 - 32768, EPC_STATUS_OK, EPC_STATUS_BAD_ARG },
+        { 2048, 0, 65536 - 32768 - 256, EPC_STATUS_OK, EPC_STATUS_OK },
+        { 0, 7, 3, EPC_STATUS_OK, EPC_STATUS_OK },
+    };
+
+    g_assert_cmpuint(epe_set_header(e, 0x10f11af4, 0), ==, EPC_STATUS_OK);
+    g_assert_cmpuint(epe_set_bar(e, 0, 0, 0x400000, 65536), ==, EPC_STATUS_OK);
+    for (unsigned i = 0; i < ARRAY_SIZE(t); i++) {
+        g_assert_cmpuint(epe_set_msix(e, t[i].count, t[i].bar, t[i].offset),
+                         ==, t[i].status);
+        if (t[i].status == EPC_STATUS_OK) {
+            g_assert_cmpuint(epe_fn(e, EPC_FN_MSIX), ==, t[i].count);
+            g_assert_cmpuint(epe_link(e, EPC_LINK_START), ==, t[i].start);
+            g_assert_cmpuint(epe_link(e, EPC_LINK_STOP), ==, EPC_STATUS_OK);
+        }
+    }
+    epe_stop(e);
+}
+
+/* ------------------------------------------------------------------------
+ * Link without a host, resets
+ */
+static void test_start_stop(void)
+{
+    EpEndpoint *e = epe_start(EPE_SHARED, "");
+
+    g_assert_cmpuint(epe_link(e, EPC_LINK_STOP), ==, EPC_STATUS_OK);
+    g_assert_cmpuint(epe_link(e, EPC_LINK_START), ==, EPC_STATUS_BAD_STATE);
+    g_assert_cmphex(epe_reg(e, EPC_REG_LINK), ==, 0);
+    g_assert_cmpuint(epe_set_header(e, 0x10f11af4, 0), ==, EPC_STATUS_OK);
+    g_assert_cmpuint(epe_set_bar(e, 0, 0, 0x400000, 65536), ==, EPC_STATUS_OK);
+    for (unsigned i = 0; i < 3; i++) {
+        g_assert_cmpuint(epe_link(e, EPC_LINK_START), ==, EPC_STATUS_OK);
+        g_assert_cmpuint(epe_link(e, EPC_LINK_START), ==, EPC_STATUS_OK);
+        g_assert_cmphex(epe_reg(e, EPC_REG_LINK), ==, EPC_LINK_ENABLED);
+
+        /* the description is frozen, targets are not */
+        g_assert_cmpuint(epe_set_header(e, 0x10f11af4, 0), ==,
+                         EPC_STATUS_BAD_STATE);
+        g_assert_cmpuint(epe_set_msi(e, 1), ==, EPC_STATUS_BAD_STATE);
+        g_assert_cmpuint(epe_set_msix(e, 1, 0, 0), ==, EPC_STATUS_BAD_STATE);
+        g_assert_cmpuint(epe_set_bar(e, 1, 0, 0x400000, 65536), ==,
+                         EPC_STATUS_BAD_STATE);
+        g_assert_cmpuint(epe_set_bar(e, 0, 0, 0x800000, 65536), ==,
+                         EPC_STATUS_OK);
+        g_assert_cmpuint(epe_clear_bar(e, 0), ==, EPC_STATUS_OK);
+        g_assert_cmpuint(epe_set_bar(e, 0, 0, 0x800000, 65536), ==,
+                         EPC_STATUS_OK);
+        g_assert_cmpuint(epe_map(e, 0, 0, 4096), ==, EPC_STATUS_NO_LINK);
+
+        g_assert_cmpuint(epe_link(e, EPC_LINK_STOP), ==, EPC_STATUS_OK);
+        g_assert_cmphex(epe_reg(e, EPC_REG_LINK), ==, 0);
+        g_assert_cmpuint(epe_set_msi(e, 1), ==, EPC_STATUS_OK);
+    }
+    g_assert_cmphex(epe_reg(e, EPC_REG_EVENT), ==, 0);
+    epe_stop(e);
+}
+
+static void describe(EpEndpoint *e)
+{
+    g_assert_cmpuint(epe_set_header(e, 0x10f11af4, 1), ==, EPC_STATUS_OK);
+    g_assert_cmpuint(epe_set_bar(e, 0, EPC_BAR_FLAG_64, 0x400000, 65536), ==,
+                     EPC_STATUS_OK);
+    g_assert_cmpuint(epe_set_msi(e, 4), ==, EPC_STATUS_OK);
+    g_assert_cmpuint(epe_set_msix(e, 4, 0, 0), ==, EPC_STATUS_OK);
+    epe_set(e, EPC_REG_EVENT_MASK, EPC_EVENT_ALL);
+    epe_fn_set(e, EPC_FN_EVENT_MASK, EPC_FN_EVENT_ALL);
+    g_assert_cmpuint(epe_link(e, EPC_LINK_START), ==, EPC_STATUS_OK);
+    epe_read(e, 1, 4);
+    epe_raise(e, EPC_RAISE_MSI(0), 0);
+}
+
+static void check_pristine(EpEndpoint *e)
+{
+    static const uint32_t zero[] = {
+        EPC_REG_LINK_CMD, EPC_REG_LINK_STATUS, EPC_REG_LINK, EPC_REG_EVENT,
+        EPC_REG_EVENT_MASK, EPC_REG_BAD_ACCESS,
+    };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(zero); i++) {
+        g_assert_cmphex(epe_reg(e, zero[i]), ==, 0);
+    }
+    for (unsigned i = 0; i < ARRAY_SIZE(fn_regs); i++) {
+        g_assert_cmphex(epe_fn(e, fn_regs[i].off), ==, 0);
+    }
+    g_assert_cmphex(epe_read(e, e->fn_base + EPC_FN_CONFIG, 4), ==,
+                    UINT32_MAX);
+    g_assert_cmphex(epe_read(e, e->fn_base + EPC_FN_CONFIG +
+                             PCI_BASE_ADDRESS_0, 4), ==, 0);
+    g_assert_cmpuint(epe_link(e, EPC_LINK_START), ==, EPC_STATUS_BAD_STATE);
+}
+
+static void test_register_reset(void)
+{
+    EpEndpoint *e = epe_start(EPE_SHARED, "");
+
+    describe(e);
+    epe_set(e, EPC_REG_RESET, 0);
+    epe_set(e, EPC_REG_RESET, EPC_RESET_MAGIC + 1);
+    g_assert_cmpuint(epe_reg(e, EPC_REG_BAD_ACCESS), ==, 3);
+    g_assert_cmphex(epe_reg(e, EPC_REG_LINK), ==, EPC_LINK_ENABLED);
+    epe_set(e, EPC_REG_RESET, EPC_RESET_MAGIC);
+    check_pristine(e);
+    epe_stop(e);
+}
+
+static void test_machine_reset(void)
+{
+    EpEndpoint *e = epe_start(EPE_SHARED, "");
+
+    describe(e);
+    qtest_system_reset(e->q);
+    epe_enable(e);
+    check_pristine(e);
+    epe_stop(e);
+}
+
+/* ------------------------------------------------------------------------
+ * Life cycle
+ */
+static char *add_device(QTestState *q, const char *props)
+{
+    g_autofree char *cmd = g_strdup_printf(
+        "{'execute': 'device_add', 'arguments': {'driver': 'pci-epc', "
+        "'id': 'epc', 'addr': '6'%s}}", props);
+    QDict *rsp = qtest_qmp(q, "%p", qobject_from_json(cmd, &error_abort));
+    QDict *error = qdict_get_qdict(rsp, "error");
+    char *desc = error ? g_strdup(qdict_get_str(error, "desc")) : NULL;
+
+    qobject_unref(rsp);
+    return desc;
+}
+
+/* Every refusal leaves nothing behind, and the device can come and go. */
+static void test_hotplug(void)
+{
+    static const struct {
+        const char *props, *says;
+    } t[] = {
+        { "", "set socket=PATH" },
+        { ", 'socket': ''", "set socket=PATH" },
+        { ", 'socket': '/nonexistent/link'", "/nonexistent" },
+        { ", 'socket': '%s', 'window-size': 3145728", "power of two" },
+        { ", 'socket': '%s', 'window-size': 524288", "power of two" },
+        { ", 'socket': '%s', 'window-size': 137438953472", "power of two" },
+        { ", 'socket': '%s', 'functions': 2", "functions=1" },
+        { ", 'socket': '%s', 'functions': 0", "functions=1" },
+        { ", 'socket': '%s', 'deadline-ms': 9", "10 to 60000" },
+        { ", 'socket': '%s', 'deadline-ms': 60001", "10 to 60000" },
+        { ", 'socket': '%s', 'max-maps': 0", "1 to" },
+        { ", 'socket': '%s', 'x-width': '12'", "x-width" },
+        { ", 'socket': '%s', 'sockets': 1", "not found" },
+    };
+    g_autofree char *dir = g_dir_make_tmp("pci-epc-XXXXXX", NULL);
+    g_autofree char *sock = g_strdup_printf("%s/link", dir);
+    g_autofree char *good = g_strdup_printf(", 'socket': '%s'", sock);
+    QTestState *q = qtest_init("-machine pc -nodefaults -m 32M");
+
+    for (unsigned i = 0; i < ARRAY_SIZE(t); i++) {
+        g_auto(GStrv) parts = g_strsplit(t[i].props, "%s", 2);
+        g_autofree char *props = g_strjoinv(sock, parts);
+        g_autofree char *desc = add_device(q, props);
+
+        g_assert_nonnull(desc);
+        g_test_message("%s", desc);
+        g_assert_nonnull(strstr(desc, t[i].says));
+        g_assert_null(strchr(desc, '\n'));
+        g_assert_cmpint(access(sock, F_OK), ==, -1);
+    }
+    for (unsigned i = 0; i < 3; i++) {
+        g_assert_null(add_device(q, good));
+        g_assert_cmpint(access(sock, F_OK), ==, 0);
+        qpci_unplug_acpi_device_test(q, "epc", 6);
+        g_assert_cmpint(access(sock, F_OK), ==, -1);
+    }
+    qtest_quit(q);
+    g_assert_cmpint(rmdir(dir), ==, 0);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    qtest_add_func("/pci-epc/access/global", test_access_global);
+    qtest_add_func("/pci-epc/access/function", test_access_function);
+    qtest_add_func("/pci-epc/access/holes", test_access_holes);
+    qtest_add_func("/pci-epc/access/raise", test_access_raise);
+    qtest_add_func("/pci-epc/access/config", test_config_view);
+    qtest_add_func("/pci-epc/identity", test_identity);
+    qtest_add_func("/pci-epc/arguments", test_arguments);
+    qtest_add_func("/pci-epc/events", test_events_idle);
+    qtest_add_func("/pci-epc/command/unknown", test_bad_commands);
+    qtest_add_func("/pci-epc/command/set-header", test_set_header);
+    qtest_add_func("/pci-epc/command/set-bar", test_set_bar);
+    qtest_add_func("/pci-epc/command/clear-bar", test_clear_bar);
+    qtest_add_func("/pci-epc/command/msi", test_msi);
+    qtest_add_func("/pci-epc/command/msix", test_msix);
+    qtest_add_func("/pci-epc/link", test_start_stop);
+    qtest_add_func("/pci-epc/reset/register", test_register_reset);
+    qtest_add_func("/pci-epc/reset/machine", test_machine_reset);
+    qtest_add_func("/pci-epc/hotplug", test_hotplug);
+    return g_test_run();
+}
