@@ -44,6 +44,33 @@ static void test_silent(void)
     }
 }
 
+static bool hook_late(EpServer *s, const EpsMsg *m, void *opaque)
+{
+    if (m->hdr.command == VFU_CMD_REGION_READ ||
+        m->hdr.command == VFU_CMD_REGION_WRITE) {
+        g_usleep(FIXTURE_DEADLINE_MS * 1000 * 6 / 10);
+    }
+    return false;
+}
+
+/* Each answer in time, and all of them together not */
+static void test_late(void)
+{
+    Fixture f;
+    gint64 t;
+
+    fixture_start_up(&f, false);
+    f.ep->hook = hook_late;
+    t = g_get_monotonic_time();
+    for (unsigned i = 0; i < 20; i++) {
+        qtest_writel(f.q, EPH_BAR(1), i);
+    }
+    t = g_get_monotonic_time() - t;
+    g_assert_cmpint(t / 1000, <, FIXTURE_DEADLINE_MS * 2);
+    eph_wait_present(f.q, false);
+    fixture_end(&f);
+}
+
 typedef void HostileFn(EpServer *s);
 
 static bool reply_with(EpServer *s, const EpsMsg *m, uint16_t cmd,
@@ -448,6 +475,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
 
     qtest_add_func("epf-bridge/hostile/silent", test_silent);
+    qtest_add_func("epf-bridge/hostile/late", test_late);
     qtest_add_func("epf-bridge/hostile/query", test_hostile);
     qtest_add_func("epf-bridge/hostile/running", test_hostile_running);
     qtest_add_func("epf-bridge/hostile/extended-caps",

@@ -13,7 +13,7 @@
 #include "qemu/cutils.h"
 #include "qemu/error-report.h"
 #include "qemu/thread.h"
-#include "epf-client.h"
+#include "epf-client-int.h"
 #include "trace.h"
 
 #include <sys/socket.h>
@@ -21,27 +21,6 @@
 
 #define BACKOFF_MIN_MS 100
 #define BACKOFF_MAX_MS 1000
-
-struct EpfClient {
-    char *path;
-    char *name;
-    unsigned deadline_ms;
-    bool trust_unsealed;
-    void (*changed)(void *opaque);
-    void *opaque;
-    QemuThread thread;
-
-    QemuMutex lock;
-    QemuCond cond;
-    EpwSession *session;    /* NULL: not connected */
-    unsigned users;         /* of session */
-    bool agreed;            /* VERSION is done */
-    bool closed;
-    EpfLink *link;          /* announced by the endpoint, not dead */
-    bool described;         /* the query of link is done */
-    char *last_error;
-    GHashTable *warned;
-};
 
 /*
  * ------------------------------------------------------------------------
@@ -103,134 +82,6 @@ EpfLink *epf_client_get_link(EpfClient *c)
 {
     QEMU_LOCK_GUARD(&c->lock);
     return c->link && c->described ? epf_link_ref(c->link) : NULL;
-}
-
-/*
- * ------------------------------------------------------------------------
- * Commands on behalf of a link
- */
-static EpwSession *session_get(EpfLink *l)
-{
-    EpfClient *c = l->client;
-
-    QEMU_LOCK_GUARD(&c->lock);
-    if (epf_link_dead(l) || c->link != l || !c->session) {
-        return NULL;
-    }
-    c->users++;
-    return c->session;
-}
-
-static void session_put(EpfLink *l)
-{
-    EpfClient *c = l->client;
-
-    QEMU_LOCK_GUARD(&c->lock);
-    if (--c->users == 0) {
-        qemu_cond_broadcast(&c->cond);
-    }
-}
-
-int epf_link_call(EpfLink *l, uint16_t cmd, const struct iovec *iov, int niov,
-                  const int *fds, unsigned nfds, EpwMsg **reply)
-{
-    EpwSession *s = session_get(l);
-    int ret;
-
-    if (!s) {
-        if (reply) {
-            *reply = NULL;
-        }
-        return -ENOTCONN;
-    }
-    ret = epw_call(s, cmd, iov, niov, fds, nfds, reply);
-    session_put(l);
-    return ret;
-}
-
-void epf_link_call_async(EpfLink *l, uint16_t cmd, const struct iovec *iov,
-                         int niov, const int *fds, unsigned nfds,
-                         EpwDone *done, void *opaque)
-{
-    EpwSession *s = session_get(l);
-
-    if (!s) {
-        done(NULL, -ENOTCONN, NULL, opaque);
-        return;
-    }
-    epw_call_async(s, cmd, iov, niov, fds, nfds, done, opaque);
-    session_put(l);
-}
-
-EpwCaps epf_link_caps(EpfLink *l)
-{
-    EpwSession *s = session_get(l);
-    EpwCaps caps = { .max_fds = 1, .max_xfer = VFU_DEFAULT_MAX_XFER };
-
-    if (s) {
-        caps = epw_session_caps(s);
-        session_put(l);
-    }
-    return caps;
-}
-
-void epf_link_read(EpfLink *l, unsigned region, uint64_t offset,
-                   void *buf, uint32_t len)
-{
-    VfuRegionRw rw = { .offset = offset, .region = region, .count = len };
-    struct iovec iov = { .iov_base = &rw, .iov_len = sizeof(rw) };
-    size_t want = sizeof(rw) + len;
-    EpwMsg *reply = NULL;
-    const VfuRegionRw *r;
-
-    memset(buf, 0xff, len);
-    if (epf_link_call(l, VFU_CMD_REGION_READ, &iov, 1, NULL, 0, &reply)) {
-        return;
-    }
-    if (!epw_check_reply(reply, VFU_CMD_REGION_READ, want, want)) {
-        r = (const VfuRegionRw *)reply->payload;
-        if (r->offset == offset && r->region == region && r->count == len) {
-            memcpy(buf, reply->payload + sizeof(rw), len);
-        }
-    }
-    epw_msg_free(reply);
-}
-
-void epf_link_write(EpfLink *l, unsigned region, uint64_t offset,
-                    const void *buf, uint32_t len)
-{
-    VfuRegionRw rw = { .offset = offset, .region = region, .count = len };
-    struct iovec iov[2] = {
-        { .iov_base = &rw, .iov_len = sizeof(rw) },
-        { .iov_base = (void *)buf, .iov_len = len },
-    };
-
-    epf_link_call(l, VFU_CMD_REGION_WRITE, iov, 2, NULL, 0, NULL);
-}
-
-static void reset_done(EpwSession *s, int err, EpwMsg *reply, void *opaque)
-{
-    EpfLink *l = opaque;
-
-    trace_epf_client_reset_done(l->generation, err);
-    epf_link_unref(l);
-}
-
-void epf_link_reset(EpfLink *l, unsigned kind)
-{
-    VfuEpReset r = {
-        .argsz = sizeof(r), .generation = l->generation, .kind = kind,
-    };
-    struct iovec iov = { .iov_base = &r, .iov_len = sizeof(r) };
-
-    trace_epf_client_reset(l->generation, kind);
-    if (epf_link_caps(l).features & VFU_EP_FEATURE_RESET) {
-        epf_link_call_async(l, VFU_CMD_EP_RESET, &iov, 1, NULL, 0,
-                            reset_done, epf_link_ref(l));
-    } else {
-        epf_link_call_async(l, VFU_CMD_DEVICE_RESET, NULL, 0, NULL, 0,
-                            reset_done, epf_link_ref(l));
-    }
 }
 
 /*
@@ -622,6 +473,7 @@ static void run_session(EpfClient *c, int fd)
     qemu_mutex_lock(&c->lock);
     c->closed = false;
     c->agreed = false;
+    c->debt = 0;
     qemu_mutex_unlock(&c->lock);
 
     s = epw_session_new(fd, &cfg, &session_ops, c);

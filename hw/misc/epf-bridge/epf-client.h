@@ -50,6 +50,13 @@ void epf_link_call_async(EpfLink *l, uint16_t cmd, const struct iovec *iov,
                          EpwDone *done, void *opaque);
 EpwCaps epf_link_caps(EpfLink *l);
 
+/*
+ * The caller waited for the endpoint since that g_get_monotonic_time().  Slow
+ * answers to callers with the BQL add up; when they fill a deadline in a short
+ * time the session is ended.
+ */
+void epf_link_waited(EpfLink *l, int64_t since);
+
 /* Region access by message; a failed read gives all ones. */
 void epf_link_read(EpfLink *l, unsigned region, uint64_t offset,
                    void *buf, uint32_t len);

@@ -146,10 +146,11 @@ static void epf_dma_commit(MemoryListener *listener)
 {
     EpfFunction *f = container_of(listener, EpfFunction, listener);
     EpfLink *l = f->link;
-    int64_t until = g_get_monotonic_time() +
-                    epf_client_deadline(l->client) * INT64_C(1000) + 100000;
+    int64_t since = g_get_monotonic_time();
+    int64_t until = since + epf_client_deadline(l->client) * INT64_C(1000) +
+                    100000;
 
-    QEMU_LOCK_GUARD(&l->lock);
+    qemu_mutex_lock(&l->lock);
     while (l->unmaps && !epf_link_dead(l)) {
         int64_t left = until - g_get_monotonic_time();
 
@@ -158,6 +159,8 @@ static void epf_dma_commit(MemoryListener *listener)
         }
         qemu_cond_timedwait(&l->cond, &l->lock, DIV_ROUND_UP(left, 1000));
     }
+    qemu_mutex_unlock(&l->lock);
+    epf_link_waited(l, since);
 }
 
 void epf_dma_init(EpfFunction *f)
