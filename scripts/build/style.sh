@@ -98,10 +98,12 @@ check_shell() {
 check_python() {
     local file output
     while IFS= read -r file; do
-        output=$("$PYTHON" -W error - "$file" <<'EOF' 2>&1 || true
+        output=$("$PYTHON" -W error::SyntaxWarning - "$file" <<'EOF' 2>&1 || true
 import ast, sys
 name = sys.argv[1]
-tree = ast.parse(open(name).read(), name)
+with open(name, encoding='utf-8') as file:
+    source = file.read()
+tree = compile(source, name, 'exec', ast.PyCF_ONLY_AST)
 imported, used = {}, set()
 for node in ast.walk(tree):
     if isinstance(node, (ast.Import, ast.ImportFrom)):
@@ -116,8 +118,8 @@ for module, line in imported.items():
     if module not in used | exported | {'*', 'annotations'} \
             and not name.endswith('__init__.py'):
         print(f'{name}:{line}: {module} is imported and not used')
-for number, text in enumerate(open(name), 1):
-    if len(text.rstrip('\n')) > 90:
+for number, text in enumerate(source.splitlines(), 1):
+    if len(text) > 90:
         print(f'{name}:{number}: line over 90 characters')
 EOF
         )
