@@ -54,6 +54,8 @@ static void test_fds(void)
     assert_fd(reply->fds[0], 2);
     assert_fd(reply->fds[1], 3);
     epw_msg_free(reply);
+    /* one more round: by then the server has freed the first command */
+    g_assert_cmpint(call(cli), ==, 0);
     g_assert_cmpint(count_fds(), ==, before + 1);
     end_free(srv);
     end_free(cli);
