@@ -7,6 +7,7 @@
 # Sourced, not run.
 
 set -euo pipefail
+shopt -s inherit_errexit
 umask 022
 export LC_ALL=C
 
