@@ -97,9 +97,8 @@ uint32_t epc_fn_startable(const EpcFunction *fn)
     return EPC_STATUS_OK;
 }
 
-/* ------------------------------------------------------------------------
- * Commands.  Each returns its status; BUSY means that it has stored it.
- */
+/* ---- Commands: each returns its status, and has stored it if BUSY ---- */
+
 static bool describable(EpcState *s)
 {
     QEMU_LOCK_GUARD(&s->lock);

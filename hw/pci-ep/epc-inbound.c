@@ -5,7 +5,7 @@
  * A target is resolved once, when the endpoint sets the BAR, and holds its
  * memory regions from then on.  So the host's accesses need neither the BQL nor
  * an address translation, and whatever the guest does to its memory map later,
- * they reach the memory that was meant or memory of this guest that nobody uses.
+ * they reach the memory that was meant or memory of this guest that is unused.
  */
 #include "qemu/osdep.h"
 #include "qemu/error-report.h"
@@ -81,32 +81,36 @@ static uint64_t target_step(EpcTarget *t, AddressSpace *as, uint64_t addr,
     return len;
 }
 
-/* Can the host map this memory?  Sets the descriptor if so. */
-static bool target_export(EpcTarget *t)
+/* Lets the host map this memory, or returns why it cannot. */
+static const char *target_export(EpcTarget *t)
 {
     size_t page = qemu_real_host_page_size();
     EpcPiece *p = &g_array_index(t->pieces, EpcPiece, 0);
-    int fd = memory_region_get_fd(p->mr);
     RAMBlock *block = p->mr->ram_block;
+    uint64_t offset = block->fd_offset + p->offset;
+    int fd = memory_region_get_fd(p->mr);
 
-    if (t->pieces->len != 1 || fd < 0 || !qemu_ram_is_shared(block) ||
-        qemu_ram_pagesize(block) != page ||
-        !QEMU_IS_ALIGNED(block->fd_offset + p->offset, page)) {
-        return false;
+    if (t->pieces->len != 1 || !QEMU_IS_ALIGNED(offset, page)) {
+        return "its memory is in several pieces; give this guest one memory "
+               "backend";
+    }
+    if (fd < 0 || !qemu_ram_is_shared(block) ||
+        qemu_ram_pagesize(block) != page) {
+        return "its memory is not shared; start this guest with -object "
+               "memory-backend-memfd,id=ram,share=on,size=SIZE "
+               "-machine memory-backend=ram";
     }
     t->fd = fd;
-    t->fd_offset = block->fd_offset + p->offset;
-    return true;
+    t->fd_offset = offset;
+    return NULL;
 }
 
-static void warn_unshared(EpcState *s)
+static void warn_unshared(EpcState *s, const char *why)
 {
-    if (!s->warned_unshared) {
+    if (why && !s->warned_unshared) {
         s->warned_unshared = true;
-        warn_report("pci-epc: the host cannot map this guest's memory, BAR "
-                    "accesses are slow; start this guest with -object "
-                    "memory-backend-memfd,id=ram,share=on,size=SIZE "
-                    "-machine memory-backend=ram");
+        warn_report("pci-epc: the host accesses a BAR slowly, by message: %s",
+                    why);
     }
 }
 
@@ -136,16 +140,13 @@ uint32_t epc_target_new(EpcState *s, uint64_t addr, uint64_t size,
         }
         t->size += len;
     }
-    if (!target_export(t)) {
-        warn_unshared(s);
-    }
+    warn_unshared(s, target_export(t));
     *target = t;
     return EPC_STATUS_OK;
 }
 
-/* ------------------------------------------------------------------------
- * Host access
- */
+/* ---- Host access ---- */
+
 void epc_bar_info(const EpcBar *bar, EpcRegion *r)
 {
     EpcTarget *t = bar->target;
@@ -216,9 +217,8 @@ void epc_bar_write(const EpcBar *bar, uint64_t offset, const void *buf,
     bar_access(bar, offset, (uint8_t *)buf, len, true);
 }
 
-/* ------------------------------------------------------------------------
- * SET_BAR and CLEAR_BAR
- */
+/* ---- SET_BAR and CLEAR_BAR ---- */
+
 static uint32_t check_new_bar(const EpcFunction *fn, unsigned n)
 {
     uint64_t max = 1ull << 31;

@@ -12,9 +12,8 @@
 #include "hw/pci-ep/pci-epc.h"
 #include "trace.h"
 
-/* ------------------------------------------------------------------------
- * START and STOP
- */
+/* ---- START and STOP ---- */
+
 static void link_stopped(void *opaque)
 {
     EpcWait *wait = opaque;
@@ -145,9 +144,8 @@ static void op_reset(void *opaque, unsigned kind)
     }
 }
 
-/* ------------------------------------------------------------------------
- * Regions
- */
+/* ---- Regions ---- */
+
 static void op_region_info(void *opaque, unsigned region, EpcRegion *r)
 {
     EpcFunction *fn = opaque;
@@ -203,9 +201,8 @@ static void op_region_write(void *opaque, unsigned region, uint64_t offset,
     }
 }
 
-/* ------------------------------------------------------------------------
- * Interrupts
- */
+/* ---- Interrupts ---- */
+
 static uint32_t op_irq_count(void *opaque, unsigned index)
 {
     EpcFunction *fn = opaque;
@@ -244,9 +241,8 @@ static void op_intx_mask(void *opaque, bool masked)
     epc_intx_update(fn);
 }
 
-/* ------------------------------------------------------------------------
- * DMA
- */
+/* ---- DMA ---- */
+
 static void warn_unmappable(EpcState *s, Error *err)
 {
     if (s->warned_unmappable) {

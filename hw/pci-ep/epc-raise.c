@@ -3,8 +3,8 @@
  * epc-raise: interrupts of a function to the host
  *
  * MSI and MSI-X are eventfds the host passed, one per vector; masking is done
- * at the host.  INTx is a level told by message, or an eventfd that is signalled
- * once and then masked until a plain vfio-user client unmasks it.
+ * at the host.  INTx is a level told by message, or an eventfd that is
+ * signalled once and then masked until a plain vfio-user client unmasks it.
  */
 #include "qemu/osdep.h"
 #include "hw/pci/pci_regs.h"

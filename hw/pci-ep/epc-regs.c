@@ -11,9 +11,8 @@
 #include "qemu/host-utils.h"
 #include "hw/pci-ep/pci-epc.h"
 
-/* ------------------------------------------------------------------------
- * Global page
- */
+/* ---- Global page ---- */
+
 static uint32_t link_register(const EpcState *s)
 {
     uint32_t v = (uint32_t)s->generation << EPC_LINK_GEN_SHIFT;
@@ -135,9 +134,8 @@ static bool global_write(EpcState *s, hwaddr reg, uint32_t v)
     return true;
 }
 
-/* ------------------------------------------------------------------------
- * Function pages
- */
+/* ---- Function pages ---- */
+
 static uint32_t msi_register(const EpcFunction *fn)
 {
     uint32_t n = epc_config_msi_enabled(&fn->cfg);
@@ -286,9 +284,8 @@ static bool config_view(EpcFunction *fn, hwaddr offset, unsigned size,
     return true;
 }
 
-/* ------------------------------------------------------------------------
- * Raise areas
- */
+/* ---- Raise areas ---- */
+
 static bool raise_valid(hwaddr reg)
 {
     return reg < EPC_RAISE_MSIX(EPC_MAX_MSIX) ||
@@ -314,9 +311,8 @@ static bool raise_write(EpcFunction *fn, hwaddr reg, uint32_t v)
     return true;
 }
 
-/* ------------------------------------------------------------------------
- * Decoding
- */
+/* ---- Decoding ---- */
+
 typedef struct EpcPlace {
     enum { PLACE_HOLE, PLACE_GLOBAL, PLACE_FN, PLACE_CONFIG, PLACE_RAISE } kind;
     EpcFunction *fn;

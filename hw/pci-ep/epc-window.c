@@ -13,7 +13,7 @@ typedef struct EpcMap {
     IntervalTreeNode window;    /* offsets in the window */
     IntervalTreeNode host;      /* host PCI addresses */
     unsigned fn;
-    bool live;
+    unsigned runs;              /* 0: not live */
 } EpcMap;
 
 bool epc_window_init(EpcWindow *w, uint64_t size, unsigned max, Error **errp)
@@ -45,10 +45,11 @@ static uint64_t map_size(const EpcMap *m)
 
 static void map_kill(EpcWindow *w, EpcMap *m)
 {
-    if (m->live) {
+    if (m->runs) {
         ep_mem_unmap(w->base + m->window.start, map_size(m));
-        m->live = false;
+        w->runs -= m->runs;
         w->live--;
+        m->runs = 0;
     }
 }
 
@@ -61,10 +62,11 @@ static void map_free(EpcWindow *w, EpcMap *m)
     w->count--;
 }
 
-/* 0, or the errno of the first byte that cannot be reached. */
-static int host_reachable(EpcDmaTable *t, uint64_t addr, uint64_t size)
+/* How many runs there are, or the errno of the first that cannot be reached */
+static int host_runs(EpcDmaTable *t, uint64_t addr, uint64_t size)
 {
     EpcDmaRun run;
+    int n = 0;
 
     for (uint64_t done = 0; done < size; done += run.size) {
         int ret = epc_dma_table_find(t, addr + done, size - done, &run);
@@ -72,23 +74,30 @@ static int host_reachable(EpcDmaTable *t, uint64_t addr, uint64_t size)
         if (ret < 0) {
             return ret;
         }
+        if (++n > EPC_WINDOW_MAX_RUNS) {
+            return -ENOSPC;
+        }
     }
-    return 0;
+    return n;
 }
 
 static int map_revive(EpcWindow *w, EpcMap *m, EpcDmaTable *t)
 {
     uint64_t size = map_size(m);
     char *at = w->base + m->window.start;
+    int runs = host_runs(t, m->host.start, size);
     EpcDmaRun run;
-    int ret;
 
-    ret = host_reachable(t, m->host.start, size);
-    if (ret < 0) {
-        return ret;
+    if (runs < 0) {
+        return runs;
+    }
+    if (w->runs + runs > EPC_WINDOW_MAX_RUNS) {
+        return -ENOSPC;
     }
     for (uint64_t done = 0; done < size; done += run.size) {
-        ret = epc_dma_table_find(t, m->host.start + done, size - done, &run);
+        int ret = epc_dma_table_find(t, m->host.start + done, size - done,
+                                     &run);
+
         if (!ret) {
             ret = ep_mem_map(at + done, run.size, run.file, run.offset,
                              run.writable);
@@ -100,7 +109,8 @@ static int map_revive(EpcWindow *w, EpcMap *m, EpcDmaTable *t)
             return -EIO;
         }
     }
-    m->live = true;
+    m->runs = runs;
+    w->runs += runs;
     w->live++;
     return 0;
 }
@@ -156,6 +166,9 @@ uint32_t epc_window_map(EpcWindow *w, unsigned fn, EpcDmaTable *t,
     case -ENOTSUP:
         map_free(w, m);
         return EPC_STATUS_NOT_SHARED;
+    case -ENOSPC:
+        map_free(w, m);
+        return EPC_STATUS_NO_SPACE;
     default:
         map_free(w, m);
         return EPC_STATUS_IO;
@@ -203,7 +216,7 @@ void epc_window_restore(EpcWindow *w, unsigned fn, EpcDmaTable *t,
          n = interval_tree_iter_next(n, first, last)) {
         EpcMap *m = container_of(n, EpcMap, host);
 
-        if (m->fn == fn && !m->live) {
+        if (m->fn == fn && !m->runs) {
             map_revive(w, m, t);
         }
     }

@@ -13,12 +13,19 @@
 #include "qemu/interval-tree.h"
 #include "hw/pci-ep/epc-dma-table.h"
 
+/*
+ * Most parts of the window that go to different places, of all live maps
+ * together.  Two areas of address space each; the kernel's default is 65530.
+ */
+#define EPC_WINDOW_MAX_RUNS 16384
+
 typedef struct EpcWindow {
     void *base;
     uint64_t size;
     unsigned max;               /* most maps */
     unsigned count;
     unsigned live;
+    unsigned runs;
     IntervalTreeRoot by_offset; /* never overlap */
     IntervalTreeRoot by_host;   /* may overlap */
 } EpcWindow;
@@ -41,7 +48,8 @@ bool epc_window_map_valid(EpcWindow *w, unsigned fn, uint64_t offset,
 void epc_window_unmap(EpcWindow *w, unsigned fn, uint64_t offset);
 
 /* Host addresses [first, last] of @fn cannot be reached any more. */
-void epc_window_revoke(EpcWindow *w, unsigned fn, uint64_t first, uint64_t last);
+void epc_window_revoke(EpcWindow *w, unsigned fn, uint64_t first,
+                       uint64_t last);
 
 /* More of [first, last] can be reached than before. */
 void epc_window_restore(EpcWindow *w, unsigned fn, EpcDmaTable *t,

@@ -20,15 +20,13 @@
 #include "hw/pci-ep/pci-epc.h"
 #include "hw/resettable.h"
 #include "migration/vmstate.h"
+#include "system/system.h"
 #include "trace.h"
 
 #define EPC_WINDOW_MIN      MiB
-#define EPC_WINDOW_MAX      (64 * GiB)
+#define EPC_WINDOW_MAX      EP_MEM_MAX_RESERVED
 #define EPC_DEADLINE_MIN    10
 #define EPC_DEADLINE_MAX    60000
-
-/* Two address space areas per isolated map; the kernel's default is 65530 */
-#define EPC_MAPS_MAX        30000
 
 void epc_notify(EpcState *s, unsigned vector)
 {
@@ -142,9 +140,8 @@ static void epc_reset_hold(Object *obj, ResetType type)
     epc_reset_all(PCI_EPC(obj));
 }
 
-/* ------------------------------------------------------------------------
- * Realize and exit
- */
+/* ---- Realize and exit ---- */
+
 static bool epc_check_properties(EpcState *s, Error **errp)
 {
     if (!s->socket || !*s->socket) {
@@ -155,7 +152,8 @@ static bool epc_check_properties(EpcState *s, Error **errp)
     if (!is_power_of_2(s->window_size) || s->window_size < EPC_WINDOW_MIN ||
         s->window_size > EPC_WINDOW_MAX) {
         error_setg(errp, "pci-epc: window-size=%" PRIu64 " is not supported; "
-                   "use a power of two from 1M to 64G", s->window_size);
+                   "use a power of two from 1M to %uG", s->window_size,
+                   (unsigned)(EPC_WINDOW_MAX / GiB));
         return false;
     }
     if (s->nfn != 1) {
@@ -170,9 +168,9 @@ static bool epc_check_properties(EpcState *s, Error **errp)
                    EPC_DEADLINE_MAX);
         return false;
     }
-    if (!s->max_maps || s->max_maps > EPC_MAPS_MAX) {
+    if (!s->max_maps || s->max_maps > EPC_WINDOW_MAX_RUNS) {
         error_setg(errp, "pci-epc: max-maps=%" PRIu32 " is not supported; "
-                   "use 1 to %d", s->max_maps, EPC_MAPS_MAX);
+                   "use 1 to %d", s->max_maps, EPC_WINDOW_MAX_RUNS);
         return false;
     }
     if (s->width == QEMU_PCI_EXP_LNK_X12) {
@@ -186,8 +184,7 @@ static bool epc_check_properties(EpcState *s, Error **errp)
 static bool epc_init_window(EpcState *s, Error **errp)
 {
     if (!epc_window_init(&s->window, s->window_size, s->max_maps, errp)) {
-        error_prepend(errp, "pci-epc: window-size is too large for this "
-                      "machine: ");
+        error_prepend(errp, "pci-epc: no memory for the window: ");
         return false;
     }
     memory_region_init_ram_device_ptr(&s->window_mr, OBJECT(s),
@@ -223,6 +220,22 @@ static bool epc_init_pci(EpcState *s, Error **errp)
     return true;
 }
 
+static void epc_free_servers(EpcState *s)
+{
+    for (unsigned i = 0; i < s->nfn; i++) {
+        if (s->fn[i].server) {
+            epc_server_free(s->fn[i].server);
+            s->fn[i].server = NULL;
+        }
+    }
+}
+
+/* Devices are not unrealized when QEMU ends, but the socket has to go. */
+static void epc_process_exit(Notifier *n, void *data)
+{
+    epc_free_servers(container_of(n, EpcState, process_exit));
+}
+
 static bool epc_init_functions(EpcState *s, Error **errp)
 {
     const char *id = DEVICE(s)->id;
@@ -238,6 +251,8 @@ static bool epc_init_functions(EpcState *s, Error **errp)
     for (unsigned i = 0; i < s->nfn; i++) {
         epc_fn_init(s, &s->fn[i], i);
     }
+    s->process_exit.notify = epc_process_exit;
+    qemu_add_exit_notifier(&s->process_exit);
     s->fn[0].server = epc_server_new(&cfg, &epc_server_ops, &s->fn[0], errp);
     return s->fn[0].server;
 }
@@ -246,13 +261,10 @@ static void epc_exit(PCIDevice *pdev)
 {
     EpcState *s = PCI_EPC(pdev);
 
-    /* First the servers: nothing but them can call us from another thread. */
-    for (unsigned i = 0; s->fn && i < s->nfn; i++) {
-        if (s->fn[i].server) {
-            epc_server_free(s->fn[i].server);
-        }
-    }
     if (s->fn) {
+        /* First: nothing but them can call us from another thread. */
+        epc_free_servers(s);
+        qemu_remove_exit_notifier(&s->process_exit);
         epc_window_clear(&s->window);
         for (unsigned i = 0; i < s->nfn; i++) {
             epc_fn_destroy(&s->fn[i]);
@@ -283,9 +295,8 @@ static void epc_realize(PCIDevice *pdev, Error **errp)
     }
 }
 
-/* ------------------------------------------------------------------------
- * Object
- */
+/* ---- Object ---- */
+
 typedef struct EpcMemory {
     struct rcu_head rcu;
     void *base;

@@ -91,6 +91,7 @@ struct EpcState {
     MemoryRegion regs;
     MemoryRegion window_mr;
     QEMUBH *bh;
+    Notifier process_exit;
     EpcFunction *fn;            /* nfn of them while realized */
 
     QemuMutex lock;

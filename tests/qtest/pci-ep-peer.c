@@ -18,9 +18,8 @@
     "\"max_data_xfer_size\":1048576,\"" VFU_EP_KEY "\":{\"version\":1," \
     "\"features\":[\"link\",\"reset\",\"remap\",\"intx\"]}}}"
 
-/* ------------------------------------------------------------------------
- * Messages
- */
+/* ---- Messages ---- */
+
 int pep_connect(const char *path)
 {
     struct sockaddr_un un = { .sun_family = AF_UNIX };
@@ -165,9 +164,8 @@ uint64_t pep_wait_eventfd(int fd, unsigned timeout_ms)
     return count;
 }
 
-/* ------------------------------------------------------------------------
- * Client
- */
+/* ---- Client ---- */
+
 PepClient *pep_new(const char *path)
 {
     PepClient *c = g_new0(PepClient, 1);

@@ -21,9 +21,8 @@ static int new_eventfd(void)
     return fd;
 }
 
-/* ------------------------------------------------------------------------
- * Link
- */
+/* ---- Link ---- */
+
 static void check_link_register(EpEndpoint *e, bool up, unsigned generation)
 {
     uint32_t v = epe_reg(e, EPC_REG_LINK);
@@ -211,9 +210,8 @@ static void test_plain_client(void)
     epe_detach(e, c);
 }
 
-/* ------------------------------------------------------------------------
- * Configuration space
- */
+/* ---- Configuration space ---- */
+
 static void clear_events(EpEndpoint *e)
 {
     epe_set(e, EPC_REG_EVENT, UINT32_MAX);
@@ -315,9 +313,8 @@ static void test_host_resets(void)
     epe_detach(e, c);
 }
 
-/* ------------------------------------------------------------------------
- * BARs
- */
+/* ---- BARs ---- */
+
 static uint8_t *map_bar(PepClient *c, unsigned bar, uint64_t size)
 {
     VfuRegionInfo info;
@@ -556,9 +553,8 @@ static void test_retarget_host_dies(void)
     epe_detach(e, c);
 }
 
-/* ------------------------------------------------------------------------
- * Interrupts
- */
+/* ---- Interrupts ---- */
+
 static void expect_irq(EpEndpoint *e, uint32_t what, int fd, bool delivered)
 {
     static uint32_t dropped;

@@ -11,9 +11,8 @@
 #include "qobject/qjson.h"
 #include "pci-ep-endpoint.h"
 
-/* ------------------------------------------------------------------------
- * Widths, alignment, holes
- */
+/* ---- Widths, alignment, holes ---- */
+
 typedef struct Reg {
     uint32_t off;
     enum { RO, RW, WO, WIDE } kind;
@@ -235,9 +234,8 @@ static void test_config_view(void)
     epe_stop(e);
 }
 
-/* ------------------------------------------------------------------------
- * Values
- */
+/* ---- Values ---- */
+
 static void test_identity(void)
 {
     EpEndpoint *e = epe_start(EPE_SHARED, ",max-maps=77,deadline-ms=123");
@@ -250,7 +248,8 @@ static void test_identity(void)
     g_assert_cmpuint(epe_reg(e, EPC_REG_FN_COUNT), ==, 1);
     g_assert_cmphex(epe_reg(e, EPC_REG_FN_STRIDE), >=, 0x2000);
     g_assert_cmphex(epe_reg(e, EPC_REG_RAISE_STRIDE), >=, EPC_RAISE_SIZE);
-    g_assert_cmpuint(epe_reg(e, EPC_REG_GRANULE), ==, getpagesize());
+    g_assert_cmpuint(epe_reg(e, EPC_REG_GRANULE), ==,
+                     qemu_real_host_page_size());
     g_assert_cmpuint(epe_reg(e, EPC_REG_MAX_MAPS), ==, 77);
     g_assert_cmpuint(epe_reg(e, EPC_REG_DEADLINE), ==, 123);
     g_assert_cmphex(epe_reg(e, EPC_REG_LINK), ==, 0);
@@ -314,9 +313,8 @@ static void test_events_idle(void)
     epe_stop(e);
 }
 
-/* ------------------------------------------------------------------------
- * Commands
- */
+/* ---- Commands ---- */
+
 static void test_bad_commands(void)
 {
     EpEndpoint *e = epe_start(EPE_SHARED, "");
@@ -485,9 +483,8 @@ static void test_msix(void)
     epe_stop(e);
 }
 
-/* ------------------------------------------------------------------------
- * Link without a host, resets
- */
+/* ---- Link without a host, resets ---- */
+
 static void test_start_stop(void)
 {
     EpEndpoint *e = epe_start(EPE_SHARED, "");
@@ -583,9 +580,8 @@ static void test_machine_reset(void)
     epe_stop(e);
 }
 
-/* ------------------------------------------------------------------------
- * Life cycle
- */
+/* ---- Life cycle ---- */
+
 static char *add_device(QTestState *q, const char *props)
 {
     g_autofree char *cmd = g_strdup_printf(
@@ -610,7 +606,7 @@ static void test_hotplug(void)
         { ", 'socket': '/nonexistent/link'", "/nonexistent" },
         { ", 'socket': '%s', 'window-size': 3145728", "power of two" },
         { ", 'socket': '%s', 'window-size': 524288", "power of two" },
-        { ", 'socket': '%s', 'window-size': 137438953472", "power of two" },
+        { ", 'socket': '%s', 'window-size': 68719476736", "power of two" },
         { ", 'socket': '%s', 'functions': 2", "functions=1" },
         { ", 'socket': '%s', 'functions': 0", "functions=1" },
         { ", 'socket': '%s', 'deadline-ms': 9", "10 to 60000" },

@@ -65,9 +65,8 @@ static void check_ones(Dma *d, uint64_t w)
                     UINT64_MAX);
 }
 
-/* ------------------------------------------------------------------------
- * Maps
- */
+/* ---- Maps ---- */
+
 static void test_map_arguments(void)
 {
     EpEndpoint *e = epe_start(EPE_SHARED, ",window-size=1M");
@@ -242,9 +241,32 @@ static void test_map_limit(void)
     dma_end(&d);
 }
 
-/* ------------------------------------------------------------------------
- * The host changes what it allows
- */
+/* With a virtual IOMMU on the host every page can be elsewhere. */
+static void test_map_scattered(void)
+{
+    const unsigned max = 16384;
+    Dma d = dma_start("");
+
+    for (unsigned i = 0; i <= max; i++) {
+        g_assert_cmpint(dma_map(&d, HOST + i * 4096ull, 4096,
+                                (i * 2 % 16) * 4096), ==, 0);
+    }
+    g_assert_cmpuint(epe_map(d.e, 0, HOST, (max + 1) * 4096ull), ==,
+                     EPC_STATUS_NO_SPACE);
+    check_ones(&d, 0);
+    g_assert_cmpuint(epe_map(d.e, 0, HOST, max * 4096ull), ==, EPC_STATUS_OK);
+    check_reaches(&d, 3 * 4096, 6 * 4096);
+    check_reaches(&d, (max - 1) * 4096ull, ((max - 1) * 2 % 16) * 4096);
+    g_assert_cmpuint(epe_map(d.e, max * 4096ull, HOST, 4096), ==,
+                     EPC_STATUS_NO_SPACE);
+    g_assert_cmpuint(epe_unmap(d.e, 0), ==, EPC_STATUS_OK);
+    g_assert_cmpuint(epe_map(d.e, max * 4096ull, HOST, 4096), ==,
+                     EPC_STATUS_OK);
+    dma_end(&d);
+}
+
+/* ---- The host changes what it allows ---- */
+
 static void test_revoke(void)
 {
     Dma d = dma_start("");
@@ -350,9 +372,8 @@ static void test_unsealed(void)
     }
 }
 
-/* ------------------------------------------------------------------------
- * Ends of all kinds
- */
+/* ---- Ends of all kinds ---- */
+
 static void test_host_dies(void)
 {
     Dma d = dma_start("");
@@ -461,9 +482,8 @@ static void test_quit(void)
     close(d.fd);
 }
 
-/* ------------------------------------------------------------------------
- * Nonsense
- */
+/* ---- Nonsense ---- */
+
 static void send_nonsense(PepClient *c, GRand *rand)
 {
     uint8_t buf[96];
@@ -541,6 +561,7 @@ int main(int argc, char **argv)
     qtest_add_func("/pci-epc/window/spans", test_map_spans);
     qtest_add_func("/pci-epc/window/readonly", test_map_readonly);
     qtest_add_func("/pci-epc/window/limit", test_map_limit);
+    qtest_add_func("/pci-epc/window/scattered", test_map_scattered);
     qtest_add_func("/pci-epc/window/revoke", test_revoke);
     qtest_add_func("/pci-epc/window/bus-master", test_bus_master);
     qtest_add_func("/pci-epc/window/dma-arguments", test_dma_arguments);

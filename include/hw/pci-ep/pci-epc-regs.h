@@ -50,9 +50,7 @@
 #define EPC_VECTOR_COMMAND          1   /* a command left EPC_STATUS_BUSY */
 #define EPC_VECTORS                 2
 
-/* ------------------------------------------------------------------------
- * Global page, at offset 0 of EPC_BAR_REGS
- */
+/* ---- Global page, at offset 0 of EPC_BAR_REGS ---- */
 
 /* (ro) EPC_MAGIC; anything else is not this device. */
 #define EPC_REG_MAGIC               0x000
@@ -90,10 +88,16 @@
 #define EPC_REG_RAISE_STRIDE        0x01c
 #define EPC_MAX_FUNCTIONS           8
 
-/* (ro) Granule in bytes of window maps and BAR targets: the page size of the machine QEMU runs on. */
+/*
+ * (ro) Granule in bytes of window maps and BAR targets: the page size of the
+ * machine QEMU runs on.
+ */
 #define EPC_REG_GRANULE             0x020
 
-/* (ro) Most window maps that can be live at once; one more is EPC_STATUS_NO_SPACE. */
+/*
+ * (ro) Most window maps that can be live at once; one more is
+ * EPC_STATUS_NO_SPACE.
+ */
 #define EPC_REG_MAX_MAPS            0x024
 
 /*
@@ -162,9 +166,7 @@
 
 #define EPC_GLOBAL_SIZE             0x1000
 
-/* ------------------------------------------------------------------------
- * Function page, at EPC_REG_FN_BASE + fn * EPC_REG_FN_STRIDE
- */
+/* ---- Function page, at EPC_REG_FN_BASE + fn * EPC_REG_FN_STRIDE ---- */
 
 /*
  * (rw) Command and (ro) status.  The driver fills the argument registers,
@@ -195,9 +197,11 @@
  *             BAD_TARGET: the range is not wholly RAM of this guest.
  */
 #define EPC_CMD_SET_BAR             2
-/* CLEAR_BAR   Takes EPC_FN_BAR.  The host reads all ones from it from now on.
+/*
+ * CLEAR_BAR   Takes EPC_FN_BAR.  The host reads all ones from it from now on.
  *             While the link is enabled the BAR register itself stays.  OK on a
- *             BAR that was never set.  BAD_ARG: index > 5. */
+ *             BAR that was never set.  BAD_ARG: index > 5.
+ */
 #define EPC_CMD_CLEAR_BAR           3
 /*
  * MAP         Takes EPC_FN_OFFSET, EPC_FN_ADDR, EPC_FN_SIZE: window bytes
@@ -205,12 +209,14 @@
  *             when OK is read.  All multiples of EPC_REG_GRANULE.  A map of the
  *             same offset replaces the old one; other overlap is BAD_ARG.
  *             BAD_ARG: misaligned, empty, wraps, outside the window.
- *             NO_LINK: link is down.  NO_SPACE: too many maps.
+ *             NO_LINK: link is down.  NO_SPACE: too many maps,
+ *             or scattered over too many places of the host's memory.
  *             NOT_MAPPED: the host does not allow DMA there (also: bus master
  *             enable is off).  NOT_SHARED: it does, but that host memory has no
  *             file descriptor this device can map.
- *             IO: the operating system refused.  On any error the window bytes
- *             read all ones and the map does not exist.
+ *             IO: the operating system refused.  BAD_ARG changes nothing; on
+ *             any other error the window bytes read all ones and the map does
+ *             not exist.
  */
 #define EPC_CMD_MAP                 4
 /* UNMAP       Takes EPC_FN_OFFSET as given to MAP.  OK also when there is none. */
@@ -241,15 +247,17 @@
 #define EPC_STATUS_NOT_MAPPED       8
 #define EPC_STATUS_NOT_SHARED       9
 #define EPC_STATUS_IO               10
-#define EPC_STATUS_TIMEOUT          11  /* link was taken down, the host did not answer */
+#define EPC_STATUS_TIMEOUT          11  /* link went down, host did not answer */
 
 /* (rw) Arguments.  They keep their value; a command never changes them. */
 #define EPC_FN_BAR                  0x010   /* 0 to 5 */
 #define EPC_FN_BAR_FLAGS            0x014
 #define EPC_BAR_FLAG_64             (1u << 0)
 #define EPC_BAR_FLAG_PREFETCH       (1u << 1)
-#define EPC_FN_ADDR                 0x018   /* (64) endpoint DMA address, or host PCI address for MAP */
-#define EPC_ADDR_NONE               0xffffffffffffffffull  /* SET_BAR: no target yet, host reads all ones */
+/* (64) endpoint DMA address, or host PCI address for MAP */
+#define EPC_FN_ADDR                 0x018
+/* SET_BAR: no target yet, host reads all ones */
+#define EPC_ADDR_NONE               0xffffffffffffffffull
 #define EPC_FN_SIZE                 0x020   /* (64) bytes */
 #define EPC_FN_OFFSET               0x028   /* (64) into the window, or into a BAR */
 #define EPC_FN_COUNT                0x030
@@ -269,8 +277,10 @@
 
 /* (ro) What the host has set up, live. */
 #define EPC_FN_PCI_COMMAND          0x088   /* Command register, 16 bits */
-#define EPC_FN_MSI                  0x08c   /* EPC_FN_IRQ_ENABLED, vectors enabled in 15:0 */
-#define EPC_FN_MSIX                 0x090   /* EPC_FN_IRQ_ENABLED, _MASKED, table size in 15:0 */
+/* EPC_FN_IRQ_ENABLED, vectors enabled in 15:0 */
+#define EPC_FN_MSI                  0x08c
+/* EPC_FN_IRQ_ENABLED, _MASKED, table size in 15:0 */
+#define EPC_FN_MSIX                 0x090
 #define EPC_FN_IRQ_ENABLED          (1u << 31)
 #define EPC_FN_IRQ_MASKED           (1u << 30)  /* MSI-X function mask */
 #define EPC_FN_DSTATE               0x094   /* 0 D0 to 3 D3hot */
@@ -278,11 +288,14 @@
 /* (ro) Raises that could not be delivered since reset.  Wraps. */
 #define EPC_FN_RAISE_DROPPED        0x098
 
-/* (ro) Configuration space of the function as the host reads it; 1, 2 or 4 byte aligned reads. */
+/*
+ * (ro) Configuration space of the function as the host reads it; 1, 2 or 4 byte
+ * aligned reads.
+ */
 #define EPC_FN_CONFIG               0x1000
 #define EPC_FN_CONFIG_SIZE          0x1000
 
-/* ------------------------------------------------------------------------
+/*
  * Raise area, at EPC_REG_RAISE_BASE + fn * EPC_REG_RAISE_STRIDE
  *
  * (wo), 32-bit.  A write raises the interrupt; the value does not matter except
