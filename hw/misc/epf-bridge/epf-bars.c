@@ -95,17 +95,26 @@ void epf_bars_sync(EpfFunction *f)
  * ------------------------------------------------------------------------
  * MSI-X
  */
+static uint32_t msix_table_offset(PCIDevice *d)
+{
+    return pci_get_long(d->config + d->msix_cap + PCI_MSIX_TABLE) &
+           ~PCI_MSIX_FLAGS_BIRMASK;
+}
+
+/* @addr counts from the start of the BAR, here and below. */
 static MemTxResult epf_msix_read(void *opaque, hwaddr addr, uint64_t *val,
                                  unsigned size, MemTxAttrs attrs)
 {
     EpfFunction *f = opaque;
+    PCIDevice *d = PCI_DEVICE(f);
 
     if (epf_link_dead(f->link)) {
         *val = UINT64_MAX;
         return MEMTX_OK;
     }
-    return memory_region_dispatch_read(&PCI_DEVICE(f)->msix_table_mmio, addr,
-                                       val, size_memop(size) | MO_LE, attrs);
+    return memory_region_dispatch_read(&d->msix_table_mmio,
+                                       addr - msix_table_offset(d), val,
+                                       size_memop(size) | MO_LE, attrs);
 }
 
 /* The function may look at its table: what the guest writes goes there too. */
@@ -114,9 +123,8 @@ static MemTxResult epf_msix_write(void *opaque, hwaddr addr, uint64_t val,
 {
     EpfFunction *f = opaque;
     PCIDevice *d = PCI_DEVICE(f);
-    uint32_t table = pci_get_long(d->config + d->msix_cap + PCI_MSIX_TABLE);
-    unsigned bir = table & PCI_MSIX_FLAGS_BIRMASK;
-    uint64_t at = (table & ~PCI_MSIX_FLAGS_BIRMASK) + addr;
+    unsigned bir = pci_get_long(d->config + d->msix_cap + PCI_MSIX_TABLE) &
+                   PCI_MSIX_FLAGS_BIRMASK;
     uint64_t le = cpu_to_le64(val);
     EpfLink *l = f->link;
     bool stored = false;
@@ -126,14 +134,15 @@ static MemTxResult epf_msix_write(void *opaque, hwaddr addr, uint64_t val,
     }
     qemu_mutex_lock(&l->lock);
     if (l->bar[bir].mapped) {
-        memcpy((uint8_t *)l->bar[bir].mem + at, &le, size);
+        memcpy((uint8_t *)l->bar[bir].mem + addr, &le, size);
         stored = true;
     }
     qemu_mutex_unlock(&l->lock);
     if (!stored) {
-        epf_link_write(l, bir, at, &le, size);
+        epf_link_write(l, bir, addr, &le, size);
     }
-    return memory_region_dispatch_write(&d->msix_table_mmio, addr, val,
+    return memory_region_dispatch_write(&d->msix_table_mmio,
+                                        addr - msix_table_offset(d), val,
                                         size_memop(size) | MO_LE, attrs);
 }
 
@@ -180,10 +189,17 @@ bool epf_bars_add_msix(EpfFunction *f, unsigned table_bir, uint32_t table,
 
     /* Reached from the region below, whose guard is engaged already */
     d->msix_table_mmio.disable_reentrancy_guard = true;
+    /*
+     * TCG wants a page of a region to be at a page offset of that region, and
+     * the table may begin anywhere in a page: so count from the BAR's start.
+     */
     memory_region_init_io(&f->msix_table, OBJECT(f), &epf_msix_ops, f,
-                          "msix-table-mirror", table_len);
+                          "msix-table-mirror", table + table_len);
+    memory_region_init_alias(&f->msix_table_alias, OBJECT(f),
+                             "msix-table-alias", &f->msix_table, table,
+                             table_len);
     memory_region_add_subregion_overlap(&f->bar[table_bir].container, table,
-                                        &f->msix_table, PRIO_MSIX);
+                                        &f->msix_table_alias, PRIO_MSIX);
     memory_region_init_alias(&f->msix_pba, OBJECT(f), "msix-pba-alias",
                              &d->msix_pba_mmio, 0, pba_len);
     memory_region_add_subregion_overlap(&f->bar[pba_bir].container, pba,

@@ -39,7 +39,8 @@ struct EpfFunction {
     EpfLink *link;
     EpfFunctionBar bar[EPF_NUM_BARS];
     MemoryRegion msix_home[2];  /* where msix_init() puts table and PBA */
-    MemoryRegion msix_table;    /* what the guest sees of the table */
+    MemoryRegion msix_table;    /* what the guest sees of the table ... */
+    MemoryRegion msix_table_alias;  /* ... where it sees it */
     MemoryRegion msix_pba;
     EpfIrqs irqs;
     MemoryListener listener;
