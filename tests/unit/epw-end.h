@@ -228,8 +228,12 @@ static inline void put_region_read(End *e, uint16_t id, uint32_t flags)
 static inline void answer(End *e, unsigned i)
 {
     struct iovec iov = { &i, sizeof(i) };
+    EpwToken *t;
 
-    epw_reply(g_ptr_array_index(e->tokens, i), &iov, 1, NULL, 0);
+    qemu_mutex_lock(&e->lock);
+    t = g_ptr_array_index(e->tokens, i);
+    qemu_mutex_unlock(&e->lock);
+    epw_reply(t, &iov, 1, NULL, 0);
 }
 
 #endif /* TESTS_UNIT_EPW_END_H */
