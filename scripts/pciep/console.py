@@ -108,23 +108,37 @@ class Console:
         self.tail = collections.deque(maxlen=TAIL_LINES)
         self.written = 0
         self._partial = b''
+        self._notes = []
 
     def feed(self, data):
-        self._write(data)
-        lines = (self._partial + data).split(b'\n')
+        whole = data.rfind(b'\n') + 1
+        self._write(data[:whole])
+        lines = (self._partial + data[:whole]).split(b'\n')
         self._partial = lines.pop()
-        if len(self._partial) > LINE_LIMIT:
-            lines.append(self._partial)
-            self._partial = b''
         for raw in lines:
             self._line(raw)
+        if not self._partial:
+            self._take_notes()
+        self._write(data[whole:])
+        self._partial += data[whole:]
+        if len(self._partial) > LINE_LIMIT:
+            self._line(self._partial)
+            self._partial = b''
 
     def note(self, text):
-        """A line of the launcher's own, in the log and in the tail."""
-        self.feed(f'{text}\n'.encode())
+        """A line of the launcher's own; it does not get between the parts of another."""
+        self._notes.append(f'{text}\n'.encode())
+        if not self._partial:
+            self._take_notes()
+
+    def _take_notes(self):
+        notes, self._notes = self._notes, []
+        for note in notes:
+            self._write(note)
+            self._line(note[:-1])
 
     def _write(self, data):
-        if self.written >= LOG_LIMIT:
+        if self.written >= LOG_LIMIT or not data:
             return
         data = data.replace(b'\r\n', b'\n')
         try:
@@ -150,7 +164,7 @@ class Console:
 
     def close(self):
         if self._partial:
-            self._line(self._partial)
-            self._partial = b''
+            self.feed(b'\n')
+        self._take_notes()
         self.faults.end()
         self.file.close()

@@ -87,6 +87,7 @@ class Guest:
         self._fds = []
         self._err = None
         self._err_lines = []
+        self._err_part = b''
         self._channel = b''
         self._heard = 0
         self._next = 0
@@ -129,6 +130,7 @@ class Guest:
         loop.add(self._err, self._err_data)
         self.release, self.status, self.need, self.finished = None, None, None, False
         self._err_lines, self._channel, self._out, self.commands = [], b'', b'', {}
+        self._err_part = b''
         self._loop = loop
         self.state = 'booting'
 
@@ -193,9 +195,13 @@ class Guest:
 
     def _err_data(self):
         data = self._read(self._err.fileno())
-        for line in data.decode('utf-8', 'replace').splitlines():
-            if f'terminating on signal 15 from pid {os.getpid()}' in line:
-                continue  # we asked for it
+        lines = (self._err_part + data).split(b'\n')
+        self._err_part = lines.pop() if data else b''
+        for raw in lines[:1000]:
+            line = raw[:CHANNEL_LINE].decode('utf-8', 'replace')
+            ours = f'terminating on signal 15 from pid {os.getpid()}' in line
+            if ours or not line:
+                continue
             self._err_lines = self._err_lines[-50:] + [line]
             self.console.note(f'qemu: {line}')
         return len(data)

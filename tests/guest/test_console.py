@@ -144,3 +144,18 @@ def test_junit_is_xml(t):
         ('2', '1', '1'),
         'counts',
     )
+
+
+def test_notes_stay_between_lines(t):
+    c = Console(os.path.join(t.rundir, 'notes.log'), ALLOWED)
+    c.feed(b'first\nsec')
+    c.note('qemu: a')
+    c.feed(b'ond\nthird')
+    c.note('qemu: b')
+    c.close()
+    equal(
+        t.read('notes.log').splitlines(),
+        ['first', 'second', 'qemu: a', 'third', 'qemu: b'],
+        'the log',
+    )
+    equal(list(c.tail), ['first', 'second', 'qemu: a', 'third', 'qemu: b'], 'last lines')

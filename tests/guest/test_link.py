@@ -258,6 +258,9 @@ def test_peer_stopped(t):
             None,
         )
         link.host('true', 20)
+        link.vanishes()
         pair.ep.process.send_signal(signal.SIGCONT)
         link.ep('true', 20)
+        link.appears()
+        link.works('BAR_TEST', 'MSI_TEST')
         link.quiet()

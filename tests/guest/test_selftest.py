@@ -161,7 +161,8 @@ def test_private_endpoint_memory(t):
         '--no-console',
         '--host-cmd',
         'load pci_endpoint_test; wait_for 20 test -c /dev/pci-endpoint-test.0;'
-        '/pciep/bin/pci_endpoint_test -V dma -t BAR_TEST',
+        'for b in 0 1 2; do /pciep/bin/pci_endpoint_test -r pci_ep_bar.BAR$b.BAR_TEST || '
+        'exit 1; done',
         seconds=170,
     )
     equal(status, 0, f'exit status; output:\n{out[-2000:]}')
