@@ -79,6 +79,18 @@ void epf_bars_init(EpfFunction *f)
     }
 }
 
+bool epf_bars_synced(EpfFunction *f)
+{
+    for (unsigned i = 0; i < EPF_NUM_BARS; i++) {
+        EpfFunctionBar *b = &f->bar[i];
+
+        if (b->has_ram && b->ram.enabled != epf_link_bar_mapped(f->link, i)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 void epf_bars_sync(EpfFunction *f)
 {
     for (unsigned i = 0; i < EPF_NUM_BARS; i++) {

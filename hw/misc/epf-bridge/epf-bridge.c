@@ -20,6 +20,7 @@
 #include "hw/qdev-properties.h"
 #include "hw/qdev-properties-system.h"
 #include "migration/vmstate.h"
+#include "system/cpus.h"
 #include "system/system.h"
 #include "epf-bridge.h"
 #include "trace.h"
@@ -89,10 +90,9 @@ static bool add_functions(EpfBridge *b, EpfLink *l, Error **errp)
     return true;
 }
 
-static void epf_bridge_sync(void *opaque)
+/* Makes the slot look like @l, which may be NULL. */
+static void show_link(EpfBridge *b, EpfLink *l)
 {
-    EpfBridge *b = opaque;
-    EpfLink *l = epf_client_get_link(b->client);
     Error *err = NULL;
 
     if (b->link && b->link != l) {
@@ -103,13 +103,47 @@ static void epf_bridge_sync(void *opaque)
         if (add_functions(b, l, &err)) {
             epf_slot_set_present(PCI_DEVICE(b), true);
         } else {
+            l->refused = true;
             epf_client_report(b->client, "%s", error_get_pretty(err));
             error_free(err);
         }
     }
     for (unsigned i = 0; i < EPF_MAX_FUNCTIONS; i++) {
         if (b->functions[i]) {
-            epf_function_sync(b->functions[i]);
+            epf_bars_sync(b->functions[i]);
+        }
+    }
+}
+
+static bool is_shown(EpfBridge *b, EpfLink *l)
+{
+    for (unsigned i = 0; i < EPF_MAX_FUNCTIONS; i++) {
+        if (b->functions[i] && !epf_bars_synced(b->functions[i])) {
+            return false;
+        }
+    }
+    return b->link == l || (!b->link && l->refused);
+}
+
+static void epf_bridge_sync(void *opaque)
+{
+    EpfBridge *b = opaque;
+    EpfLink *l = epf_client_get_link(b->client);
+
+    if (!is_shown(b, l)) {
+        /*
+         * No vCPU may be on its way to a device meanwhile.  One that waits for
+         * the BQL would reach what is left of the function; and TCG looks up
+         * the page in the memory map of one moment and the device in that of
+         * the next, so any access may reach another device, or an assertion.
+         */
+        pause_all_vcpus();
+        show_link(b, l);
+        resume_all_vcpus();
+    }
+    for (unsigned i = 0; i < EPF_MAX_FUNCTIONS; i++) {
+        if (b->functions[i]) {
+            epf_irq_sync(b->functions[i]);
         }
     }
     epf_link_unref(l);
@@ -169,7 +203,7 @@ static void forward_reset(EpfBridge *b, unsigned kind)
     }
     for (unsigned i = 0; i < EPF_MAX_FUNCTIONS; i++) {
         if (b->functions[i]) {
-            epf_function_sync(b->functions[i]);
+            epf_irq_sync(b->functions[i]);
         }
     }
     epf_link_reset(b->link, kind);

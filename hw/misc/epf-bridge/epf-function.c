@@ -46,14 +46,8 @@ static void epf_function_config_write(PCIDevice *d, uint32_t addr,
     epf_link_write(f->link, VFU_REGION_CONFIG, addr, &le, len);
     if (d->exp.exp_cap) {
         pcie_cap_flr_write_config(d, addr, val, len);
-        epf_function_sync(f);
+        epf_irq_sync(f);
     }
-}
-
-void epf_function_sync(EpfFunction *f)
-{
-    epf_bars_sync(f);
-    epf_irq_sync(f);
 }
 
 static void epf_function_reset_hold(Object *obj, ResetType type)

@@ -50,8 +50,6 @@ struct EpfFunction {
 
 /* A device for @link, not realized; takes no reference to be given back. */
 EpfFunction *epf_function_new(EpfLink *link, unsigned func);
-/* Takes over what changed below: interrupt state, memory of BARs. */
-void epf_function_sync(EpfFunction *f);
 
 /* epf-caps.c */
 bool epf_caps_init(EpfFunction *f, Error **errp);
@@ -59,7 +57,9 @@ void epf_caps_exit(EpfFunction *f);
 
 /* epf-bars.c */
 void epf_bars_init(EpfFunction *f);
+/* Shows each BAR as it is reached now: in place or by message. */
 void epf_bars_sync(EpfFunction *f);
+bool epf_bars_synced(EpfFunction *f);
 bool epf_bars_add_msix(EpfFunction *f, unsigned table_bir, uint32_t table,
                        unsigned pba_bir, uint32_t pba, unsigned vectors,
                        uint8_t cap, Error **errp);

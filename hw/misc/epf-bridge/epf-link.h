@@ -41,6 +41,7 @@ typedef struct EpfLink {
     int refs;
     EpfClient *client;
     bool dead;              /* atomic */
+    bool refused;           /* BQL: no function could be made of it */
     unsigned intx;          /* atomic, EPF_INTX_* */
     uint32_t generation;
     PCIExpLinkSpeed speed;
