@@ -103,17 +103,19 @@ static void link_up(EpfClient *c, uint32_t generation, unsigned speed,
 
 static void link_down(EpfClient *c, const char *why)
 {
-    EpfLink *l;
+    EpfLink *l = c->link;   /* nobody else changes it */
 
+    if (l) {
+        /* First: who finds no link any more must also find this one dead */
+        epf_link_kill(l);
+    }
     qemu_mutex_lock(&c->lock);
-    l = c->link;
     c->link = NULL;
     c->described = false;
     qemu_cond_broadcast(&c->cond);
     qemu_mutex_unlock(&c->lock);
     if (l) {
         trace_epf_client_link_down(c->name, l->generation, why);
-        epf_link_kill(l);
         epf_link_unref(l);
         c->changed(c->opaque);
     }
