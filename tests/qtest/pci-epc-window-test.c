@@ -284,6 +284,12 @@ static void test_revoke(void)
     g_assert_cmpuint(epe_prop(d.e, "dma-regions"), ==, 2);
     g_assert_cmpuint(epe_prop(d.e, "live-maps"), ==, 1);
 
+    /* what is left of the range is where it was */
+    g_assert_cmpuint(epe_map(d.e, 0x10000, HOST + 0x5000, 0x1000), ==,
+                     EPC_STATUS_OK);
+    check_reaches(&d, 0x10000, 0x5000);
+    g_assert_cmpuint(epe_unmap(d.e, 0x10000), ==, EPC_STATUS_OK);
+
     /* stray stores are forgotten when the memory is back, here elsewhere */
     qtest_writel(d.e->q, EPE_WINDOW + 0x1000, 0);
     g_assert_cmpint(dma_map(&d, HOST + 0x1000, 0x1000, 0xf000), ==, 0);
@@ -408,8 +414,11 @@ static void check_after_reset(Dma *d)
     g_assert_cmpuint(epe_prop(d->e, "live-maps"), ==, 0);
     g_assert_cmpuint(epe_prop(d->e, "dma-regions"), ==, 0);
 
-    /* the host lets go when it likes; the next link is as good as new */
+    /* the host lets go when it likes, which is no news to the endpoint */
     pep_link(d->c, VFU_EP_LINK_DOWN);
+    g_assert_false(epe_vector(d->e, EPC_VECTOR_COMMAND, 50));
+
+    /* the next link is as good as new */
     epe_describe(d->e);
     g_assert_cmpuint(epe_link(d->e, EPC_LINK_START), ==, EPC_STATUS_OK);
     pep_link(d->c, VFU_EP_LINK_UP);
