@@ -140,12 +140,16 @@ int epc_dma_table_add(EpcDmaTable *t, const VfuDmaMap *map, EpFile *file)
     return 0;
 }
 
-/* Adds what is left of @r beyond a removed part. */
+/* Adds what is left of @r, which is still counted, beyond a removed part. */
 static void range_keep(EpcDmaTable *t, const EpcDmaRange *r,
                        uint64_t first, uint64_t last)
 {
-    EpcDmaRange *keep = g_new0(EpcDmaRange, 1);
+    EpcDmaRange *keep;
 
+    if (t->count > EPC_DMA_MAX_RANGES) {
+        return;
+    }
+    keep = g_new0(EpcDmaRange, 1);
     keep->node.start = first;
     keep->node.last = last;
     keep->offset = r->offset + (first - r->node.start);

@@ -34,7 +34,10 @@ void epc_dma_table_free(EpcDmaTable *t);
  */
 int epc_dma_table_add(EpcDmaTable *t, const VfuDmaMap *map, EpFile *file);
 
-/* Removes [first, last]; a range that reaches beyond it keeps the rest. */
+/*
+ * Removes [first, last]; a range that reaches beyond it keeps the rest, unless
+ * that would make too many.
+ */
 void epc_dma_table_remove(EpcDmaTable *t, uint64_t first, uint64_t last);
 void epc_dma_table_clear(EpcDmaTable *t);
 unsigned epc_dma_table_count(const EpcDmaTable *t);
