@@ -50,6 +50,8 @@ static void link_stop(EpcState *s)
         }
         s->link_status = wait ? EPC_STATUS_BUSY : EPC_STATUS_OK;
         s->link_enabled = false;
+        /* Before the host hears of it and uses its memory for other things */
+        epc_window_clear(&s->window);
     }
     if (wait) {
         epc_server_disable(s->fn[0].server, link_stopped, wait);

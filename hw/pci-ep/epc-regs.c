@@ -407,12 +407,20 @@ static bool place_write(EpcState *s, const EpcPlace *p, unsigned size,
     }
 }
 
+/*
+ * A vCPU that waited for the BQL may arrive when the device has been unplugged,
+ * and finds no functions.
+ */
 static uint64_t epc_regs_read(void *opaque, hwaddr addr, unsigned size)
 {
     EpcState *s = opaque;
-    EpcPlace p = epc_place(s, addr);
     uint64_t value = 0;
+    EpcPlace p;
 
+    if (!s->fn) {
+        return UINT64_MAX;
+    }
+    p = epc_place(s, addr);
     QEMU_LOCK_GUARD(&s->lock);
     if (!place_read(s, &p, size, &value)) {
         s->bad_access++;
@@ -425,8 +433,12 @@ static void epc_regs_write(void *opaque, hwaddr addr, uint64_t value,
                            unsigned size)
 {
     EpcState *s = opaque;
-    EpcPlace p = epc_place(s, addr);
+    EpcPlace p;
 
+    if (!s->fn) {
+        return;
+    }
+    p = epc_place(s, addr);
     if (!place_write(s, &p, size, value)) {
         QEMU_LOCK_GUARD(&s->lock);
         s->bad_access++;

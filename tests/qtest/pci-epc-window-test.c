@@ -380,6 +380,22 @@ static void test_unsealed(void)
 
 /* ---- Ends of all kinds ---- */
 
+/* The host may use its memory for other things as soon as it is asked. */
+static void test_stop(void)
+{
+    Dma d = dma_start("");
+
+    g_assert_cmpint(dma_map(&d, HOST, MEM_SIZE, 0), ==, 0);
+    g_assert_cmpuint(epe_map(d.e, 0, HOST, 0x2000), ==, EPC_STATUS_OK);
+    epe_set(d.e, EPC_REG_LINK_CMD, EPC_LINK_STOP);
+    g_assert_cmpuint(epe_reg(d.e, EPC_REG_LINK_STATUS), ==, EPC_STATUS_BUSY);
+    check_ones(&d, 0);
+    g_assert_cmpuint(epe_map(d.e, 0, HOST, 0x2000), ==, EPC_STATUS_NO_LINK);
+    pep_link(d.c, VFU_EP_LINK_DOWN);
+    g_assert_cmpuint(epe_wait_link_cmd(d.e), ==, EPC_STATUS_OK);
+    dma_end(&d);
+}
+
 static void test_host_dies(void)
 {
     Dma d = dma_start("");
@@ -575,6 +591,7 @@ int main(int argc, char **argv)
     qtest_add_func("/pci-epc/window/bus-master", test_bus_master);
     qtest_add_func("/pci-epc/window/dma-arguments", test_dma_arguments);
     qtest_add_func("/pci-epc/window/unsealed", test_unsealed);
+    qtest_add_func("/pci-epc/end/stop", test_stop);
     qtest_add_func("/pci-epc/end/host", test_host_dies);
     qtest_add_func("/pci-epc/end/register", test_register_reset);
     qtest_add_func("/pci-epc/end/machine", test_machine_reset);
