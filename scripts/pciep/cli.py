@@ -7,7 +7,7 @@ import shlex
 import sys
 import textwrap
 
-from . import CannotRun, accel, functions, kernels, machine, report, session
+from . import accel, functions, kernels, machine, session
 from .pair import Pair, Side
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
@@ -312,8 +312,4 @@ def main(argv=None):
     rerun = shlex.join([sys.argv[0]] + argv)
     if o.timeout is None:
         o.timeout = 0.0 if o.interactive else 300.0
-    try:
-        return session.Session(o, scenario, rundir, rerun, build_pair).run()
-    except CannotRun as e:
-        print(f'pci-ep-run: {e}', file=sys.stderr)
-        return report.CANNOT
+    return session.Session(o, scenario, rundir, rerun, build_pair).run()

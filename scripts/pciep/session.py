@@ -195,6 +195,8 @@ class Session:
             )
             with self.pair:
                 self._run_pair(tell)
+        except CannotRun as e:
+            self.verdict.cannot_run(str(e))
         except Interrupted as e:
             self.verdict.cannot_run(f'ended by {e}')
         except TimeLimit as e:
@@ -233,19 +235,26 @@ class Session:
             self._restore()
             p.close()
 
+    def _write(self, took):
+        """Also for a run that could not take place, or old results would stand for it."""
+        try:
+            os.makedirs(self.rundir, exist_ok=True)
+            report.write_files(
+                self.rundir, self.scenario, self.collector, self.verdict, took
+            )
+        except OSError as e:
+            self.verdict.cannot_run(
+                f'cannot write the results: {e}; choose another --log-dir'
+            )
+
     def _close(self):
         """Judges and reports; the guests are gone."""
         took = time.monotonic() - self.started
-        if self.pair and self.pair.guests:
+        booted = self.pair is not None and bool(self.pair.guests)
+        if booted:
             self._judge()
-            try:
-                report.write_files(
-                    self.rundir, self.scenario, self.collector, self.verdict, took
-                )
-            except OSError as e:
-                self.verdict.cannot_run(
-                    f'cannot write the results: {e}; choose another --log-dir'
-                )
+        self._write(took)
+        if booted:
             if self.verdict.status != report.PASSED:
                 for line in report.tails(self.pair):
                     self.screen.line(line, True)

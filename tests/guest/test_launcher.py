@@ -17,6 +17,8 @@ def cannot(t, pattern, *args, **kw):
     """The run must end with 2 and exactly one line that matches @pattern."""
     status, out = t.launch(*args, **kw)
     equal(status, 2, f'exit status; output:\n{out[-2000:]}')
+    if '/proc/none' not in args:
+        equal(t.results().get('run'), ('fail', ''), 'results.tap')
     lines = [ln for ln in out.splitlines() if ln.startswith('pci-ep-run: ')]
     equal(len(lines), 1, f'lines that say why: {lines}')
     contains(lines[0], pattern, 'the line')
