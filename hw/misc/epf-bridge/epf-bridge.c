@@ -125,6 +125,16 @@ static bool is_shown(EpfBridge *b, EpfLink *l)
     return b->link == l || (!b->link && l->refused);
 }
 
+/* Waits without the BQL, so accesses of the bridge itself may end meanwhile. */
+static void pause_vcpus(EpfBridge *b)
+{
+    MemReentrancyGuard *guard = &DEVICE(b)->mem_reentrancy_guard;
+
+    guard->engaged_in_io = false;
+    pause_all_vcpus();
+    guard->engaged_in_io = true;
+}
+
 static void epf_bridge_sync(void *opaque)
 {
     EpfBridge *b = opaque;
@@ -137,7 +147,7 @@ static void epf_bridge_sync(void *opaque)
          * the page in the memory map of one moment and the device in that of
          * the next, so any access may reach another device, or an assertion.
          */
-        pause_all_vcpus();
+        pause_vcpus(b);
         show_link(b, l);
         resume_all_vcpus();
     }
