@@ -158,6 +158,20 @@ static bool check_bar(EpfLink *l, unsigned bar, uint64_t size, Error **errp)
     return false;
 }
 
+/* Without room the BAR is still reached by messages. */
+static void reserve_bar(EpfLink *l, unsigned bar)
+{
+    EpfBar *b = &l->bar[bar];
+    Error *err = NULL;
+
+    b->mem = ep_mem_reserve(b->size, &err);
+    if (!b->mem) {
+        epf_client_report(l->client, "BAR %u is reached by messages, which is "
+                          "slow: %s", bar, error_get_pretty(err));
+        error_free(err);
+    }
+}
+
 static bool query_bar(EpfLink *l, unsigned bar, Error **errp)
 {
     EpfBar *b = &l->bar[bar];
@@ -185,11 +199,7 @@ static bool query_bar(EpfLink *l, unsigned bar, Error **errp)
                       (PCI_BASE_ADDRESS_MEM_TYPE_MASK |
                        PCI_BASE_ADDRESS_MEM_PREFETCH);
             if (QEMU_IS_ALIGNED(b->size, qemu_real_host_page_size())) {
-                b->mem = ep_mem_reserve(b->size, errp);
-                if (!b->mem) {
-                    epw_msg_free(reply);
-                    return false;
-                }
+                reserve_bar(l, bar);
             }
         }
         map_bar(l, bar, revoked, info, reply);
