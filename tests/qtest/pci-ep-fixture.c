@@ -14,6 +14,14 @@ void fixture_start(Fixture *f)
     eph_enable_port(f->q);
 }
 
+void fixture_start_vcpu(Fixture *f, const char *firmware)
+{
+    f->ep = eps_new();
+    eps_listen(f->ep);
+    f->q = eph_start_vcpu(f->ep->path, FIXTURE_DEADLINE_MS, firmware);
+    eph_enable_port(f->q);
+}
+
 void fixture_start_up(Fixture *f, bool master)
 {
     fixture_start(f);

@@ -17,6 +17,8 @@ typedef struct Fixture {
 
 /* Both run; the link is down */
 void fixture_start(Fixture *f);
+/* The same with a vCPU that runs @firmware */
+void fixture_start_vcpu(Fixture *f, const char *firmware);
 /* The function is in the slot, with its BARs */
 void fixture_start_up(Fixture *f, bool master);
 void fixture_end(Fixture *f);

@@ -9,16 +9,30 @@
 
 #define TIMEOUT_MS 10000
 
-QTestState *eph_start(const char *socket, unsigned deadline_ms, bool shared)
+static QTestState *start(const char *first, const char *socket,
+                         unsigned deadline_ms, bool shared)
 {
-    return qtest_initf("-machine q35 -m 128M -nodefaults "
+    return qtest_initf("%s -machine q35 -m 128M -nodefaults "
                        "-object memory-backend-memfd,id=ram,size=128M,share=%s "
                        "-machine memory-backend=ram "
                        "-global ICH9-LPC."
                        "acpi-pci-hotplug-with-bridge-support=off "
                        "-device epf-bridge,id=br,addr=4,socket=%s,"
                        "deadline-ms=%u",
-                       shared ? "on" : "off", socket, deadline_ms);
+                       first, shared ? "on" : "off", socket, deadline_ms);
+}
+
+QTestState *eph_start(const char *socket, unsigned deadline_ms, bool shared)
+{
+    return start("", socket, deadline_ms, shared);
+}
+
+QTestState *eph_start_vcpu(const char *socket, unsigned deadline_ms,
+                           const char *firmware)
+{
+    g_autofree char *first = g_strdup_printf("-accel tcg -bios %s", firmware);
+
+    return start(first, socket, deadline_ms, true);
 }
 
 static void select_reg(QTestState *q, unsigned bdf, unsigned reg)

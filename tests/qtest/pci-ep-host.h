@@ -17,6 +17,9 @@
 #define EPH_BAR(n)      (EPH_BARS + (n) * 0x100000u)
 
 QTestState *eph_start(const char *socket, unsigned deadline_ms, bool shared);
+/* With a vCPU that runs @firmware */
+QTestState *eph_start_vcpu(const char *socket, unsigned deadline_ms,
+                           const char *firmware);
 
 uint8_t eph_readb(QTestState *q, unsigned bdf, unsigned reg);
 uint16_t eph_readw(QTestState *q, unsigned bdf, unsigned reg);
