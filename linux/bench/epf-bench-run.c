@@ -1,0 +1,404 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What is measured on the endpoint side
+ *
+ * Write "NAME SIZE LOOPS SAMPLES" to the file run in debugfs, then read it: a
+ * line for each sample, ns of LOOPS times the thing and of LOOPS times its
+ * yardstick.  A sample of the one follows a sample of the other, so that both
+ * see the same load of the machine.
+ */
+#include <linux/debugfs.h>
+#include <linux/io.h>
+#include <linux/ktime.h>
+#include <linux/module.h>
+#include <linux/pci.h>
+#include <linux/seq_file.h>
+#include <linux/uaccess.h>
+#include <linux/vmalloc.h>
+
+#include <hw/pci-ep/pci-epc-regs.h>
+
+#include "epf-bench.h"
+
+#define EPC_VENDOR		0x1af4
+#define EPC_DEVICE		0x10f0
+#define ACK_TIMEOUT_NS		NSEC_PER_SEC
+#define MAX_LIVE_MAPS		(BENCH_HOST_SIZE / PAGE_SIZE)
+
+struct bench_args {
+	size_t size;
+	unsigned int loops;
+	unsigned int samples;
+};
+
+static u64 host_addr(struct epf_bench *b)
+{
+	if (READ_ONCE(b->page->ready) != cpu_to_le32(BENCH_READY))
+		return 0;
+	return le64_to_cpu(READ_ONCE(b->page->host_addr));
+}
+
+/* Copies between here and I/O memory */
+static u64 time_read(struct epf_bench *b, void __iomem *from,
+		     const struct bench_args *a)
+{
+	u64 since = ktime_get_ns();
+	unsigned int i;
+
+	for (i = 0; i < a->loops; i++)
+		memcpy_fromio(b->local, from, a->size);
+	return ktime_get_ns() - since;
+}
+
+static u64 time_write(struct epf_bench *b, void __iomem *to,
+		      const struct bench_args *a)
+{
+	u64 since = ktime_get_ns();
+	unsigned int i;
+
+	for (i = 0; i < a->loops; i++)
+		memcpy_toio(to, b->local, a->size);
+	return ktime_get_ns() - since;
+}
+
+typedef u64 (*copy_fn)(struct epf_bench *b, void __iomem *p,
+		       const struct bench_args *a);
+
+static int run_copy(struct epf_bench *b, const struct bench_args *a,
+		    copy_fn copy)
+{
+	struct pci_epf *epf = b->epf;
+	void __iomem *local = (void __iomem *)b->data;
+	struct pci_epc_map map;
+	unsigned int i;
+	int ret;
+
+	if (!a->size || a->size > BENCH_HOST_SIZE)
+		return -EINVAL;
+	ret = pci_epc_mem_map(epf->epc, epf->func_no, epf->vfunc_no,
+			      host_addr(b), a->size, &map);
+	if (ret)
+		return ret;
+	if (map.pci_size < a->size) {
+		ret = -ENOSPC;
+	} else {
+		/* Untimed: pages that are touched for the first time */
+		copy(b, map.virt_addr, a);
+		copy(b, local, a);
+		for (i = 0; i < a->samples; i++) {
+			b->result[i][0] = copy(b, map.virt_addr, a);
+			b->result[i][1] = copy(b, local, a);
+			cond_resched();
+		}
+	}
+	pci_epc_mem_unmap(epf->epc, epf->func_no, epf->vfunc_no, &map);
+	return ret;
+}
+
+static int run_window_read(struct epf_bench *b, const struct bench_args *a)
+{
+	return run_copy(b, a, time_read);
+}
+
+static int run_window_write(struct epf_bench *b, const struct bench_args *a)
+{
+	return run_copy(b, a, time_write);
+}
+
+/* Neighbours in the window are none in the host: mappings cannot merge. */
+static int map_page(struct epf_bench *b, phys_addr_t base, unsigned int n)
+{
+	u64 host = host_addr(b) + (MAX_LIVE_MAPS - 1 - n) * PAGE_SIZE;
+	struct pci_epf *epf = b->epf;
+
+	return pci_epc_map_addr(epf->epc, epf->func_no, epf->vfunc_no,
+				base + n * PAGE_SIZE, host, PAGE_SIZE);
+}
+
+static void unmap_page(struct epf_bench *b, phys_addr_t base, unsigned int n)
+{
+	struct pci_epf *epf = b->epf;
+
+	pci_epc_unmap_addr(epf->epc, epf->func_no, epf->vfunc_no,
+			   base + n * PAGE_SIZE);
+}
+
+static int time_map(struct epf_bench *b, phys_addr_t base, unsigned int loops,
+		    u64 *ns)
+{
+	u64 since = ktime_get_ns();
+	unsigned int i;
+	int ret;
+
+	for (i = 0; i < loops; i++) {
+		ret = map_page(b, base, 0);
+		if (ret)
+			return ret;
+		unmap_page(b, base, 0);
+	}
+	*ns = ktime_get_ns() - since;
+	return 0;
+}
+
+/* The size is the number of maps that are live */
+static int run_map(struct epf_bench *b, const struct bench_args *a)
+{
+	struct pci_epc *epc = b->epf->epc;
+	unsigned int live, i;
+	void __iomem *window;
+	phys_addr_t base;
+	int ret = 0;
+
+	if (!a->size || a->size > MAX_LIVE_MAPS)
+		return -EINVAL;
+	window = pci_epc_mem_alloc_addr(epc, &base, BENCH_HOST_SIZE);
+	if (!window)
+		return -ENOMEM;
+
+	for (live = 1; !ret && live < a->size; live++)
+		ret = map_page(b, base, live);
+	for (i = 0; !ret && i < a->samples; i++) {
+		ret = time_map(b, base, a->loops, &b->result[i][0]);
+		b->result[i][1] = 0;
+		cond_resched();
+	}
+	while (--live)
+		unmap_page(b, base, live);
+	pci_epc_mem_free_addr(epc, base, window, BENCH_HOST_SIZE);
+	return ret;
+}
+
+/* Interrupts: from raising to the host's store that acknowledges it */
+static int ring_function(struct epf_bench *b)
+{
+	struct pci_epf *epf = b->epf;
+
+	return pci_epc_raise_irq(epf->epc, epf->func_no, epf->vfunc_no,
+				 PCI_IRQ_MSIX, 1);
+}
+
+static int ring_register(struct epf_bench *b)
+{
+	writel(1, b->raise);
+	return 0;
+}
+
+static int ring_ivshmem(struct epf_bench *b)
+{
+	u32 position = readl(&b->ivshmem_page->position);
+
+	writel(position << 16, b->ivshmem_regs + IVSHMEM_DOORBELL);
+	return 0;
+}
+
+typedef int (*ring_fn)(struct epf_bench *b);
+
+static int time_irq(struct epf_bench *b, ring_fn ring, const __le32 *acks,
+		    unsigned int loops, u64 *ns)
+{
+	u64 since = ktime_get_ns();
+	unsigned int i;
+	int ret;
+
+	for (i = 0; i < loops; i++) {
+		u64 begin = ktime_get_ns();
+		__le32 before = READ_ONCE(*acks);
+
+		ret = ring(b);
+		if (ret)
+			return ret;
+		while (READ_ONCE(*acks) == before) {
+			if (ktime_get_ns() - begin > ACK_TIMEOUT_NS)
+				return -ETIMEDOUT;
+			cpu_relax();
+		}
+	}
+	*ns = ktime_get_ns() - since;
+	return 0;
+}
+
+static int run_irq(struct epf_bench *b, const struct bench_args *a,
+		   ring_fn ring)
+{
+	const __le32 *iv_acks;
+	unsigned int i;
+	int ret = 0;
+
+	if (!b->ivshmem || readl(&b->ivshmem_page->ready) != BENCH_READY)
+		return -ENODEV;
+	iv_acks = (__force const __le32 *)&b->ivshmem_page->acks;
+	for (i = 0; !ret && i < a->samples; i++) {
+		ret = time_irq(b, ring, &b->page->acks, a->loops,
+			       &b->result[i][0]);
+		if (!ret)
+			ret = time_irq(b, ring_ivshmem, iv_acks, a->loops,
+				       &b->result[i][1]);
+		cond_resched();
+	}
+	return ret;
+}
+
+static int run_msix(struct epf_bench *b, const struct bench_args *a)
+{
+	return run_irq(b, a, ring_function);
+}
+
+static int run_msix_register(struct epf_bench *b, const struct bench_args *a)
+{
+	return b->raise ? run_irq(b, a, ring_register) : -ENODEV;
+}
+
+static const struct {
+	const char *name;
+	int (*run)(struct epf_bench *b, const struct bench_args *a);
+} bench_runs[] = {
+	{ "window_read", run_window_read },
+	{ "window_write", run_window_write },
+	{ "map", run_map },
+	{ "msix", run_msix },
+	{ "msix_register", run_msix_register },
+};
+
+/* debugfs */
+static int run_named(struct epf_bench *b, const char *name,
+		     const struct bench_args *a)
+{
+	int i, ret;
+
+	if (!host_addr(b))
+		return -EAGAIN;
+	for (i = 0; i < ARRAY_SIZE(bench_runs); i++) {
+		if (strcmp(bench_runs[i].name, name))
+			continue;
+		b->samples = 0;
+		ret = bench_runs[i].run(b, a);
+		if (!ret)
+			b->samples = a->samples;
+		return ret;
+	}
+	return -EINVAL;
+}
+
+static ssize_t run_write(struct file *file, const char __user *buffer,
+			 size_t count, loff_t *pos)
+{
+	struct epf_bench *b = ((struct seq_file *)file->private_data)->private;
+	struct bench_args a;
+	char text[80], name[32];
+	ssize_t n;
+	int ret;
+
+	n = simple_write_to_buffer(text, sizeof(text) - 1, pos, buffer, count);
+	if (n < 0)
+		return n;
+	text[n] = 0;
+	if (sscanf(text, "%31s %zu %u %u", name, &a.size, &a.loops,
+		   &a.samples) != 4)
+		return -EINVAL;
+	if (!a.loops || !a.samples || a.samples > BENCH_MAX_SAMPLES)
+		return -EINVAL;
+
+	guard(mutex)(&b->lock);
+	ret = run_named(b, name, &a);
+	return ret ? ret : count;
+}
+
+static int run_show(struct seq_file *m, void *unused)
+{
+	struct epf_bench *b = m->private;
+	unsigned int i;
+
+	guard(mutex)(&b->lock);
+	for (i = 0; i < b->samples; i++)
+		seq_printf(m, "%llu %llu\n", b->result[i][0], b->result[i][1]);
+	return 0;
+}
+
+static int run_open(struct inode *inode, struct file *file)
+{
+	return single_open(file, run_show, inode->i_private);
+}
+
+static const struct file_operations run_fops = {
+	.owner = THIS_MODULE,
+	.open = run_open,
+	.read = seq_read,
+	.write = run_write,
+	.llseek = seq_lseek,
+	.release = single_release,
+};
+
+/* The register that raises vector 0, for what the device alone costs */
+static void find_raise(struct epf_bench *b)
+{
+	struct pci_dev *pdev = pci_get_device(EPC_VENDOR, EPC_DEVICE, NULL);
+	void __iomem *regs;
+	u32 offset;
+
+	if (!pdev)
+		return;
+	regs = pci_iomap(pdev, EPC_BAR_REGS, 0);
+	if (regs) {
+		offset = readl(regs + EPC_REG_RAISE_BASE) + EPC_RAISE_MSIX(0) +
+			 b->epf->func_no * readl(regs + EPC_REG_RAISE_STRIDE);
+		b->raise = ioremap(pci_resource_start(pdev, EPC_BAR_REGS) +
+				   offset, sizeof(u32));
+		pci_iounmap(pdev, regs);
+	}
+	pci_dev_put(pdev);
+}
+
+static void put_ivshmem(struct epf_bench *b)
+{
+	if (!b->ivshmem)
+		return;
+	if (b->ivshmem_page)
+		pci_iounmap(b->ivshmem, b->ivshmem_page);
+	if (b->ivshmem_regs)
+		pci_iounmap(b->ivshmem, b->ivshmem_regs);
+	pci_disable_device(b->ivshmem);
+	pci_dev_put(b->ivshmem);
+	b->ivshmem = NULL;
+}
+
+/* Without it interrupts are not measured, everything else is. */
+static void get_ivshmem(struct epf_bench *b)
+{
+	struct pci_dev *pdev;
+
+	pdev = pci_get_device(BENCH_VENDOR, BENCH_IVSHMEM, NULL);
+	if (!pdev)
+		return;
+	if (pci_enable_device(pdev)) {
+		pci_dev_put(pdev);
+		return;
+	}
+	b->ivshmem = pdev;
+	b->ivshmem_regs = pci_iomap(pdev, IVSHMEM_BAR_REGS, 0);
+	b->ivshmem_page = pci_iomap(pdev, IVSHMEM_BAR_MEMORY, 0);
+	if (!b->ivshmem_regs || !b->ivshmem_page)
+		put_ivshmem(b);
+}
+
+int epf_bench_run_init(struct epf_bench *b)
+{
+	struct dentry *dir;
+
+	b->local = vmalloc(BENCH_DATA_SIZE);
+	if (!b->local)
+		return -ENOMEM;
+	find_raise(b);
+	get_ivshmem(b);
+	dir = debugfs_create_dir("pci-epf-bench", NULL);
+	debugfs_create_file("run", 0600, dir, b, &run_fops);
+	return 0;
+}
+
+void epf_bench_run_exit(struct epf_bench *b)
+{
+	debugfs_lookup_and_remove("pci-epf-bench", NULL);
+	if (b->raise)
+		iounmap(b->raise);
+	put_ivshmem(b);
+	vfree(b->local);
+}

@@ -1,0 +1,47 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# Build what "make bench" runs: build/bench/ gets the modules of linux/bench for
+# kernel 7 and the programs of tests/bench, linked statically.
+
+. "$(dirname "$0")/common.sh"
+
+NAME=7
+# Part of every result's name: raise it when this script changes what it builds
+RECIPE=1
+
+KERNEL=$(readlink -f "$BUILD/kernel-$NAME") && [ -f "$KERNEL/release" ] ||
+    die 2 "kernel $NAME is not built; run: make"
+
+RESULT=bench-$({
+    echo "${KERNEL##*/} $RECIPE $(compiler_id)"
+    hash_files "$TOP" linux/bench include/hw/pci-ep tests/bench
+} | hash_text)
+
+build() {
+    local work program
+    temp_dir "$CACHE/scratch"
+    work=$TEMP
+    mkdir -p "$work/src/linux" "$work/src/include/hw" "$work/out"
+    cp -r "$TOP/linux/bench" "$work/src/linux/"
+    cp -r "$TOP/include/hw/pci-ep" "$work/src/include/hw/"
+    run_logged "$CACHE/log/$RESULT.log" "modules of the benchmark: build" \
+        make -C "$KERNEL/kbuild" M="$work/src/linux/bench" W=1 -j"$JOBS" \
+        modules
+    if grep -n 'warning:' "$CACHE/log/$RESULT.log" >&2; then
+        die 1 "the modules of the benchmark build with warnings (above)"
+    fi
+    cp "$work"/src/linux/bench/*.ko "$work/out/"
+    strip --strip-debug "$work"/out/*.ko
+    for program in bar mmap-pair; do
+        cc -std=gnu11 -O2 -Wall -Wextra -Werror -static \
+            -o "$work/out/$program" "$TOP/tests/bench/$program.c"
+    done
+    chmod 755 "$work/out"
+    publish "$work/out" "$RESULT"
+}
+
+mkdir -p "$CACHE/scratch" "$CACHE/log"
+lock "$RESULT"
+[ -d "$CACHE/out/$RESULT" ] || build
+use "$RESULT" bench

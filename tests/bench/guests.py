@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The pair of guests that is measured: boots it, runs measurements in it, and reads
+from /proc what the two QEMUs did meanwhile."""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+sys.path.insert(0, os.path.join(TOP, 'scripts'))
+
+import ivshmem  # noqa: E402
+from pciep import CannotRun, accel, kernels, machine  # noqa: E402
+from pciep.pair import Pair, Side  # noqa: E402
+
+KERNEL = '7'
+ARCH = 'x86_64'
+ENDPOINT = '0x1af4:0x10ff'
+CMA = 'cma=64M'  # buffers of 16 MiB in one piece
+BOOT = 120  # seconds; generous, machines are slow
+RUN = 120
+READERS = ('epc0', 'rp0')  # threads that read the link, named after the devices
+
+EP_SETUP = (
+    'insmod /root/pci-epf-bench.ko && '
+    'mkdir "$CFS/functions/pci_epf_bench/func1" && epc_path && '
+    'ln -s "$CFS/functions/pci_epf_bench/func1" "$EPC_PATH/" && ep_start'
+)
+HOST_SETUP = (
+    f'insmod /root/pci-ep-bench-host.ko && wait_for {BOOT} endpoint {ENDPOINT} && '
+    f'D=/sys/bus/pci/devices/$(endpoint {ENDPOINT}) && '
+    'wait_for 20 test -e $D/driver && echo $D'
+)
+
+
+class Tools:
+    """What "make" built: QEMU, a kernel, the programs of the benchmark."""
+
+    def __init__(self, build, wanted, tell):
+        self.build = build
+        self.qemu = machine.find_qemu(build, ARCH)
+        self.kernel = kernels.built(build, KERNEL)
+        self.accel = accel.choose(wanted, self.qemu, self.kernel.image, ARCH, tell)
+
+    def program(self, name):
+        path = os.path.join(self.build, 'bench', name)
+        if not os.path.exists(path):
+            raise CannotRun(f'no {path}: run "make bench"')
+        return path
+
+    def pair(self, rundir, host, ep, **more):
+        os.makedirs(rundir, exist_ok=True)
+        return Pair(rundir, self.qemu, self.accel, host, ep, ARCH, **more)
+
+    def has_device(self, name):
+        out = subprocess.run([self.qemu, '-device', f'{name},help'], capture_output=True)
+        return out.returncode == 0
+
+
+def samples(text):
+    """Lines of numbers."""
+    return [[int(w) for w in line.split()] for line in text.splitlines() if line.strip()]
+
+
+class Bench:
+    """Two linked guests with the benchmark's function, and ivshmem beside it."""
+
+    def __init__(self, tools, rundir, private=False):
+        self.tools = tools
+        self.server = None
+        self.directory = tempfile.TemporaryDirectory(prefix='pci-ep-bench-')
+        extra = ['-name', 'debug-threads=on']
+        host = Side(
+            tools.kernel,
+            append=CMA,
+            idle=True,
+            files=[tools.program('pci-ep-bench-host.ko'), tools.program('bar')],
+            extra=extra,
+        )
+        ep = Side(
+            tools.kernel,
+            append=CMA,
+            idle=True,
+            files=[tools.program('pci-epf-bench.ko')],
+            extra=extra,
+            shared=not private,
+        )
+        self.pair = tools.pair(rundir, host, ep, function='')
+        if tools.has_device('ivshmem-doorbell'):
+            path = os.path.join(self.directory.name, 'ivshmem')
+            self.server = ivshmem.Server(path, self.pair.loop)
+            host.extra += self.server.arguments()
+            ep.extra += self.server.arguments()
+
+    def start(self):
+        self.pair.prepare()
+        self.pair.start()
+        for role, guest in self.pair.guests.items():
+            self.pair.wait(
+                lambda g=guest: g.state == 'idle' or g.need or not g.alive,
+                BOOT,
+                f'{role} boots',
+            )
+            if guest.need or not guest.alive:
+                raise CannotRun(guest.need or f'{role}: {guest.why_ended()}')
+        self.on('ep', EP_SETUP)
+        self.device = self.on('host', HOST_SETUP, BOOT).split()[-1]
+
+    def on(self, role, command, seconds=RUN):
+        status, output = self.pair.run(role, command, seconds)
+        if status:
+            raise CannotRun(
+                f'{role}: {command}: exit status {status}: {output}; see {role}.log '
+                f'in {self.pair.rundir}'
+            )
+        return output
+
+    # -- measurements: lists of [ns, ns of the yardstick]
+
+    def bar(self, name, size, loops, count):
+        return samples(
+            self.on('host', f'/root/bar {self.device}/resource0 {name} {size} {loops} {count}')
+        )
+
+    def endpoint(self, name, size, loops, count):
+        run = '/sys/kernel/debug/pci-epf-bench/run'
+        return samples(self.on('ep', f'echo {name} {size} {loops} {count} >{run} && cat {run}'))
+
+    def mmap_pair(self, loops, count):
+        out = subprocess.run(
+            [self.tools.program('mmap-pair'), str(loops), str(count)],
+            capture_output=True,
+            check=True,
+            timeout=RUN,
+        )
+        return samples(out.stdout.decode())
+
+    # -- what the QEMUs did
+
+    def wakes(self):
+        """How often the threads that read the link woke up, on both sides.
+
+        Each message of either side wakes a reader of the other side, which sleeps
+        otherwise.  No wake means no message.
+        """
+        total, threads = 0, 0
+        for guest in self.pair.guests.values():
+            tasks = f'/proc/{guest.process.pid}/task'
+            for tid in os.listdir(tasks):
+                with open(f'{tasks}/{tid}/comm') as f:
+                    if f.read().strip() not in READERS:
+                        continue
+                with open(f'{tasks}/{tid}/status') as f:
+                    total += int(re.search(r'^voluntary_ctxt_switches:\s+(\d+)', f.read(), re.M)[1])
+                threads += 1
+        if threads < 2:
+            raise CannotRun('no reader threads found: use the QEMU that "make" builds')
+        return total
+
+    def close(self):
+        self.pair.close()
+        if self.server:
+            self.server.close()
+        self.directory.cleanup()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.close()
