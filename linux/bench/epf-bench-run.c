@@ -384,9 +384,14 @@ int epf_bench_run_init(struct epf_bench *b)
 {
 	struct dentry *dir;
 
-	b->local = vmalloc(BENCH_DATA_SIZE);
-	if (!b->local)
+	b->space = vmalloc(BENCH_DATA_SIZE + SZ_2M);
+	if (!b->space)
 		return -ENOMEM;
+	/*
+	 * Window and BAR memory are aligned to 1 MiB.  An offset of their own
+	 * keeps source and target from meeting in a direct-mapped TLB.
+	 */
+	b->local = PTR_ALIGN(b->space, SZ_1M) + 33 * PAGE_SIZE;
 	find_raise(b);
 	get_ivshmem(b);
 	dir = debugfs_create_dir("pci-epf-bench", NULL);
@@ -400,5 +405,5 @@ void epf_bench_run_exit(struct epf_bench *b)
 	if (b->raise)
 		iounmap(b->raise);
 	put_ivshmem(b);
-	vfree(b->local);
+	vfree(b->space);
 }

@@ -22,6 +22,7 @@
  * @data: memory behind BENCH_BAR_DATA
  * @page: memory behind BENCH_BAR_PAGE
  * @lock: one measurement at a time
+ * @space: memory for @local
  * @local: other end of copies
  * @raise: register that raises vector 0 of this function
  * @ivshmem: device of the yardstick for interrupts, NULL when there is none
@@ -36,6 +37,7 @@ struct epf_bench {
 	struct bench_page *page;
 
 	struct mutex lock;	/* all below */
+	void *space;
 	void *local;
 	void __iomem *raise;
 	struct pci_dev *ivshmem;

@@ -10,6 +10,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +21,7 @@
 #include <unistd.h>
 
 #define MAX_SIZE (16u << 20)
+#define PAGE 4096
 
 static char *local;
 
@@ -108,13 +110,29 @@ static uint64_t timed(Loop *loop, void *p, size_t size, unsigned loops)
     return (b.tv_sec - a.tv_sec) * 1000000000ull + b.tv_nsec - a.tv_nsec;
 }
 
-/* Memory with its pages in place */
-static void *memory(void)
+/*
+ * The three memories lie so that neither pair of them meets in the same place
+ * of a direct-mapped TLB, and that the BAR and its yardstick are equal in that.
+ */
+static bool place(int fd, char **bar, char **ram)
 {
-    void *p = mmap(NULL, MAX_SIZE, PROT_READ | PROT_WRITE,
-                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    const size_t stride = 2 * MAX_SIZE;
+    uintptr_t mask = stride - 1;
+    const int rw = PROT_READ | PROT_WRITE;
+    const int own = MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE | MAP_FIXED;
+    char *p = mmap(NULL, 4 * stride, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS,
+                   -1, 0);
 
-    return p == MAP_FAILED ? NULL : p;
+    if (p == MAP_FAILED) {
+        return false;
+    }
+    p = (char *)(((uintptr_t)p + mask) & ~mask);
+    *bar = p;
+    *ram = p + stride;
+    local = p + 2 * stride + 33 * PAGE;
+    return mmap(*bar, MAX_SIZE, rw, MAP_SHARED | MAP_FIXED, fd, 0) == *bar &&
+           mmap(*ram, MAX_SIZE, rw, own, -1, 0) == *ram &&
+           mmap(local, MAX_SIZE, rw, own, -1, 0) == local;
 }
 
 int main(int argc, char **argv)
@@ -123,7 +141,7 @@ int main(int argc, char **argv)
     unsigned loops = argc == 6 ? atoi(argv[4]) : 0;
     unsigned samples = argc == 6 ? atoi(argv[5]) : 0;
     Loop *loop = argc == 6 ? find_loop(argv[2]) : NULL;
-    void *bar, *ram;
+    char *bar, *ram;
     struct stat st;
     int fd;
 
@@ -132,19 +150,13 @@ int main(int argc, char **argv)
         return 2;
     }
     fd = open(argv[1], O_RDWR);
-    if (fd < 0 || fstat(fd, &st) || (size_t)st.st_size < size) {
-        fprintf(stderr, "%s: not a BAR of %u bytes\n", argv[1], size);
+    if (fd < 0 || fstat(fd, &st) || st.st_size < MAX_SIZE) {
+        fprintf(stderr, "%s: not a BAR of %u bytes\n", argv[1], MAX_SIZE);
         return 1;
     }
-    bar = mmap(NULL, st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    if (bar == MAP_FAILED) {
-        fprintf(stderr, "%s: %s\n", argv[1], strerror(errno));
-        return 1;
-    }
-    local = memory();
-    ram = memory();
-    if (!local || !ram) {
-        fprintf(stderr, "not enough memory in the guest\n");
+    if (!place(fd, &bar, &ram)) {
+        fprintf(stderr, "cannot map %s and memory beside it: %s\n", argv[1],
+                strerror(errno));
         return 1;
     }
 

@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What is measured: the rows of the table, counts that must be zero, growth.
+
+A round runs every measurement once.  Within a measurement samples of the thing and
+of its yardstick alternate.  A row's value and ratio are medians over rounds of the
+medians of a round.
+"""
+
+import statistics
+
+SPEED, COST, PLUS, BELOW, ZERO = 'speed', 'cost', 'plus', 'below', 'zero'
+SAMPLES = 25
+TARGET_SAMPLE = 1500000  # ns that a sample should take at least
+
+
+class Row:
+    """One line of the table: a thing, its yardstick and what is hoped for.
+
+    @kind: SPEED   ratio is speed over the yardstick's, at least @target
+           COST    ratio is time over the yardstick's, at most @target
+           PLUS    the value exceeds the yardstick by @target at most
+           BELOW   the value is at most @target; there is no yardstick
+           ZERO    a count of what must not happen
+    """
+
+    def __init__(self, name, unit, kind, target, against='', note=''):
+        self.name, self.unit, self.kind, self.target = name, unit, kind, target
+        self.against, self.note = against, note
+        self.values, self.yards, self.ratios = [], [], []
+
+    def add(self, value, yard=None):
+        self.values.append(value)
+        if yard is None:
+            return
+        self.yards.append(yard)
+        if self.kind == SPEED:
+            self.ratios.append(yard / value if self.unit == 'ns' else value / yard)
+        elif yard:
+            self.ratios.append(value / yard)
+
+    @property
+    def built(self):
+        return bool(self.values)
+
+    @property
+    def met(self):
+        if not self.built:
+            return None
+        if self.kind == SPEED:
+            return median(self.ratios) >= self.target
+        if self.kind == COST:
+            return median(self.ratios) <= self.target
+        if self.kind == PLUS:
+            return median(self.values) <= median(self.yards) + self.target
+        return median(self.values) <= self.target
+
+    def goal(self):
+        return {
+            SPEED: f'>= {self.target}',
+            COST: f'<= {self.target}x',
+            PLUS: f'+{self.target} {self.unit}',
+            BELOW: f'<= {self.target}',
+            ZERO: '0',
+        }[self.kind]
+
+    def data(self):
+        """For bench.json."""
+        return {
+            'name': self.name,
+            'value': median(self.values),
+            'unit': self.unit,
+            'spread': spread(self.values),
+            'yardstick': median(self.yards),
+            'yardstick_spread': spread(self.yards),
+            'against': self.against,
+            'ratio': median(self.ratios),
+            'ratio_spread': spread(self.ratios),
+            'target': self.goal(),
+            'met': self.met,
+            'rounds': len(self.values),
+            'note': self.note if self.built else self.note or 'not built yet',
+        }
+
+
+def median(values):
+    return statistics.median(values) if values else None
+
+
+def spread(values):
+    """First and third quartile."""
+    if len(values) < 2:
+        return [values[0], values[0]] if values else None
+    q = statistics.quantiles(values, n=4, method='inclusive')
+    return [q[0], q[2]]
+
+
+def per_loop(samples, loops, column):
+    return median([s[column] for s in samples]) / loops
+
+
+def megabytes(size, ns):
+    return size * 1000 / ns
+
+
+class Measure:
+    """A row that is measured with pairs of samples in a guest."""
+
+    def __init__(self, row, run, name, size, loops=1, samples=SAMPLES, counted=None):
+        self.row, self.run, self.name, self.size = row, run, name, size
+        self.loops, self.samples, self.counted = loops, samples, counted
+
+    def calibrate(self, bench):
+        """Enough loops for a sample that the clock can tell."""
+        if self.loops == 0:
+            self.loops = loops_for(self.run, bench, self.name, self.size)
+
+    def round(self, bench):
+        wakes = bench.wakes()
+        got = self.run(bench)(self.name, self.size, self.loops, self.samples)
+        if self.counted:
+            self.counted.append(bench.wakes() - wakes)
+        value, yard = (per_loop(got, self.loops, i) for i in (0, 1))
+        if self.row.unit == 'MB/s':
+            value, yard = megabytes(self.size, value), megabytes(self.size, yard)
+        elif self.row.unit == 'us':
+            value, yard = value / 1000, yard / 1000
+        elif self.row.unit == 'ns/8 B':
+            value, yard = value / (self.size / 8), yard / (self.size / 8)
+        self.row.add(value, yard)
+
+
+class MapMeasure:
+    """map_addr() and unmap_addr(); the yardstick is a process outside the guests."""
+
+    LOOPS, PAIR_LOOPS = 50, 200
+
+    def __init__(self, row, counted):
+        self.row, self.counted = row, counted
+
+    def calibrate(self, bench):
+        pass
+
+    def round(self, bench):
+        values, yards = [], []
+        for _ in range(5):
+            wakes = bench.wakes()
+            values += bench.endpoint('map', 1, self.LOOPS, 5)
+            self.counted.append(bench.wakes() - wakes)
+            yards += bench.mmap_pair(self.PAIR_LOOPS, 5)
+        self.row.add(
+            per_loop(values, self.LOOPS, 0) / 1000,
+            per_loop(yards, self.PAIR_LOOPS, 0) / 1000,
+        )
+
+
+class Counted(list):
+    """Wake-ups of reader threads during the measurements of one kind."""
+
+    def __bool__(self):
+        return True
+
+
+def on_bar(bench):
+    return bench.bar
+
+
+def on_endpoint(bench):
+    return bench.endpoint
+
+
+def loops_for(run, bench, name, size):
+    once = per_loop(run(bench)(name, size, 1, 3), 1, 0)
+    return max(1, min(100000, int(TARGET_SAMPLE / max(once, 1))))
+
+
+RAM, IVSHMEM = 'own RAM', 'ivshmem-doorbell'
+
+
+def rows_in_guests():
+    """(measurements, rows of counts): all that runs in the one pair."""
+    bulk, word = 1 << 20, 1 << 16
+    counts = {k: Counted() for k in ('BAR', 'window', 'map', 'MSI-X')}
+    measures = []
+    for name, what in (('bulk_read', 'BAR read, 1 MiB'), ('bulk_write', 'BAR write, 1 MiB')):
+        row = Row(what, 'MB/s', SPEED, 0.95, RAM)
+        measures.append(Measure(row, on_bar, name, bulk, 0, counted=counts['BAR']))
+    for name, what in (('word_read', 'BAR read, 8 B'), ('word_write', 'BAR write, 8 B')):
+        row = Row(what, 'ns/8 B', SPEED, 0.95, RAM)
+        measures.append(Measure(row, on_bar, name, word, 0, counted=counts['BAR']))
+    for name, what in (
+        ('window_read', 'window read, 1 MiB'),
+        ('window_write', 'window write, 1 MiB'),
+    ):
+        row = Row(what, 'MB/s', SPEED, 0.95, 'local RAM')
+        measures.append(
+            Measure(row, on_endpoint, name, bulk, 0, counted=counts['window'])
+        )
+    row = Row('map_addr + unmap_addr', 'us', COST, 4, 'mmap pair in a process')
+    measures.append(MapMeasure(row, counts['map']))
+    for name, what in (
+        ('msix', 'MSI-X to the host'),
+        ('msix_register', 'MSI-X, register alone'),
+    ):
+        row = Row(what, 'us', COST, 1.2, IVSHMEM)
+        measures.append(
+            Measure(row, on_endpoint, name, 1, 1, 400, counted=counts['MSI-X'])
+        )
+    return measures, counts
+
+
+def rows_not_built():
+    return [
+        Row('DMA engine, 16 x 1 MiB queued', 'MB/s', SPEED, 0.8, 'memcpy in a process'),
+        Row('doorbell to the endpoint', 'us', COST, 1.2, IVSHMEM),
+        Row('NVMe, 4 KiB random', 'IOPS', SPEED, 0.5, 'nvme-loop'),
+        Row('NVMe, 1 MiB sequential', 'MB/s', SPEED, 0.8, 'nvme-loop'),
+    ]
+
+
+def count_rows(counts):
+    rows = []
+    for kind, seen in counts.items():
+        row = Row(f'reader wake-ups: {kind}', 'count', ZERO, 0)
+        row.note = f'sum over {len(seen)} measurements; no wake-up, no message'
+        row.add(sum(seen))
+        rows.append(row)
+    return rows
+
+
+def control_count(bench):
+    """Wake-ups by configuration writes, which are messages: shows that counting works."""
+    before = bench.wakes()
+    writes = 10
+    bench.on(
+        'host',
+        f'for i in 0 1 2 3 4 5 6 7 8 9; do printf "\\\\$i" | dd of={bench.device}/config '
+        'bs=1 seek=60 count=1 conv=notrunc 2>/dev/null; done',
+    )
+    return writes, bench.wakes() - before
+
+
+SIZES = [4, 64, 1 << 10, 4 << 10, 64 << 10, 1 << 20, 4 << 20, 16 << 20]
+LIVE = [1, 4, 16, 64, 256, 1024, 4096]
+
+
+def growth(bench, tell):
+    """How cost grows: {name: [[x, value, yardstick], ...]} in ns."""
+    found = {}
+    for name, what in (('bulk_read', 'BAR read'), ('bulk_write', 'BAR write')):
+        tell(f'growth: {what}')
+        found[what] = [grown(on_bar, bench, name, size) for size in SIZES]
+    for name, what in (('window_read', 'window read'), ('window_write', 'window write')):
+        tell(f'growth: {what}')
+        found[what] = [grown(on_endpoint, bench, name, size) for size in SIZES]
+    tell('growth: mappings live')
+    found['map_addr + unmap_addr'] = [
+        [n, per_loop(bench.endpoint('map', n, 50, 15), 50, 0), None] for n in LIVE
+    ]
+    return found
+
+
+def grown(run, bench, name, size):
+    loops = loops_for(run, bench, name, size)
+    got = run(bench)(name, size, loops, 9)
+    return [size, per_loop(got, loops, 0), per_loop(got, loops, 1)]

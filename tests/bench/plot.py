@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The plot: ratios against targets, and how cost grows.  SVG, written by hand."""
+
+import math
+import os
+from html import escape
+
+from measures import COST, SPEED, median
+
+WIDTH, PAD, TOP, HEIGHT = 440, 60, 40, 240
+COLORS = ('#1f77b4', '#ff7f0e', '#2ca02c', '#d62728')
+
+
+def text(x, y, words, anchor='middle', size=11, fill='#222'):
+    return (
+        f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="{size}" '
+        f'fill="{fill}">{escape(words)}</text>'
+    )
+
+
+def line(x1, y1, x2, y2, color, extra=''):
+    return (
+        f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" '
+        f'stroke="{color}" {extra}/>'
+    )
+
+
+def short(value, units):
+    """1048576 as 1M."""
+    for factor, unit in units:
+        if value >= factor:
+            return f'{value / factor:g}{unit}'
+    return f'{value:g}'
+
+
+BYTES = ((1 << 20, 'M'), (1 << 10, 'K'))
+TIMES = ((1e9, ' s'), (1e6, ' ms'), (1e3, ' us'), (1, ' ns'))
+
+
+class LogChart:
+    """Lines over two logarithmic axes."""
+
+    def __init__(self, left, top, title, points, x_units):
+        self.left, self.top, self.out, self.x_units = left, top, [], x_units
+        xs = [p[0] for p in points]
+        ys = [v for p in points for v in p[1:] if v]
+        self.x0, self.x1 = math.log10(min(xs)), math.log10(max(xs))
+        self.y0 = math.floor(math.log10(min(ys)))
+        self.y1 = max(math.ceil(math.log10(max(ys))), self.y0 + 1)
+        self.out.append(text(left + PAD + WIDTH / 2, top + 20, title, size=13))
+        self._axes(xs)
+
+    def x(self, value):
+        part = (math.log10(value) - self.x0) / max(self.x1 - self.x0, 1e-9)
+        return self.left + PAD + part * WIDTH
+
+    def y(self, value):
+        part = (math.log10(value) - self.y0) / (self.y1 - self.y0)
+        return self.top + TOP + (1 - part) * HEIGHT
+
+    def _axes(self, xs):
+        bottom = self.top + TOP + HEIGHT
+        for power in range(self.y0, self.y1 + 1):
+            y = self.y(10**power)
+            right = self.left + PAD + WIDTH
+            self.out.append(line(self.left + PAD, y, right, y, '#ddd'))
+            self.out.append(
+                text(self.left + PAD - 6, y + 4, short(10**power, TIMES), 'end')
+            )
+        for x in sorted(set(xs)):
+            self.out.append(text(self.x(x), bottom + 16, short(x, self.x_units)))
+
+    def series(self, name, pairs, color, row, dash=False):
+        path = ' '.join(f'{self.x(x):.1f},{self.y(v):.1f}' for x, v in pairs)
+        style = ' stroke-dasharray="5 4"' if dash else ''
+        self.out.append(
+            f'<polyline points="{path}" fill="none" stroke="{color}" '
+            f'stroke-width="1.6"{style}/>'
+        )
+        y = self.top + TOP + 14 + 15 * row
+        x = self.left + PAD + 8
+        self.out.append(line(x, y - 4, x + 24, y - 4, color, style))
+        self.out.append(text(x + 30, y, name, 'start'))
+
+
+def ratios(rows, left, top):
+    """A bar for each row, up to its target when it just meets it."""
+    shown = [r for r in rows if r.ratios and r.kind in (SPEED, COST)]
+    out = [text(left + PAD + WIDTH / 2, top + 20, 'ratio to the yardstick (line: target)', size=13)]
+    most = max([1.0] + [max(median(r.ratios), r.target) for r in shown]) * 1.1
+    for i, r in enumerate(shown):
+        y = top + TOP + i * 26
+        x = left + 190
+        scale = (WIDTH + PAD - 190) / most
+        ratio = median(r.ratios)
+        color = COLORS[2] if r.met else COLORS[3]
+        sign = '>=' if r.kind == SPEED else '<='
+        out.append(text(x - 8, y + 14, r.name, 'end'))
+        out.append(
+            f'<rect x="{x}" y="{y}" width="{ratio * scale:.1f}" height="18" fill="{color}"/>'
+        )
+        at = x + r.target * scale
+        out.append(line(at, y - 3, at, y + 21, '#000', 'stroke-width="2"'))
+        out.append(text(left + PAD + WIDTH + 4, y + 14, f'{ratio:.2f} ({sign} {r.target})', 'start'))
+    return out
+
+
+def copies(growth, side, left, top):
+    names = [n for n in growth if n.startswith(side)]
+    points = [p for n in names for p in growth[n]]
+    chart = LogChart(left, top, f'{side}: time of one copy by size', points, BYTES)
+    for i, name in enumerate(names):
+        pairs = growth[name]
+        chart.series(name, [p[:2] for p in pairs], COLORS[i], 2 * i)
+        chart.series(
+            f'{name}, yardstick', [(p[0], p[2]) for p in pairs], COLORS[i + 2], 2 * i + 1, True
+        )
+    return chart.out
+
+
+def maps(growth, left, top):
+    name = 'map_addr + unmap_addr'
+    points = growth[name]
+    chart = LogChart(left, top, f'{name} by maps that are live', points, BYTES)
+    chart.series('time of a pair', [p[:2] for p in points], COLORS[0], 0)
+    return chart.out
+
+
+def write(path, rows, growth, accel):
+    column = WIDTH + PAD + 120
+    high = TOP + HEIGHT + 50
+    out = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{2 * column}" '
+        f'height="{2 * high + 30}" font-family="sans-serif">',
+        '<rect width="100%" height="100%" fill="#fff"/>',
+        text(column, 22, f'pci-ep benchmark, {accel}', size=15),
+    ]
+    out += ratios(rows, 0, 30)
+    out += maps(growth, column, 30)
+    out += copies(growth, 'BAR', 0, 30 + high)
+    out += copies(growth, 'window', column, 30 + high)
+    out.append('</svg>')
+    with open(path + '.part', 'w') as f:
+        f.write('\n'.join(out) + '\n')
+    os.replace(path + '.part', path)

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The results as a table for people and as bench.json for programs."""
+
+import json
+import os
+import platform
+
+from measures import median, spread
+
+
+def number(value):
+    if value is None:
+        return '-'
+    if value == 0 or isinstance(value, int):
+        return f'{value:.0f}'
+    return f'{value:.0f}' if abs(value) >= 100 else f'{value:.3g}'
+
+
+def between(values):
+    s = spread(values)
+    return f'{number(s[0])}..{number(s[1])}' if s and len(values) > 1 else ''
+
+
+def verdict(row):
+    return {None: 'not built yet', True: 'met', False: 'MISSED'}[row.met]
+
+
+def table(rows):
+    head = ('', 'value', 'quartiles', 'yardstick', 'quartiles', 'ratio', 'quartiles', 'target', '')
+    lines = [head]
+    for r in rows:
+        lines.append(
+            (
+                r.name,
+                f'{number(median(r.values))} {r.unit}' if r.built else '-',
+                between(r.values),
+                number(median(r.yards)),
+                between(r.yards),
+                f'{median(r.ratios):.2f}' if r.ratios else '-',
+                f'{spread(r.ratios)[0]:.2f}..{spread(r.ratios)[1]:.2f}' if r.ratios else '',
+                r.goal(),
+                verdict(r),
+            )
+        )
+    width = [max(len(ln[i]) for ln in lines) for i in range(len(head))]
+    out = []
+    for ln in lines:
+        cells = [c.ljust(w) if i in (0, 8) else c.rjust(w) for i, (c, w) in enumerate(zip(ln, width))]
+        out.append('  '.join(cells).rstrip())
+    return '\n'.join(out)
+
+
+def growth_table(growth):
+    out = []
+    for name, points in growth.items():
+        x = 'live' if name.startswith('map') else 'bytes'
+        out.append(f'{name}: {x}, us, us of the yardstick, ratio')
+        for n, value, yard in points:
+            rest = f'{yard / 1000:>12.3f}  {yard / value:>6.2f}' if yard else ''
+            out.append(f'  {n:>10}  {value / 1000:>12.3f}  {rest}'.rstrip())
+    return '\n'.join(out)
+
+
+def write_json(path, tools, rows, growth, control):
+    data = {
+        'accelerator': tools.accel,
+        'kernel': tools.kernel.release,
+        'machine': f'{platform.machine()}, {os.cpu_count()} CPUs',
+        'load': os.getloadavg()[0],
+        'rows': [r.data() for r in rows],
+        'growth': {
+            name: [{'at': n, 'ns': v, 'yardstick_ns': y} for n, v, y in points]
+            for name, points in growth.items()
+        },
+        'control': {'config_writes': control[0], 'reader_wakeups': control[1]},
+    }
+    with open(path + '.part', 'w') as f:
+        json.dump(data, f, indent=1)
+        f.write('\n')
+    os.replace(path + '.part', path)
