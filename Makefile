@@ -17,6 +17,7 @@ help:
 	@echo 'make              QEMU with the devices, a guest kernel and its modules'
 	@echo 'make demo         two linked guests pass the kernel'\''s endpoint test'
 	@echo 'make check        all tests: check-unit check-qtest check-guest check-style'
+	@echo 'make bench        speed and memory against yardsticks: build/bench.json, bench.svg'
 	@echo 'make qemu         only QEMU: build/qemu'
 	@echo 'make kernels      all guest kernels with modules: build/kernel-*, build/modules-*'
 	@echo 'make check-qemu-10.2   unit tests and qtests on QEMU 10.2'
@@ -35,6 +36,11 @@ kernels: build/build.ninja
 demo: all
 	@scripts/pci-ep-run demo
 
+# BENCH_ARGS: see tests/bench/run --help
+bench: all
+	@scripts/build/bench.sh
+	@tests/bench/run $(BENCH_ARGS)
+
 check: build/build.ninja
 	@$(RUN) unit qtest guest style
 
@@ -47,5 +53,5 @@ check-qemu-10.2:
 clean:
 	rm -rf build
 
-.PHONY: all help qemu kernels demo check check-unit check-qtest check-guest \
-	check-style check-qemu-10.2 clean
+.PHONY: all help qemu kernels demo bench check check-unit check-qtest \
+	check-guest check-style check-qemu-10.2 clean

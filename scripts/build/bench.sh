@@ -9,13 +9,14 @@
 NAME=7
 # Part of every result's name: raise it when this script changes what it builds
 RECIPE=1
+PROGRAMS=(bar.c mmap-pair.c)
 
 KERNEL=$(readlink -f "$BUILD/kernel-$NAME") && [ -f "$KERNEL/release" ] ||
     die 2 "kernel $NAME is not built; run: make"
 
 RESULT=bench-$({
     echo "${KERNEL##*/} $RECIPE $(compiler_id)"
-    hash_files "$TOP" linux/bench include/hw/pci-ep tests/bench
+    hash_files "$TOP" linux/bench include/hw/pci-ep "${PROGRAMS[@]/#/tests/bench/}"
 } | hash_text)
 
 build() {
@@ -33,9 +34,9 @@ build() {
     fi
     cp "$work"/src/linux/bench/*.ko "$work/out/"
     strip --strip-debug "$work"/out/*.ko
-    for program in bar mmap-pair; do
+    for program in "${PROGRAMS[@]}"; do
         cc -std=gnu11 -O2 -Wall -Wextra -Werror -static \
-            -o "$work/out/$program" "$TOP/tests/bench/$program.c"
+            -o "$work/out/${program%.c}" "$TOP/tests/bench/$program"
     done
     chmod 755 "$work/out"
     publish "$work/out" "$RESULT"

@@ -12,6 +12,15 @@ from pciep.pair import Side
 
 ENDPOINT = functions.FUNCTIONS['test'].endpoint
 SETTLE = 0.5  # seconds
+# An ordinary port with an ordinary function that has memory, beside the devices'
+PLAIN = [
+    '-device',
+    'pcie-root-port,id=plain0,chassis=9',
+    '-object',
+    'memory-backend-memfd,id=plain,size=1M,share=on',
+    '-device',
+    'ivshmem-plain,memdev=plain,bus=plain0',
+]
 _MAPPING = re.compile(r'^[0-9a-f]+-[0-9a-f]+ (\S{4}) \S+ \S+ \d+ *(.*)$')
 
 
@@ -33,16 +42,15 @@ def own_memory(pid):
     return total
 
 
-def boot(tools, rundir, link, idle=False):
+def boot(tools, rundir, link, idle=True, extra=()):
     """One cold start: (seconds, {role: bytes}).
 
-    @idle: the endpoint appears in the host, and that is all.
+    @idle: without a test; with the link, memory is read when the endpoint has
+    appeared in the host.
     """
     since = time.monotonic()
-    pair = tools.pair(
-        rundir, Side(tools.kernel, idle=idle), Side(tools.kernel), link=link
-    )
-    with pair:
+    host = Side(tools.kernel, idle=idle, extra=extra)
+    with tools.pair(rundir, host, Side(tools.kernel), link=link) as pair:
         pair.prepare()
         pair.start()
         guests = pair.guests
@@ -59,19 +67,28 @@ def boot(tools, rundir, link, idle=False):
                 raise CannotRun(f'{role}: {g.need or g.why_ended()}')
         if pair.host.status:
             raise CannotRun(f'the selftest failed, see host.log in {rundir}')
-        if idle:
-            status, _ = pair.run('host', f'wait_for {BOOT} endpoint {ENDPOINT}', BOOT)
+        if link and idle:
+            command = f'wait_for {BOOT} endpoint {ENDPOINT}'
+            status, _ = pair.run('host', command, BOOT)
             if status:
                 raise CannotRun(f'no endpoint in the host, see host.log in {rundir}')
-            pair.pump(SETTLE)
+        pair.pump(SETTLE)
         return seconds, {r: own_memory(g.process.pid) for r, g in guests.items()}
 
 
+def mebibytes(more, less):
+    return (more - less) / (1 << 20)
+
+
 def round_of_boots(tools, rundir, start, memory):
-    """Adds one boot with and one without the link to the rows."""
+    """Adds a cold start to the row @start, what the devices add to rows @memory."""
     alone, without = boot(tools, os.path.join(rundir, 'alone'), False)
-    linked, _ = boot(tools, os.path.join(rundir, 'linked'), True)
+    linked, _ = boot(tools, os.path.join(rundir, 'linked'), True, idle=False)
     start.add(linked, alone)
-    _, idle = boot(tools, os.path.join(rundir, 'idle'), True, True)
-    for role, row in memory.items():
-        row.add((idle[role] - without[role]) / (1 << 20))
+    _, idle = boot(tools, os.path.join(rundir, 'idle'), True)
+    _, plain = boot(tools, os.path.join(rundir, 'plain'), False, extra=PLAIN)
+    memory['host'].add(
+        mebibytes(idle['host'], without['host']),
+        mebibytes(plain['host'], without['host']),
+    )
+    memory['ep'].add(mebibytes(idle['ep'], without['ep']))

@@ -34,6 +34,8 @@ HOST_SETUP = (
     'wait_for 20 test -e $D/driver && echo $D'
 )
 
+_SWITCHES = re.compile(r'^voluntary_ctxt_switches:\s+(\d+)', re.M)
+
 
 class Tools:
     """What "make" built: QEMU, a kernel, the programs of the benchmark."""
@@ -67,7 +69,7 @@ def samples(text):
 class Bench:
     """Two linked guests with the benchmark's function, and ivshmem beside it."""
 
-    def __init__(self, tools, rundir, private=False):
+    def __init__(self, tools, rundir):
         self.tools = tools
         self.server = None
         self.directory = tempfile.TemporaryDirectory(prefix='pci-ep-bench-')
@@ -85,7 +87,6 @@ class Bench:
             idle=True,
             files=[tools.program('pci-epf-bench.ko')],
             extra=extra,
-            shared=not private,
         )
         self.pair = tools.pair(rundir, host, ep, function='')
         if tools.has_device('ivshmem-doorbell'):
@@ -121,12 +122,17 @@ class Bench:
 
     def bar(self, name, size, loops, count):
         return samples(
-            self.on('host', f'/root/bar {self.device}/resource0 {name} {size} {loops} {count}')
+            self.on(
+                'host',
+                f'/root/bar {self.device}/resource0 {name} {size} {loops} {count}',
+            )
         )
 
     def endpoint(self, name, size, loops, count):
         run = '/sys/kernel/debug/pci-epf-bench/run'
-        return samples(self.on('ep', f'echo {name} {size} {loops} {count} >{run} && cat {run}'))
+        return samples(
+            self.on('ep', f'echo {name} {size} {loops} {count} >{run} && cat {run}')
+        )
 
     def mmap_pair(self, loops, count):
         out = subprocess.run(
@@ -153,7 +159,7 @@ class Bench:
                     if f.read().strip() not in READERS:
                         continue
                 with open(f'{tasks}/{tid}/status') as f:
-                    total += int(re.search(r'^voluntary_ctxt_switches:\s+(\d+)', f.read(), re.M)[1])
+                    total += int(_SWITCHES.search(f.read())[1])
                 threads += 1
         if threads < 2:
             raise CannotRun('no reader threads found: use the QEMU that "make" builds')

@@ -181,7 +181,10 @@ def rows_in_guests():
     bulk, word = 1 << 20, 1 << 16
     counts = {k: Counted() for k in ('BAR', 'window', 'map', 'MSI-X')}
     measures = []
-    for name, what in (('bulk_read', 'BAR read, 1 MiB'), ('bulk_write', 'BAR write, 1 MiB')):
+    for name, what in (
+        ('bulk_read', 'BAR read, 1 MiB'),
+        ('bulk_write', 'BAR write, 1 MiB'),
+    ):
         row = Row(what, 'MB/s', SPEED, 0.95, RAM)
         measures.append(Measure(row, on_bar, name, bulk, 0, counted=counts['BAR']))
     for name, what in (('word_read', 'BAR read, 8 B'), ('word_write', 'BAR write, 8 B')):
@@ -243,23 +246,39 @@ SIZES = [4, 64, 1 << 10, 4 << 10, 64 << 10, 1 << 20, 4 << 20, 16 << 20]
 LIVE = [1, 4, 16, 64, 256, 1024, 4096]
 
 
-def growth(bench, tell):
-    """How cost grows: {name: [[x, value, yardstick], ...]} in ns."""
-    found = {}
-    for name, what in (('bulk_read', 'BAR read'), ('bulk_write', 'BAR write')):
-        tell(f'growth: {what}')
-        found[what] = [grown(on_bar, bench, name, size) for size in SIZES]
-    for name, what in (('window_read', 'window read'), ('window_write', 'window write')):
-        tell(f'growth: {what}')
-        found[what] = [grown(on_endpoint, bench, name, size) for size in SIZES]
-    tell('growth: mappings live')
-    found['map_addr + unmap_addr'] = [
-        [n, per_loop(bench.endpoint('map', n, 50, 15), 50, 0), None] for n in LIVE
-    ]
-    return found
+# name -> (runner, what it runs, what it runs with)
+GROWTH = {
+    'BAR read': (on_bar, 'bulk_read', SIZES),
+    'BAR write': (on_bar, 'bulk_write', SIZES),
+    'window read': (on_endpoint, 'window_read', SIZES),
+    'window write': (on_endpoint, 'window_write', SIZES),
+    'map_addr + unmap_addr': (on_endpoint, 'map', LIVE),
+}
+GROWTH_NOT_BUILT = ['DMA engine: channels 1 to 8']
 
 
-def grown(run, bench, name, size):
-    loops = loops_for(run, bench, name, size)
-    got = run(bench)(name, size, loops, 9)
-    return [size, per_loop(got, loops, 0), per_loop(got, loops, 1)]
+def growth(bench, passes, tell):
+    """How cost grows: {name: [[x, ns, ns of the yardstick or None], ...]}.
+
+    A pass measures each point once; a point is the median of its passes.
+    """
+    points = {(name, x): [] for name, (_, _, xs) in GROWTH.items() for x in xs}
+    for n in range(passes):
+        tell(f'growth, pass {n + 1} of {passes}')
+        for name, (run, what, xs) in GROWTH.items():
+            for x in xs:
+                loops = loops_for(run, bench, what, x)
+                got = run(bench)(what, x, loops, 9)
+                points[name, x].append([per_loop(got, loops, i) for i in (0, 1)])
+    return {
+        name: [[x, *middle(points[name, x])] for x in xs]
+        for name, (_, _, xs) in GROWTH.items()
+    }
+
+
+def middle(passes):
+    """Time and yardstick, so that their ratio is the median of ratios."""
+    value = median([p[0] for p in passes])
+    if not passes[0][1]:
+        return value, None
+    return value, value * median([p[1] / p[0] for p in passes])

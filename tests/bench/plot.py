@@ -86,7 +86,8 @@ class LogChart:
 def ratios(rows, left, top):
     """A bar for each row, up to its target when it just meets it."""
     shown = [r for r in rows if r.ratios and r.kind in (SPEED, COST)]
-    out = [text(left + PAD + WIDTH / 2, top + 20, 'ratio to the yardstick (line: target)', size=13)]
+    title = 'ratio to the yardstick (line: target)'
+    out = [text(left + PAD + WIDTH / 2, top + 20, title, size=13)]
     most = max([1.0] + [max(median(r.ratios), r.target) for r in shown]) * 1.1
     for i, r in enumerate(shown):
         y = top + TOP + i * 26
@@ -97,11 +98,13 @@ def ratios(rows, left, top):
         sign = '>=' if r.kind == SPEED else '<='
         out.append(text(x - 8, y + 14, r.name, 'end'))
         out.append(
-            f'<rect x="{x}" y="{y}" width="{ratio * scale:.1f}" height="18" fill="{color}"/>'
+            f'<rect x="{x}" y="{y}" width="{ratio * scale:.1f}" height="18" '
+            f'fill="{color}"/>'
         )
         at = x + r.target * scale
         out.append(line(at, y - 3, at, y + 21, '#000', 'stroke-width="2"'))
-        out.append(text(left + PAD + WIDTH + 4, y + 14, f'{ratio:.2f} ({sign} {r.target})', 'start'))
+        words = f'{ratio:.2f} ({sign} {r.target})'
+        out.append(text(left + PAD + WIDTH + 4, y + 14, words, 'start'))
     return out
 
 
@@ -112,9 +115,8 @@ def copies(growth, side, left, top):
     for i, name in enumerate(names):
         pairs = growth[name]
         chart.series(name, [p[:2] for p in pairs], COLORS[i], 2 * i)
-        chart.series(
-            f'{name}, yardstick', [(p[0], p[2]) for p in pairs], COLORS[i + 2], 2 * i + 1, True
-        )
+        yards = [(p[0], p[2]) for p in pairs]
+        chart.series(f'{name}, yardstick', yards, COLORS[i + 2], 2 * i + 1, True)
     return chart.out
 
 

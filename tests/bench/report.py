@@ -5,7 +5,7 @@ import json
 import os
 import platform
 
-from measures import median, spread
+from measures import GROWTH_NOT_BUILT, median, spread
 
 
 def number(value):
@@ -26,7 +26,10 @@ def verdict(row):
 
 
 def table(rows):
-    head = ('', 'value', 'quartiles', 'yardstick', 'quartiles', 'ratio', 'quartiles', 'target', '')
+    quartiles = 'quartiles'
+    head = (
+        '', 'value', quartiles, 'yardstick', quartiles, 'ratio', quartiles, 'target', '',
+    )
     lines = [head]
     for r in rows:
         lines.append(
@@ -37,7 +40,7 @@ def table(rows):
                 number(median(r.yards)),
                 between(r.yards),
                 f'{median(r.ratios):.2f}' if r.ratios else '-',
-                f'{spread(r.ratios)[0]:.2f}..{spread(r.ratios)[1]:.2f}' if r.ratios else '',
+                '{:.2f}..{:.2f}'.format(*spread(r.ratios)) if r.ratios else '',
                 r.goal(),
                 verdict(r),
             )
@@ -45,7 +48,8 @@ def table(rows):
     width = [max(len(ln[i]) for ln in lines) for i in range(len(head))]
     out = []
     for ln in lines:
-        cells = [c.ljust(w) if i in (0, 8) else c.rjust(w) for i, (c, w) in enumerate(zip(ln, width))]
+        cells = [c.rjust(w) for c, w in zip(ln, width)]
+        cells[0], cells[-1] = ln[0].ljust(width[0]), ln[-1]
         out.append('  '.join(cells).rstrip())
     return '\n'.join(out)
 
@@ -58,6 +62,7 @@ def growth_table(growth):
         for n, value, yard in points:
             rest = f'{yard / 1000:>12.3f}  {yard / value:>6.2f}' if yard else ''
             out.append(f'  {n:>10}  {value / 1000:>12.3f}  {rest}'.rstrip())
+    out += [f'{name}: not built yet' for name in GROWTH_NOT_BUILT]
     return '\n'.join(out)
 
 
@@ -72,6 +77,7 @@ def write_json(path, tools, rows, growth, control):
             name: [{'at': n, 'ns': v, 'yardstick_ns': y} for n, v, y in points]
             for name, points in growth.items()
         },
+        'growth_not_built': GROWTH_NOT_BUILT,
         'control': {'config_writes': control[0], 'reader_wakeups': control[1]},
     }
     with open(path + '.part', 'w') as f:
