@@ -89,22 +89,23 @@ def ratios(rows, left, top):
     title = 'ratio to the yardstick (line: target)'
     out = [text(left + PAD + WIDTH / 2, top + 20, title, size=13)]
     most = max([1.0] + [max(median(r.ratios), r.target) for r in shown]) * 1.1
+    pitch = min(26, HEIGHT / max(len(shown), 1))
     for i, r in enumerate(shown):
-        y = top + TOP + i * 26
+        y = top + TOP + i * pitch
         x = left + 190
         scale = (WIDTH + PAD - 190) / most
         ratio = median(r.ratios)
         color = COLORS[2] if r.met else COLORS[3]
         sign = '>=' if r.kind == SPEED else '<='
-        out.append(text(x - 8, y + 14, r.name, 'end'))
+        out.append(text(x - 8, y + pitch / 2, r.name, 'end'))
         out.append(
-            f'<rect x="{x}" y="{y}" width="{ratio * scale:.1f}" height="18" '
+            f'<rect x="{x}" y="{y:.1f}" width="{ratio * scale:.1f}" height="{pitch - 8:.1f}" '
             f'fill="{color}"/>'
         )
         at = x + r.target * scale
-        out.append(line(at, y - 3, at, y + 21, '#000', 'stroke-width="2"'))
+        out.append(line(at, y - 3, at, y + pitch - 5, '#000', 'stroke-width="2"'))
         words = f'{ratio:.2f} ({sign} {r.target})'
-        out.append(text(left + PAD + WIDTH + 4, y + 14, words, 'start'))
+        out.append(text(left + PAD + WIDTH + 4, y + pitch / 2, words, 'start'))
     return out
 
 
