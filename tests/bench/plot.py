@@ -99,13 +99,14 @@ def ratios(rows, left, top):
         sign = '>=' if r.kind == SPEED else '<='
         out.append(text(x - 8, y + pitch / 2, r.name, 'end'))
         out.append(
-            f'<rect x="{x}" y="{y:.1f}" width="{ratio * scale:.1f}" height="{pitch - 8:.1f}" '
-            f'fill="{color}"/>'
+            f'<rect x="{x}" y="{y:.1f}" width="{ratio * scale:.1f}" '
+            f'height="{pitch - 8:.1f}" fill="{color}"/>'
         )
         at = x + r.target * scale
         out.append(line(at, y - 3, at, y + pitch - 5, '#000', 'stroke-width="2"'))
         words = f'{ratio:.2f} ({sign} {r.target})'
-        out.append(text(left + PAD + WIDTH + 4, y + pitch / 2, words, 'start'))
+        right = left + PAD + WIDTH
+        out.append(text(right + 4, y + pitch / 2, words, 'start'))
     return out
 
 
