@@ -288,6 +288,15 @@ static void h_cap_twice(EpServer *s)
     s->config[0xb0] = PCI_CAP_ID_MSI;
 }
 
+/* 64-bit address and mask bits take 24 bytes, and there are 12. */
+static void h_msi_at_end(EpServer *s)
+{
+    s->config[0x48] = PCI_CAP_ID_VPD;
+    s->config[0xb1] = 0xf4;
+    s->config[0xf4] = PCI_CAP_ID_MSI;
+    stw_le_p(s->config + 0xf6, PCI_MSI_FLAGS_64BIT | PCI_MSI_FLAGS_MASKBIT);
+}
+
 static void h_msi_vectors(EpServer *s)
 {
     stw_le_p(s->config + 0x4a, 7 << 1);
@@ -361,6 +370,7 @@ static const struct {
     { "cap/at-end", h_cap_at_end },
     { "cap/overlap", h_cap_overlap },
     { "cap/twice", h_cap_twice },
+    { "msi/at-end", h_msi_at_end },
     { "msi/vectors", h_msi_vectors },
     { "msix/outside", h_msix_outside },
     { "msix/far", h_msix_far },

@@ -158,6 +158,14 @@ static bool add_other(EpfFunction *f, uint8_t id, uint8_t at, unsigned room,
     return true;
 }
 
+/* With address width and mask bits as the capability itself says */
+static unsigned msi_size(uint16_t flags)
+{
+    unsigned len = flags & PCI_MSI_FLAGS_64BIT ? 14 : 10;
+
+    return flags & PCI_MSI_FLAGS_MASKBIT ? len + 10 : len;
+}
+
 static bool add_cap(EpfFunction *f, uint8_t at, unsigned room, uint32_t *seen,
                     Error **errp)
 {
@@ -174,14 +182,19 @@ static bool add_cap(EpfFunction *f, uint8_t at, unsigned room, uint32_t *seen,
     uint8_t id = f->link->config[at];
 
     for (unsigned i = 0; i < ARRAY_SIZE(known); i++) {
+        unsigned len = known[i].len;
+
         if (known[i].id != id) {
             continue;
+        }
+        if (id == PCI_CAP_ID_MSI && room >= len) {
+            len = msi_size(pci_get_word(f->link->config + at + PCI_MSI_FLAGS));
         }
         if (*seen & (1u << i)) {
             error_setg(errp, "the endpoint has capability 0x%02x twice", id);
             return false;
         }
-        if (room < known[i].len) {
+        if (room < len) {
             error_setg(errp, "the endpoint's capability 0x%02x at 0x%02x runs "
                        "into the next one", id, at);
             return false;
