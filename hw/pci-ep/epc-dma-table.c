@@ -6,12 +6,23 @@
  * page, nearly all of them in the same file, so files are shared by inode.
  */
 #include "qemu/osdep.h"
+#include <sys/mman.h>
+#include "qemu/atomic.h"
 #include "qemu/interval-tree.h"
 #include "hw/pci-ep/epc-dma-table.h"
+
+struct EpcDmaView {
+    unsigned refs;
+    uint8_t *base;
+    uint64_t size;
+    bool writable;
+};
 
 typedef struct EpcDmaFile {
     EpFile *file;
     unsigned users;
+    EpcDmaView *view;           /* NULL: not needed yet, or not possible */
+    bool view_refused;
 } EpcDmaFile;
 
 typedef struct EpcDmaRange {
@@ -80,9 +91,62 @@ static EpcDmaFile *file_get(EpcDmaTable *t, EpFile *file)
     return f;
 }
 
+void epc_dma_view_unref(EpcDmaView *v)
+{
+    if (v && qatomic_fetch_dec(&v->refs) == 1) {
+        munmap(v->base, v->size);
+        g_free(v);
+    }
+}
+
+static EpcDmaView *view_new(const EpFile *file)
+{
+    int fd = ep_file_fd(file);
+    EpcDmaView *v;
+    struct stat st;
+    void *base;
+    bool writable = true;
+
+    if (fstat(fd, &st) < 0 || st.st_size <= 0) {
+        return NULL;
+    }
+    base = mmap(NULL, st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (base == MAP_FAILED) {
+        writable = false;
+        base = mmap(NULL, st.st_size, PROT_READ, MAP_SHARED, fd, 0);
+    }
+    if (base == MAP_FAILED) {
+        return NULL;
+    }
+    madvise(base, st.st_size, MADV_DONTDUMP);
+    v = g_new0(EpcDmaView, 1);
+    v->refs = 1;
+    v->base = base;
+    v->size = st.st_size;
+    v->writable = writable;
+    return v;
+}
+
+static bool view_covers(const EpcDmaView *v, uint64_t offset, uint64_t size)
+{
+    return v && size <= v->size && offset <= v->size - size;
+}
+
+/* The view that has [offset, offset + size); a file may have grown. */
+static EpcDmaView *file_view(EpcDmaFile *f, uint64_t offset, uint64_t size)
+{
+    if (!view_covers(f->view, offset, size) && !f->view_refused) {
+        epc_dma_view_unref(f->view);
+        f->view = view_new(f->file);
+        f->view_refused = !view_covers(f->view, offset, size);
+    }
+    return view_covers(f->view, offset, size) ? f->view : NULL;
+}
+
 static void file_put(EpcDmaTable *t, EpcDmaFile *f)
 {
     if (f && --f->users == 0) {
+        epc_dma_view_unref(f->view);
         ep_file_unref(f->file);
         g_ptr_array_remove_fast(t->files, f);
         g_free(f);
@@ -189,18 +253,12 @@ static bool contiguous(const EpcDmaRange *a, const EpcDmaRange *b)
            b->offset - a->offset == b->node.start - a->node.start;
 }
 
-int epc_dma_table_find(EpcDmaTable *t, uint64_t addr, uint64_t size,
-                       EpcDmaRun *run)
+/* @r has @addr, and a file. */
+static void find_run(EpcDmaTable *t, const EpcDmaRange *r, uint64_t addr,
+                     uint64_t size, EpcDmaRun *run)
 {
-    EpcDmaRange *r = range_find(t, addr, addr);
     uint64_t left = size;
 
-    if (!r) {
-        return -EFAULT;
-    }
-    if (!r->file) {
-        return -ENOTSUP;
-    }
     run->file = r->file->file;
     run->offset = r->offset + (addr - r->node.start);
     run->writable = r->writable;
@@ -213,10 +271,49 @@ int epc_dma_table_find(EpcDmaTable *t, uint64_t addr, uint64_t size,
         next = addr ? range_find(t, addr, addr) : NULL;
         if (!next || !contiguous(r, next)) {
             run->size = size - left;
-            return 0;
+            return;
         }
         r = next;
     }
     run->size = size;
+}
+
+int epc_dma_table_find(EpcDmaTable *t, uint64_t addr, uint64_t size,
+                       EpcDmaRun *run)
+{
+    EpcDmaRange *r = range_find(t, addr, addr);
+
+    if (!r) {
+        return -EFAULT;
+    }
+    if (!r->file) {
+        return -ENOTSUP;
+    }
+    find_run(t, r, addr, size, run);
+    return 0;
+}
+
+int epc_dma_table_point(EpcDmaTable *t, uint64_t addr, uint64_t size,
+                        bool write, EpcDmaPointer *p)
+{
+    EpcDmaRange *r = range_find(t, addr, addr);
+    EpcDmaRun run;
+    EpcDmaView *v;
+
+    if (!r || (write && !r->writable)) {
+        return -EFAULT;
+    }
+    if (!r->file) {
+        return -ENOTSUP;
+    }
+    find_run(t, r, addr, size, &run);
+    v = file_view(r->file, run.offset, run.size);
+    if (!v || (write && !v->writable)) {
+        return -ENOTSUP;
+    }
+    qatomic_inc(&v->refs);
+    p->view = v;
+    p->ptr = v->base + run.offset;
+    p->size = run.size;
     return 0;
 }

@@ -49,4 +49,23 @@ unsigned epc_dma_table_count(const EpcDmaTable *t);
 int epc_dma_table_find(EpcDmaTable *t, uint64_t addr, uint64_t size,
                        EpcDmaRun *run);
 
+/* Memory of the host as seen by this process; keep the view while using it. */
+typedef struct EpcDmaView EpcDmaView;
+
+typedef struct EpcDmaPointer {
+    EpcDmaView *view;
+    uint8_t *ptr;
+    uint64_t size;
+} EpcDmaPointer;
+
+/*
+ * The run that begins at @addr, for reading or writing; a file is mapped whole,
+ * once.  0 (then unref the view), or -EFAULT (the host does not allow that), or
+ * -ENOTSUP (by message only).
+ */
+int epc_dma_table_point(EpcDmaTable *t, uint64_t addr, uint64_t size,
+                        bool write, EpcDmaPointer *p);
+/* Any thread. */
+void epc_dma_view_unref(EpcDmaView *v);
+
 #endif /* HW_PCI_EP_EPC_DMA_TABLE_H */

@@ -105,13 +105,15 @@ static void op_link(void *opaque, bool up)
     EpcFunction *fn = opaque;
     EpcState *s = fn->epc;
 
-    QEMU_LOCK_GUARD(&s->lock);
-    if (up) {
-        link_went_up(s);
-    } else {
-        link_went_down(fn);
+    WITH_QEMU_LOCK_GUARD(&s->lock) {
+        if (up) {
+            link_went_up(s);
+        } else {
+            link_went_down(fn);
+        }
+        trace_epc_link(s->link_up, s->generation);
     }
-    trace_epc_link(s->link_up, s->generation);
+    epc_dma_drain(s);
 }
 
 /* The host changed the configuration space of @fn, or @reset it. */
@@ -125,9 +127,8 @@ static void host_changed(EpcFunction *fn, bool reset)
     epc_intx_update(fn);
 }
 
-static void op_reset(void *opaque, unsigned kind)
+static void reset_function(EpcFunction *fn, unsigned kind)
 {
-    EpcFunction *fn = opaque;
     EpcState *s = fn->epc;
 
     QEMU_LOCK_GUARD(&s->lock);
@@ -144,6 +145,14 @@ static void op_reset(void *opaque, unsigned kind)
     default:
         epc_event(s, EPC_EVENT_HOT_RESET);
     }
+}
+
+static void op_reset(void *opaque, unsigned kind)
+{
+    EpcFunction *fn = opaque;
+
+    reset_function(fn, kind);
+    epc_dma_drain(fn->epc);
 }
 
 /* ---- Regions ---- */
@@ -175,31 +184,38 @@ static void op_region_read(void *opaque, unsigned region, uint64_t offset,
     }
 }
 
-static void config_write(EpcFunction *fn, uint64_t offset, const void *buf,
+/* Did it change what the function may do? */
+static bool config_write(EpcFunction *fn, uint64_t offset, const void *buf,
                          uint32_t count)
 {
     uint32_t events = 0;
 
     if (offset > UINT32_MAX ||
         !epc_config_write(&fn->cfg, offset, buf, count, &events)) {
-        return;
+        return false;
     }
     if (events) {
         host_changed(fn, events & EPC_FN_EVENT_FLR);
         epc_fn_event(fn, events);
     }
+    return events;
 }
 
 static void op_region_write(void *opaque, unsigned region, uint64_t offset,
                             const void *buf, uint32_t count)
 {
     EpcFunction *fn = opaque;
+    bool changed = false;
 
-    QEMU_LOCK_GUARD(&fn->epc->lock);
-    if (region <= VFU_REGION_BAR5 && fn->epc->link_up) {
-        epc_bar_write(&fn->bar[region], offset, buf, count);
-    } else if (region == VFU_REGION_CONFIG) {
-        config_write(fn, offset, buf, count);
+    WITH_QEMU_LOCK_GUARD(&fn->epc->lock) {
+        if (region <= VFU_REGION_BAR5 && fn->epc->link_up) {
+            epc_bar_write(&fn->bar[region], offset, buf, count);
+        } else if (region == VFU_REGION_CONFIG) {
+            changed = config_write(fn, offset, buf, count);
+        }
+    }
+    if (changed) {
+        epc_dma_drain(fn->epc);
     }
 }
 
@@ -286,13 +302,15 @@ static void op_dma_unmap(void *opaque, uint64_t address, uint64_t size_minus_1)
     EpcState *s = fn->epc;
     uint64_t last = address + size_minus_1;
 
-    QEMU_LOCK_GUARD(&s->lock);
-    trace_epc_dma_unmap(fn->index, address, last);
-    if (last < address) {
-        last = UINT64_MAX;
+    WITH_QEMU_LOCK_GUARD(&s->lock) {
+        trace_epc_dma_unmap(fn->index, address, last);
+        if (last < address) {
+            last = UINT64_MAX;
+        }
+        epc_window_revoke(&s->window, fn->index, address, last);
+        epc_dma_table_remove(fn->dma, address, last);
     }
-    epc_window_revoke(&s->window, fn->index, address, last);
-    epc_dma_table_remove(fn->dma, address, last);
+    epc_dma_drain(s);
 }
 
 const EpcServerOps epc_server_ops = {

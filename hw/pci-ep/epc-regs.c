@@ -39,7 +39,7 @@ static bool global_read(EpcState *s, hwaddr reg, uint32_t *v)
         break;
     case EPC_REG_FEATURES:
         *v = EPC_FEATURE_MSI | EPC_FEATURE_MSIX | EPC_FEATURE_INTX |
-             EPC_FEATURE_WINDOW | EPC_FEATURE_RETARGET;
+             EPC_FEATURE_WINDOW | EPC_FEATURE_RETARGET | EPC_FEATURE_DMA;
         break;
     case EPC_REG_FN_COUNT:
         *v = s->nfn;
@@ -88,6 +88,15 @@ static bool global_read(EpcState *s, hwaddr reg, uint32_t *v)
         break;
     case EPC_REG_FN_PENDING:
         *v = epc_fn_pending(s);
+        break;
+    case EPC_REG_DMA_COUNT:
+        *v = EPC_DMA_CHANNELS;
+        break;
+    case EPC_REG_DMA_BASE:
+        *v = EPC_DMA_BASE;
+        break;
+    case EPC_REG_DMA_STRIDE:
+        *v = EPC_DMA_STRIDE;
         break;
     default:
         return false;
@@ -314,8 +323,11 @@ static bool raise_write(EpcFunction *fn, hwaddr reg, uint32_t v)
 /* ---- Decoding ---- */
 
 typedef struct EpcPlace {
-    enum { PLACE_HOLE, PLACE_GLOBAL, PLACE_FN, PLACE_CONFIG, PLACE_RAISE } kind;
+    enum {
+        PLACE_HOLE, PLACE_GLOBAL, PLACE_DMA, PLACE_FN, PLACE_CONFIG, PLACE_RAISE
+    } kind;
     EpcFunction *fn;
+    unsigned channel;
     hwaddr reg;         /* within the place */
 } EpcPlace;
 
@@ -342,27 +354,46 @@ static EpcPlace epc_place(EpcState *s, hwaddr addr)
             p.reg = (addr - EPC_FN_BASE) % EPC_FN_STRIDE;
             p.kind = p.reg < EPC_FN_CONFIG ? PLACE_FN : PLACE_CONFIG;
         }
+    } else if (addr >= EPC_DMA_BASE) {
+        uint64_t i = (addr - EPC_DMA_BASE) / EPC_DMA_STRIDE;
+
+        if (i < EPC_DMA_CHANNELS) {
+            p.kind = PLACE_DMA;
+            p.channel = i;
+            p.reg = (addr - EPC_DMA_BASE) % EPC_DMA_STRIDE;
+        }
     }
     return p;
 }
 
-static bool is_wide(const EpcPlace *p, unsigned size)
+/* The 64-bit register that an access of @size addresses as a whole */
+static uint64_t *wide_register(EpcState *s, const EpcPlace *p, unsigned size)
 {
-    return p->kind == PLACE_FN && size == 8 && !(p->reg & 7) &&
-           fn_argument64(p->fn, p->reg);
+    if (size != 8 || (p->reg & 7)) {
+        return NULL;
+    }
+    switch (p->kind) {
+    case PLACE_FN:
+        return fn_argument64(p->fn, p->reg);
+    case PLACE_DMA:
+        return epc_dma_register64(s, p->channel, p->reg);
+    default:
+        return NULL;
+    }
 }
 
 static bool place_read(EpcState *s, const EpcPlace *p, unsigned size,
                        uint64_t *value)
 {
+    uint64_t *wide = wide_register(s, p, size);
     uint32_t v = 0;
     bool ok;
 
     if (p->kind == PLACE_CONFIG) {
         return config_view(p->fn, p->reg - EPC_FN_CONFIG, size, value);
     }
-    if (is_wide(p, size)) {
-        *value = *fn_argument64(p->fn, p->reg);
+    if (wide) {
+        *value = *wide;
         return true;
     }
     if (size != 4 || (p->reg & 3)) {
@@ -374,6 +405,9 @@ static bool place_read(EpcState *s, const EpcPlace *p, unsigned size,
         break;
     case PLACE_FN:
         ok = fn_read(p->fn, p->reg, &v);
+        break;
+    case PLACE_DMA:
+        ok = epc_dma_read(s, p->channel, p->reg, &v);
         break;
     case PLACE_RAISE:
         ok = raise_valid(p->reg);
@@ -388,8 +422,13 @@ static bool place_read(EpcState *s, const EpcPlace *p, unsigned size,
 static bool place_write(EpcState *s, const EpcPlace *p, unsigned size,
                         uint64_t value)
 {
-    if (is_wide(p, size)) {
-        *fn_argument64(p->fn, p->reg) = value;
+    uint64_t *wide = wide_register(s, p, size);
+
+    if (wide && p->kind == PLACE_DMA) {
+        return epc_dma_set_ring(s, p->channel, value);
+    }
+    if (wide) {
+        *wide = value;
         return true;
     }
     if (size != 4 || (p->reg & 3)) {
@@ -400,6 +439,8 @@ static bool place_write(EpcState *s, const EpcPlace *p, unsigned size,
         return global_write(s, p->reg, value);
     case PLACE_FN:
         return fn_write(p->fn, p->reg, value);
+    case PLACE_DMA:
+        return epc_dma_write(s, p->channel, p->reg, value);
     case PLACE_RAISE:
         return raise_write(p->fn, p->reg, value);
     default:

@@ -115,6 +115,7 @@ static void epc_reset_done(void *opaque)
 void epc_reset_all(EpcState *s)
 {
     trace_epc_reset_all();
+    epc_dma_reset(s);
 
     qemu_mutex_lock(&s->lock);
     s->epoch++;
@@ -220,8 +221,10 @@ static bool epc_init_pci(EpcState *s, Error **errp)
     return true;
 }
 
-static void epc_free_servers(EpcState *s)
+/* Nothing but them can call us from another thread; DMA uses the servers. */
+static void epc_end_threads(EpcState *s)
 {
+    epc_dma_stop(s);
     for (unsigned i = 0; i < s->nfn; i++) {
         if (s->fn[i].server) {
             epc_server_free(s->fn[i].server);
@@ -233,7 +236,7 @@ static void epc_free_servers(EpcState *s)
 /* Devices are not unrealized when QEMU ends, but the socket has to go. */
 static void epc_process_exit(Notifier *n, void *data)
 {
-    epc_free_servers(container_of(n, EpcState, process_exit));
+    epc_end_threads(container_of(n, EpcState, process_exit));
 }
 
 static bool epc_init_functions(EpcState *s, Error **errp)
@@ -251,6 +254,7 @@ static bool epc_init_functions(EpcState *s, Error **errp)
     for (unsigned i = 0; i < s->nfn; i++) {
         epc_fn_init(s, &s->fn[i], i);
     }
+    epc_dma_init(s);
     s->process_exit.notify = epc_process_exit;
     qemu_add_exit_notifier(&s->process_exit);
     s->fn[0].server = epc_server_new(&cfg, &epc_server_ops, &s->fn[0], errp);
@@ -262,9 +266,9 @@ static void epc_exit(PCIDevice *pdev)
     EpcState *s = PCI_EPC(pdev);
 
     if (s->fn) {
-        /* First: nothing but them can call us from another thread. */
-        epc_free_servers(s);
+        epc_end_threads(s);
         qemu_remove_exit_notifier(&s->process_exit);
+        epc_dma_exit(s);
         epc_window_clear(&s->window);
         for (unsigned i = 0; i < s->nfn; i++) {
             epc_fn_destroy(&s->fn[i]);

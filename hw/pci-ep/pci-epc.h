@@ -17,6 +17,7 @@
 #include "hw/pci/pci_device.h"
 #include "hw/pci-ep/compat.h"
 #include "hw/pci-ep/epc-config.h"
+#include "hw/pci-ep/epc-dma.h"
 #include "hw/pci-ep/epc-server.h"
 #include "hw/pci-ep/epc-window.h"
 #include "hw/pci-ep/pci-epc-regs.h"
@@ -26,6 +27,8 @@
 OBJECT_DECLARE_SIMPLE_TYPE(EpcState, PCI_EPC)
 
 /* Layout of EPC_BAR_REGS; guests read it from registers. */
+#define EPC_DMA_BASE        0x8000
+#define EPC_DMA_STRIDE      EPC_DMA_PAGE_SIZE
 #define EPC_FN_BASE         0x10000
 #define EPC_FN_STRIDE       0x2000
 #define EPC_RAISE_BASE      0x20000
@@ -106,6 +109,7 @@ struct EpcState {
     uint32_t epoch;             /* device resets; older completions are void */
     uint32_t bad_access;
     EpcWindow window;
+    EpcDma dma;                 /* see there */
 
     bool warned_unshared;       /* BQL */
     bool warned_unmappable;     /* under lock */

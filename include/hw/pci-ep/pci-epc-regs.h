@@ -48,7 +48,8 @@
 /* MSI-X vectors of the controller */
 #define EPC_VECTOR_EVENT            0   /* EPC_REG_EVENT or EPC_FN_EVENT set */
 #define EPC_VECTOR_COMMAND          1   /* a command left EPC_STATUS_BUSY */
-#define EPC_VECTORS                 2
+#define EPC_VECTOR_DMA(n)           (2 + (n))   /* DMA channel n, see there */
+#define EPC_VECTORS                 (2 + EPC_DMA_CHANNELS)
 
 /* ---- Global page, at offset 0 of EPC_BAR_REGS ---- */
 
@@ -62,7 +63,7 @@
  */
 #define EPC_REG_VERSION             0x004
 #define EPC_VERSION_MAJOR           1
-#define EPC_VERSION_MINOR           0
+#define EPC_VERSION_MINOR           1   /* 1: EPC_FEATURE_DMA */
 #define EPC_VERSION                 ((EPC_VERSION_MAJOR << 16) | EPC_VERSION_MINOR)
 
 /* (ro) What this device can do, EPC_FEATURE_*. */
@@ -73,7 +74,7 @@
 #define EPC_FEATURE_WINDOW          (1u << 3)   /* outbound window */
 #define EPC_FEATURE_RETARGET        (1u << 4)   /* SET_BAR on a live BAR */
 #define EPC_FEATURE_DOORBELL        (1u << 5)   /* reserved */
-#define EPC_FEATURE_DMA             (1u << 6)   /* reserved */
+#define EPC_FEATURE_DMA             (1u << 6)   /* DMA channels */
 #define EPC_FEATURE_SUBRANGE        (1u << 7)   /* reserved */
 
 /*
@@ -163,6 +164,15 @@
 
 /* (ro) Bit n: EPC_FN_EVENT & EPC_FN_EVENT_MASK of function n is not zero. */
 #define EPC_REG_FN_PENDING          0x058
+
+/*
+ * (ro) With EPC_FEATURE_DMA: number of DMA channels, offset of the page of
+ * channel 0, distance between channel pages.
+ */
+#define EPC_REG_DMA_COUNT           0x060   /* 1 to EPC_DMA_CHANNELS */
+#define EPC_REG_DMA_BASE            0x064
+#define EPC_REG_DMA_STRIDE          0x068
+#define EPC_DMA_CHANNELS            8
 
 #define EPC_GLOBAL_SIZE             0x1000
 
@@ -307,6 +317,112 @@
 #define EPC_RAISE_MSI(n)            (0x2000 + 4 * (n))  /* n: 0 to 31 */
 #define EPC_RAISE_INTX              0x3000              /* 1 assert, 0 deassert */
 #define EPC_RAISE_SIZE              0x4000
+
+/*
+ * Page of a DMA channel, at EPC_REG_DMA_BASE + n * EPC_REG_DMA_STRIDE
+ *
+ * A channel copies between memory of the endpoint and of the host, or within
+ * either, as descriptors in a ring in memory of the endpoint say.  It works on
+ * them in order; channels are independent of each other and get equal shares.
+ */
+
+/*
+ * (rw) The ring: EPC_DMA_SIZE descriptors at endpoint DMA address EPC_DMA_RING
+ * (64), which is a multiple of EPC_DMA_DESC_SIZE.  Written while the channel is
+ * disabled, else it counts as bad access.
+ */
+#define EPC_DMA_RING                0x000
+#define EPC_DMA_SIZE                0x008   /* power of two */
+#define EPC_DMA_SIZE_MIN            2
+#define EPC_DMA_SIZE_MAX            4096
+
+/*
+ * (rw) Control.  Other bits are bad access.
+ *
+ * ENABLE  0 to 1: both indices become 0 and the channel runs; or EPC_DMA_STATE
+ *         becomes ERROR when ring or size are out of range.
+ *         1 to 0: the channel forgets what it was doing.  When the write
+ *         returns it does not touch memory of the endpoint any more, and memory
+ *         of the host only while EPC_DMA_STATE_MESSAGE is set.
+ * ABORT   (wo) With ENABLE: descriptors up to the producer index of now that
+ *         are not done yet get EPC_DMA_ABORTED.  Ignored when there are none.
+ *         The channel stays enabled.
+ */
+#define EPC_DMA_CTRL                0x00c
+#define EPC_DMA_CTRL_ENABLE         (1u << 0)
+#define EPC_DMA_CTRL_ABORT          (1u << 1)
+
+/* (ro) State */
+#define EPC_DMA_STATE               0x010
+#define EPC_DMA_STATE_ENABLED       (1u << 0)
+/* The ring is out of range or not RAM; the channel stands still until disabled. */
+#define EPC_DMA_STATE_ERROR         (1u << 1)
+/*
+ * A message to the host is under way for this channel, for a time of twice
+ * EPC_REG_DEADLINE at most.  It can belong to what the channel did before it
+ * was disabled.
+ */
+#define EPC_DMA_STATE_MESSAGE       (1u << 2)
+
+/*
+ * (rw) Producer and (ro) consumer index.  Both count descriptors, modulo 2^32;
+ * descriptor i is at index i modulo EPC_DMA_SIZE.  The driver owns those from
+ * producer up to consumer + size.  Writing the producer index starts the work.
+ * A value that is more than EPC_DMA_SIZE ahead of the consumer index, or behind
+ * the last one, changes nothing and counts as bad access; so does any while the
+ * channel does not run.
+ */
+#define EPC_DMA_PRODUCER            0x014
+#define EPC_DMA_CONSUMER            0x018
+
+/*
+ * (rw) The channel's vector of this device, EPC_VECTOR_DMA(n) at first, and its
+ * coalescing.  It is raised when EPC_DMA_IRQ_COUNT (0 is 1) descriptors with
+ * EPC_DMA_IRQ were done, EPC_DMA_IRQ_USEC microseconds after the first of them
+ * (0: when there is no work left), when a descriptor fails, and when the channel
+ * stops with EPC_DMA_STATE_ERROR.
+ */
+#define EPC_DMA_VECTOR              0x01c   /* below EPC_VECTORS */
+#define EPC_DMA_IRQ_COUNT           0x020   /* up to EPC_DMA_SIZE_MAX */
+#define EPC_DMA_IRQ_USEC            0x024   /* up to EPC_DMA_IRQ_USEC_MAX */
+#define EPC_DMA_IRQ_USEC_MAX        1000000
+
+#define EPC_DMA_PAGE_SIZE           0x1000
+
+/*
+ * Descriptor: little endian, EPC_DMA_DESC_SIZE bytes.  The device writes DONE,
+ * then STATUS, then moves the consumer index; the driver sets STATUS to
+ * EPC_DMA_PENDING before it moves the producer index.
+ */
+#define EPC_DMA_DESC_SRC            0x00    /* 64 bits */
+#define EPC_DMA_DESC_DST            0x08    /* 64 bits */
+#define EPC_DMA_DESC_LENGTH         0x10    /* bytes; 0 does nothing, well */
+#define EPC_DMA_DESC_FLAGS          0x14
+#define EPC_DMA_DESC_STATUS         0x18
+#define EPC_DMA_DESC_DONE           0x1c    /* bytes that were copied */
+#define EPC_DMA_DESC_SIZE           32
+
+/* Flags; the others are zero. */
+#define EPC_DMA_SRC_HOST            (1u << 0)   /* host PCI, else endpoint DMA */
+#define EPC_DMA_DST_HOST            (1u << 1)
+#define EPC_DMA_IRQ                 (1u << 2)   /* counts for the interrupt */
+/* The next descriptor goes on with this one, and shares its failure. */
+#define EPC_DMA_CHAIN               (1u << 3)
+/* Functions whose host addresses are meant, when they are */
+#define EPC_DMA_SRC_FN_SHIFT        8
+#define EPC_DMA_DST_FN_SHIFT        16
+#define EPC_DMA_FN_MASK             0xffu
+
+/* Descriptor status */
+#define EPC_DMA_PENDING             0
+#define EPC_DMA_OK                  1
+#define EPC_DMA_BAD_DESC            2   /* unknown flag or function, range wraps */
+#define EPC_DMA_BAD_ADDR            3   /* not RAM of this guest */
+#define EPC_DMA_NO_LINK             4
+#define EPC_DMA_NOT_MAPPED          5   /* as EPC_STATUS_NOT_MAPPED */
+#define EPC_DMA_NOT_SHARED          6   /* host memory is beyond reach, even by message */
+#define EPC_DMA_IO                  7   /* the host failed to answer, or refused */
+#define EPC_DMA_ABORTED             8
 
 #define EPC_MAX_MSI                 32
 #define EPC_MAX_MSIX                2048
