@@ -51,4 +51,38 @@ static inline bool qemu_ep_bar_has_submap(const struct pci_epf_bar *bar)
 #endif
 }
 
+struct qemu_ep;
+
+/* pcie-qemu-ep-dma.c */
+#if IS_ENABLED(CONFIG_DMA_ENGINE)
+int qemu_ep_dma_init(struct qemu_ep *ep);
+void qemu_ep_dma_exit(struct qemu_ep *ep);
+int qemu_ep_dma_mapped(struct qemu_ep *ep, u8 fn, u64 offset, u64 pci_addr,
+		       u64 size);
+void qemu_ep_dma_unmapped(struct qemu_ep *ep, u64 offset);
+extern const struct attribute_group *qemu_ep_dma_groups[];
+#define QEMU_EP_DMA_GROUPS	qemu_ep_dma_groups
+#else
+static inline int qemu_ep_dma_init(struct qemu_ep *ep)
+{
+	return 0;
+}
+
+static inline void qemu_ep_dma_exit(struct qemu_ep *ep)
+{
+}
+
+static inline int qemu_ep_dma_mapped(struct qemu_ep *ep, u8 fn, u64 offset,
+				     u64 pci_addr, u64 size)
+{
+	return 0;
+}
+
+static inline void qemu_ep_dma_unmapped(struct qemu_ep *ep, u64 offset)
+{
+}
+
+#define QEMU_EP_DMA_GROUPS	NULL
+#endif
+
 #endif /* PCIE_QEMU_EP_COMPAT_H */

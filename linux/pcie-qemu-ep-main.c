@@ -37,11 +37,21 @@ static int read_layout(struct qemu_ep *ep, resource_size_t len)
 	ep->granule = readl(regs + EPC_REG_GRANULE);
 	ep->deadline = readl(regs + EPC_REG_DEADLINE);
 
+	if (ep->features & EPC_FEATURE_DMA) {
+		ep->dma_count = readl(regs + EPC_REG_DMA_COUNT);
+		ep->dma_base = readl(regs + EPC_REG_DMA_BASE);
+		ep->dma_stride = readl(regs + EPC_REG_DMA_STRIDE);
+	}
+
 	if (ep->fn_count && ep->fn_count <= EPC_MAX_FUNCTIONS &&
 	    is_power_of_2(ep->granule) &&
 	    areas_fit(ep->fn_count, ep->fn_base, ep->fn_stride, fn_size, len) &&
 	    areas_fit(ep->fn_count, ep->raise_base, ep->raise_stride,
-		      EPC_RAISE_SIZE, len))
+		      EPC_RAISE_SIZE, len) &&
+	    ep->dma_count <= EPC_DMA_CHANNELS &&
+	    (!ep->dma_count ||
+	     areas_fit(ep->dma_count, ep->dma_base, ep->dma_stride,
+		       EPC_DMA_PAGE_SIZE, len)))
 		return 0;
 
 	dev_err(qemu_ep_parent(ep), "registers make no sense (%u functions, granule %u): use the QEMU this driver comes with\n",
@@ -111,21 +121,37 @@ static int setup_dma(struct pci_dev *pdev)
 	return 0;
 }
 
-static int setup_command_irq(struct qemu_ep *ep, struct pci_dev *pdev)
+/* Channels share what vectors there are, if need be that of commands. */
+static void share_vectors(struct qemu_ep *ep, struct pci_dev *pdev, int vectors)
 {
-	int ret;
+	u32 first = EPC_VECTOR_DMA(0);
+	u32 n;
 
-	ret = pci_alloc_irq_vectors(pdev, EPC_VECTORS, EPC_VECTORS,
-				    PCI_IRQ_MSIX);
-	if (ret < 0)
-		return dev_err_probe(&pdev->dev, ret,
+	if (vectors == first)
+		first = EPC_VECTOR_COMMAND;
+	for (n = 0; n < ep->dma_count; n++) {
+		ep->dma_vector[n] = first + n % (vectors - first);
+		ep->dma_irq[n] = pci_irq_vector(pdev, ep->dma_vector[n]);
+	}
+}
+
+static int setup_irqs(struct qemu_ep *ep, struct pci_dev *pdev)
+{
+	int least = EPC_VECTOR_DMA(0);
+	int vectors;
+
+	vectors = pci_alloc_irq_vectors(pdev, least, least + ep->dma_count,
+					PCI_IRQ_MSIX);
+	if (vectors < 0)
+		return dev_err_probe(&pdev->dev, vectors,
 				     "cannot get %d MSI-X vectors: this kernel needs CONFIG_PCI_MSI=y\n",
-				     EPC_VECTORS);
+				     least);
+	share_vectors(ep, pdev, vectors);
 
 	return devm_request_irq(&pdev->dev,
 				pci_irq_vector(pdev, EPC_VECTOR_COMMAND),
-				qemu_ep_command_irq, 0, dev_name(&pdev->dev),
-				ep);
+				qemu_ep_command_irq, IRQF_SHARED,
+				dev_name(&pdev->dev), ep);
 }
 
 /*
@@ -183,7 +209,7 @@ static int setup_device(struct qemu_ep *ep, struct pci_dev *pdev)
 	ret = setup_dma(pdev);
 	if (ret)
 		return ret;
-	return setup_command_irq(ep, pdev);
+	return setup_irqs(ep, pdev);
 }
 
 static int qemu_ep_probe(struct pci_dev *pdev, const struct pci_device_id *id)
@@ -214,18 +240,26 @@ static int qemu_ep_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	ret = qemu_ep_notify_init(ep, irq);
 	if (ret)
 		return ret;
+	ret = qemu_ep_dma_init(ep);
+	if (ret)
+		goto err_notify;
 	ret = create_epc(ep);
 	if (ret) {
 		dev_err(&pdev->dev, "cannot create the endpoint controller: error %d\n",
 			ret);
-		qemu_ep_notify_exit(ep, irq);
-		return ret;
+		goto err_dma;
 	}
 
 	allow_start(ep, true);
 	pci_epc_init_notify(ep->epc);
 	qemu_ep_notify_enable(ep);
 	return 0;
+
+err_dma:
+	qemu_ep_dma_exit(ep);
+err_notify:
+	qemu_ep_notify_exit(ep, irq);
+	return ret;
 }
 
 /*
@@ -244,6 +278,8 @@ static void qemu_ep_remove(struct pci_dev *pdev)
 	pci_epc_stop(epc);
 	qemu_ep_notify_exit(ep, pci_irq_vector(pdev, EPC_VECTOR_EVENT));
 	pci_epc_deinit_notify(epc);
+	/* Functions have let go of their channels now, most of them. */
+	qemu_ep_dma_exit(ep);
 	pci_epc_mem_exit(epc);
 	pci_epc_destroy(epc);
 	qemu_ep_reset(ep);
@@ -267,6 +303,7 @@ static struct pci_driver qemu_ep_driver = {
 	.probe = qemu_ep_probe,
 	.remove = qemu_ep_remove,
 	.shutdown = qemu_ep_shutdown,
+	.dev_groups = QEMU_EP_DMA_GROUPS,
 };
 module_pci_driver(qemu_ep_driver);
 

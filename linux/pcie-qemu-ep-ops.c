@@ -143,6 +143,7 @@ static int qemu_ep_map_addr(struct pci_epc *epc, u8 fn, u8 vfn,
 	void __iomem *page = qemu_ep_fn(ep, fn);
 	u64 offset = phys_addr - ep->window_base;
 	u64 slack = offset & (ep->granule - 1);
+	int ret;
 
 	if (phys_addr < ep->window_base || offset >= ep->window_size || !size ||
 	    size > ep->window_size - offset)
@@ -153,11 +154,25 @@ static int qemu_ep_map_addr(struct pci_epc *epc, u8 fn, u8 vfn,
 		return -EINVAL;
 	}
 
+	offset -= slack;
+	pci_addr -= slack;
+	size = ALIGN(size + slack, ep->granule);
+
 	guard(mutex)(&ep->cmd_lock);
-	writeq(offset - slack, page + EPC_FN_OFFSET);
-	writeq(pci_addr - slack, page + EPC_FN_ADDR);
-	writeq(ALIGN((u64)size + slack, ep->granule), page + EPC_FN_SIZE);
-	return qemu_ep_fn_command(ep, fn, EPC_CMD_MAP);
+	writeq(offset, page + EPC_FN_OFFSET);
+	writeq(pci_addr, page + EPC_FN_ADDR);
+	writeq(size, page + EPC_FN_SIZE);
+	ret = qemu_ep_fn_command(ep, fn, EPC_CMD_MAP);
+	if (ret) {
+		/* The device has forgotten a map that it was to replace. */
+		if (ret != -EINVAL)
+			qemu_ep_dma_unmapped(ep, offset);
+		return ret;
+	}
+	ret = qemu_ep_dma_mapped(ep, fn, offset, pci_addr, size);
+	if (ret)
+		qemu_ep_fn_command(ep, fn, EPC_CMD_UNMAP);
+	return ret;
 }
 
 static void qemu_ep_unmap_addr(struct pci_epc *epc, u8 fn, u8 vfn,
@@ -171,9 +186,10 @@ static void qemu_ep_unmap_addr(struct pci_epc *epc, u8 fn, u8 vfn,
 
 	/* Stores to the window come before the end of the map. */
 	wmb();
+	offset = ALIGN_DOWN(offset, ep->granule);
 	guard(mutex)(&ep->cmd_lock);
-	writeq(ALIGN_DOWN(offset, ep->granule),
-	       qemu_ep_fn(ep, fn) + EPC_FN_OFFSET);
+	qemu_ep_dma_unmapped(ep, offset);
+	writeq(offset, qemu_ep_fn(ep, fn) + EPC_FN_OFFSET);
 	qemu_ep_fn_command(ep, fn, EPC_CMD_UNMAP);
 }
 

@@ -6,6 +6,7 @@
  * -ops.c     operations of the endpoint framework
  * -cmd.c     commands of the device and what their status means
  * -notify.c  events of the device, told to the endpoint functions
+ * -dma.c     DMA channels, see pcie-qemu-ep-dma.h
  * -compat.c  differences between kernels
  */
 #ifndef PCIE_QEMU_EP_H
@@ -15,6 +16,7 @@
 #include <linux/completion.h>
 #include <linux/interrupt.h>
 #include <linux/io.h>
+#include <linux/maple_tree.h>
 #include <linux/mutex.h>
 #include <linux/pci-epc.h>
 #include <linux/spinlock.h>
@@ -40,6 +42,13 @@
  * @deadline: longest time of a command in ms
  * @window_base: CPU address of the outbound window
  * @window_size: its size, 0 without a window
+ * @dma_count: number of DMA channels, 0 without the feature
+ * @dma_base: offset of the page of channel 0
+ * @dma_stride: distance of channel pages
+ * @dma_vector: MSI-X vector of each channel
+ * @dma_irq: interrupt of each channel, which several may have in common
+ * @dma: the channels as dmaengine knows them; NULL: none
+ * @maps: maps of the window by offset
  * @epc_features: what the framework is told, valid as long as @epc
  * @encoding: see qemu_ep_calibrate()
  * @int_pin: interrupt pin of each function, 0 for none
@@ -75,6 +84,13 @@ struct qemu_ep {
 	u32 deadline;
 	phys_addr_t window_base;
 	size_t window_size;
+	u32 dma_count;
+	u32 dma_base;
+	u32 dma_stride;
+	u32 dma_vector[EPC_DMA_CHANNELS];
+	int dma_irq[EPC_DMA_CHANNELS];
+	struct qemu_ep_dma *dma;
+	struct maple_tree maps;
 	struct pci_epc_features epc_features;
 	struct qemu_ep_encoding encoding;
 	u8 int_pin[EPC_MAX_FUNCTIONS];
