@@ -40,12 +40,15 @@ vectors() {
     fi
 }
 
+# transfer VARIANT NAME OPTIONS...
 transfer() {
+    _name=pci_ep_data_transfer.$1.$2_TEST
+    shift 2
     _status=0
     for _size in $SIZES; do
-        "$PCITEST" "$2" -s "$_size" >/tmp/pcitest.out 2>&1 || { _status=1; break; }
+        "$PCITEST" "$@" -s "$_size" >/tmp/pcitest.out 2>&1 || { _status=1; break; }
     done
-    report $_status "pci_ep_data_transfer.memcpy.$1_TEST"
+    report $_status "$_name"
 }
 
 pcitest_all() {
@@ -59,9 +62,14 @@ pcitest_all() {
     vectors pci_ep_basic.MSI_TEST 1 -m "$MSI" 32 MSI
     vectors pci_ep_basic.MSIX_TEST 2 -x "$MSIX" 2048 MSI-X
     "$PCITEST" -i 1 >/tmp/pcitest.out 2>&1
-    transfer READ -r
-    transfer WRITE -w
-    transfer COPY -c
+    transfer memcpy READ -r
+    transfer memcpy WRITE -w
+    transfer memcpy COPY -c
+    if [ "$DMA" != 0 ]; then
+        transfer dma READ -d -r
+        transfer dma WRITE -d -w
+    fi
+    [ "$DMA" != 1 ] || transfer dma COPY -d -c
     say "1..$TAP_N"
     return $FAILED
 }

@@ -24,6 +24,9 @@ wait_for() {
     done
 }
 
+# Parameters of a module on the kernel's command line, as modprobe finds them
+module_parameters() { tr ' ' '\n' </proc/cmdline | sed -n "s/^$1\.//p"; }
+
 # load MODULE...: inserts each with what it depends on; built-in ones are fine.
 load() {
     for _m in "$@"; do
@@ -32,7 +35,9 @@ load() {
         [ -f "/pciep/load/$_m" ] || continue
         while read -r _file; do
             _n=$(basename "$_file" .ko | tr - _)
-            [ -d "/sys/module/$_n" ] || insmod "$_file" || return 1
+            [ -d "/sys/module/$_n" ] && continue
+            # shellcheck disable=SC2046 # one word for each
+            insmod "$_file" $(module_parameters "$_n") || return 1
         done <"/pciep/load/$_m"
     done
 }
