@@ -53,7 +53,7 @@ selftest_all() {
     2)
         selftest -V dma
         _first=$?
-        selftest -v dma -T COPY_TEST && return $_first
+        selftest -T COPY_TEST -v dma && return $_first
         ;;
     *)
         selftest -V dma
