@@ -27,6 +27,8 @@ static const Reg global_regs[] = {
     { EPC_REG_BAD_ACCESS, RO }, { EPC_REG_LINK_CMD, RW },
     { EPC_REG_LINK_STATUS, RO }, { EPC_REG_LINK, RO }, { EPC_REG_EVENT, RW },
     { EPC_REG_EVENT_MASK, RW }, { EPC_REG_FN_PENDING, RO },
+    { EPC_REG_DMA_COUNT, RO }, { EPC_REG_DMA_BASE, RO },
+    { EPC_REG_DMA_STRIDE, RO },
 };
 
 static const Reg fn_regs[] = {
@@ -37,6 +39,13 @@ static const Reg fn_regs[] = {
     { EPC_FN_EVENT, RW }, { EPC_FN_EVENT_MASK, RW },
     { EPC_FN_PCI_COMMAND, RO }, { EPC_FN_MSI, RO }, { EPC_FN_MSIX, RO },
     { EPC_FN_DSTATE, RO }, { EPC_FN_RAISE_DROPPED, RO },
+};
+
+static const Reg dma_regs[] = {
+    { EPC_DMA_RING, WIDE }, { EPC_DMA_SIZE, RW }, { EPC_DMA_CTRL, RW },
+    { EPC_DMA_STATE, RO }, { EPC_DMA_PRODUCER, RW }, { EPC_DMA_CONSUMER, RO },
+    { EPC_DMA_VECTOR, RW }, { EPC_DMA_IRQ_COUNT, RW },
+    { EPC_DMA_IRQ_USEC, RW },
 };
 
 typedef struct Page {
@@ -144,6 +153,17 @@ static void test_access_function(void)
     epe_stop(e);
 }
 
+static void test_access_dma(void)
+{
+    EpEndpoint *e = epe_start(EPE_SHARED, "");
+    uint32_t last = (EPC_DMA_CHANNELS - 1) * epe_reg(e, EPC_REG_DMA_STRIDE);
+    Page p = { epe_reg(e, EPC_REG_DMA_BASE) + last, dma_regs,
+               ARRAY_SIZE(dma_regs) };
+
+    check_page(e, &p);
+    epe_stop(e);
+}
+
 /* Between the places, functions that do not exist, the end of the BAR */
 static void test_access_holes(void)
 {
@@ -244,7 +264,8 @@ static void test_identity(void)
     g_assert_cmphex(epe_reg(e, EPC_REG_VERSION), ==, EPC_VERSION);
     g_assert_cmphex(epe_reg(e, EPC_REG_FEATURES), ==,
                     EPC_FEATURE_MSI | EPC_FEATURE_MSIX | EPC_FEATURE_INTX |
-                    EPC_FEATURE_WINDOW | EPC_FEATURE_RETARGET);
+                    EPC_FEATURE_WINDOW | EPC_FEATURE_RETARGET |
+                    EPC_FEATURE_DMA);
     g_assert_cmpuint(epe_reg(e, EPC_REG_FN_COUNT), ==, 1);
     g_assert_cmphex(epe_reg(e, EPC_REG_FN_STRIDE), >=, 0x2000);
     g_assert_cmphex(epe_reg(e, EPC_REG_RAISE_STRIDE), >=, EPC_RAISE_SIZE);
@@ -646,6 +667,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     qtest_add_func("/pci-epc/access/global", test_access_global);
     qtest_add_func("/pci-epc/access/function", test_access_function);
+    qtest_add_func("/pci-epc/access/dma", test_access_dma);
     qtest_add_func("/pci-epc/access/holes", test_access_holes);
     qtest_add_func("/pci-epc/access/raise", test_access_raise);
     qtest_add_func("/pci-epc/access/config", test_config_view);
