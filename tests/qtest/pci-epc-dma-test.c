@@ -444,7 +444,7 @@ static void test_wrap(void)
         wait_consumer(&d, 2, n);
     }
     for (uint32_t i = 0; i < n; i++) {
-        g_assert_cmphex(ldl_le_p(d.mem + i * 4), ==, ~i);
+        g_assert_cmphex((uint32_t)ldl_le_p(d.mem + i * 4), ==, ~i);
     }
     g_assert_cmpuint(bad_access(&d), ==, bad);
     set(&d, 2, EPC_DMA_PRODUCER, n + 5);
