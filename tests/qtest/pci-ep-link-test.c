@@ -4,6 +4,7 @@
  */
 #include "qemu/osdep.h"
 #include "hw/pci/pci_regs.h"
+#include "pci-ep-dma.h"
 #include "pci-ep-endpoint.h"
 #include "pci-ep-host.h"
 
@@ -261,6 +262,58 @@ static void test_window_unshared(void)
 
 /*
  * ------------------------------------------------------------------------
+ * DMA engine
+ */
+static void check_dma(bool shared)
+{
+    const uint32_t len = 0x20000, gap = 0x40000;
+    uint8_t pattern[2] = { 0xa5, 0x5a }, got[2];
+    Link l;
+    EpDma d;
+
+    start(&l, shared);
+    d = (EpDma) {
+        .e = l.ep,
+        .base = epe_reg(l.ep, EPC_REG_DMA_BASE),
+        .stride = epe_reg(l.ep, EPC_REG_DMA_STRIDE),
+    };
+    epd_enable(&d, 0, RING(0), 16);
+    qtest_memwrite(l.host, HOST_BUFFER, pattern, 1);
+    qtest_memwrite(l.host, HOST_BUFFER + len - 1, pattern + 1, 1);
+    g_assert_cmpuint(epd_copy(&d, HOST_BUFFER, BUFFER, len, FROM_HOST), ==,
+                     EPC_DMA_OK);
+    g_assert_cmphex(qtest_readb(l.ep->q, BUFFER), ==, 0xa5);
+    g_assert_cmphex(qtest_readb(l.ep->q, BUFFER + len - 1), ==, 0x5a);
+    g_assert_cmpuint(epd_copy(&d, BUFFER, HOST_BUFFER + gap, len, TO_HOST), ==,
+                     EPC_DMA_OK);
+    g_assert_cmpuint(epd_copy(&d, HOST_BUFFER + gap, HOST_BUFFER + 2 * gap,
+                              len, IN_HOST), ==, EPC_DMA_OK);
+    qtest_memread(l.host, HOST_BUFFER + 2 * gap, got, 1);
+    qtest_memread(l.host, HOST_BUFFER + 2 * gap + len - 1, got + 1, 1);
+    g_assert_cmpmem(got, 2, pattern, 2);
+
+    /* beyond the memory of the host, and without bus mastering */
+    g_assert_cmpuint(epd_copy(&d, 1ull << 46, BUFFER, 64, FROM_HOST), ==,
+                     EPC_DMA_NOT_MAPPED);
+    eph_writew(l.host, EPH_FUNCTION, PCI_COMMAND, PCI_COMMAND_MEMORY);
+    g_assert_cmpuint(epd_copy(&d, HOST_BUFFER, BUFFER, len, FROM_HOST), ==,
+                     EPC_DMA_NOT_MAPPED);
+    end(&l);
+}
+
+static void test_dma(void)
+{
+    check_dma(true);
+}
+
+/* By message, in pieces */
+static void test_dma_unshared(void)
+{
+    check_dma(false);
+}
+
+/*
+ * ------------------------------------------------------------------------
  * Interrupts
  */
 static void test_msi(void)
@@ -411,6 +464,8 @@ int main(int argc, char **argv)
     qtest_add_func("pci-ep-link/bars/retarget", test_retarget);
     qtest_add_func("pci-ep-link/window/shared", test_window);
     qtest_add_func("pci-ep-link/window/unshared", test_window_unshared);
+    qtest_add_func("pci-ep-link/dma/shared", test_dma);
+    qtest_add_func("pci-ep-link/dma/unshared", test_dma_unshared);
     qtest_add_func("pci-ep-link/msi", test_msi);
     qtest_add_func("pci-ep-link/msix", test_msix);
     qtest_add_func("pci-ep-link/intx", test_intx);
