@@ -8,11 +8,12 @@ import re
 LOG_LIMIT = 64 << 20
 LINE_LIMIT = 4096
 TAIL_LINES = 20
-REPORT_LINES = 60  # a report that does not end by then is taken as ended
+REPORT_LINES = 200  # a report that does not end by then is taken as ended
 
 _STAMP = re.compile(r'^(<\d+>)?\[\s*\d+\.\d+\](\[\s*[TC]\d+\])?\s?')
 _CUT = re.compile(r'-+\[ cut here \]-+')
 _END = re.compile(r'---\[ end (trace|Kernel panic)')
+_TRACE_END = re.compile(r'---\[ end (trace|Kernel panic)|^\s*</TASK>')
 _FAULT = re.compile(
     r'\bBUG: |\bWARNING: |\bOops\b|Kernel panic|\bK[AC]SAN:|\bUBSAN:|'
     r'general protection fault|'
@@ -26,8 +27,6 @@ _FAULT = re.compile(
     r'list_(add|del) corruption|refcount_t: |Call Trace:|'
     r'DMA-API: (?!preallocated|debugging (enabled|disabled))'
 )
-# Lines of a lockdep or Oops report without "cut here" follow within so many lines.
-_FOLLOW = 40
 
 
 def load_allowed(filename):
@@ -46,55 +45,49 @@ def load_allowed(filename):
 
 
 class Faults:
-    """Finds reports of the kernel in a stream of lines; one report counts once."""
+    """Finds reports of the kernel in a stream of lines; one report counts once.
+
+    A report begins with "cut here" or with a telling line, and ends with its end
+    mark, with the end of its trace or after so many lines.
+    """
 
     def __init__(self, allowed=()):
         self.allowed = allowed
         self.found = []  # first telling line of each report
         self.excused = []  # (line, reason) of those the allow-list names
-        self._report = None  # lines since "cut here"
-        self._follow = 0  # lines that still belong to the last report
-        self._excuse = False  # that report was excused
-
-    def _judge(self, lines):
-        text = next(
-            (ln for ln in lines if _FAULT.search(ln) and 'Call Trace:' not in ln),
-            lines[0],
-        )
-        for regex, reason in self.allowed:
-            if any(regex.search(ln) for ln in lines):
-                self.excused.append((text, reason))
-                return
-        self.found.append(text)
+        self._report = None  # the lines so far
+        self._last = None  # what ends it
 
     def line(self, line):
         if self._report is not None:
             self._report.append(line)
-            if _END.search(line) or len(self._report) >= REPORT_LINES:
-                self._finish()
-            return
-        if _CUT.search(line):
-            self._report = [line]
-            return
-        if self._follow:
-            self._follow -= 1
-            # Behind an excused line only its own trace is excused, nothing else.
-            if not self._excuse or 'Call Trace:' in line:
-                return
-        if _FAULT.search(line):
-            before = len(self.found)
-            self._judge([line])
-            self._follow = _FOLLOW
-            self._excuse = len(self.found) == before
-
-    def _finish(self):
-        if self._report is not None:
-            lines, self._report = self._report, None
-            self._judge(lines)
+            if self._last.search(line) or len(self._report) >= REPORT_LINES:
+                self.end()
+        elif _CUT.search(line):
+            self._report, self._last = [line], _END
+        elif _FAULT.search(line):
+            self._report, self._last = [line], _TRACE_END
 
     def end(self):
-        """The stream is over: a report that was cut short counts."""
-        self._finish()
+        """The stream is over, or somebody wants to know: what has begun counts."""
+        if self._report is None:
+            return
+        lines, self._report = self._report, None
+        telling = [ln for ln in lines if _FAULT.search(ln) and 'Call Trace:' not in ln]
+        text = telling[0] if telling else lines[0]
+        reason = self._reason(lines)
+        if reason:
+            self.excused.append((text, reason))
+            # What the excused report hides in its midst is not excused.
+            self.found += telling[1:]
+        else:
+            self.found.append(text)
+
+    def _reason(self, lines):
+        for regex, reason in self.allowed:
+            if any(regex.search(ln) for ln in lines):
+                return reason
+        return None
 
 
 class Console:

@@ -122,6 +122,7 @@ class Link:
     def quiet(self):
         """Neither kernel reported a fault so far."""
         for role, g in self.pair.guests.items():
+            g.console.faults.end()
             check(
                 not g.console.faults.found,
                 f'the kernel of {role} reported: {g.console.faults.found}',

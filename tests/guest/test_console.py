@@ -48,6 +48,21 @@ NO_FAULT = [
     'NMI watchdog: Enabled. Permanently consumes one hw-PMU counter.',
 ]
 
+LOCKDEP = '''======================================================
+WARNING: possible circular locking dependency detected
+7.2.11 #1 Not tainted
+------------------------------------------------------
+irq/24-pciehp/40 is trying to acquire lock:
+ff11 ({acquires}){{.+.+}}-{{4:4}}, at: {where}+0xb3/0x1a0
+but task is already holding lock:
+ffff (pci_rescan_remove_lock){{+.+.}}-{{4:4}}, at: pci_lock_rescan_remove+0x12/0x20
+stack backtrace:
+{between}
+Call Trace:
+ <TASK>
+ dump_stack_lvl+0x6b/0xa0
+ </TASK>'''
+
 
 def feed(text):
     f = Faults(ALLOWED)
@@ -159,3 +174,14 @@ def test_notes_stay_between_lines(t):
         'the log',
     )
     equal(list(c.tail), ['first', 'second', 'qemu: a', 'third', 'qemu: b'], 'last lines')
+
+
+def test_excused_lockdep_report(t):
+    """pciehp's own inversion and nothing else, not even in the midst of it."""
+    known = {'acquires': '&ctrl->reset_lock', 'where': 'pciehp_configure_device'}
+    f = feed(LOCKDEP.format(between='', **known))
+    equal((f.found, len(f.excused)), ([], 1), 'the known report')
+    f = feed(LOCKDEP.format(between='BUG: something else', **known))
+    equal(f.found, ['BUG: something else'], 'a fault in the midst of it')
+    known['acquires'] = '&ep->lock'
+    equal(len(feed(LOCKDEP.format(between='', **known)).found), 1, 'another report')

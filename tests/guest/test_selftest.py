@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The kernel's own endpoint tests, whole, through pci-ep-run as a user starts them."""
 
-from lib import Skipped, check, contains, equal, limit
+from lib import Link, Skipped, check, contains, equal, limit
 
 BARS = [f'pci_ep_bar.BAR{n}.BAR_TEST' for n in range(6)]
 COPIES = [f'pci_ep_data_transfer.memcpy.{n}_TEST' for n in ('READ', 'WRITE', 'COPY')]
@@ -96,10 +96,7 @@ def test_no_dma_channels(t):
         status,
         out,
         BARS + CONSECUTIVE + IRQS + COPIES,
-        {
-            MSIX: r'^MSI-X65 is disabled$',
-            **{n: '^not run: no DMA channel' for n in DMA},
-        },
+        {MSIX: r'^MSI-X65 is disabled$', **{n: '^not run: no DMA channel' for n in DMA}},
     )
 
 
@@ -118,13 +115,7 @@ def test_kernel_7_msix_2048(t):
         '220',
         seconds=235,
     )
-    judge(
-        t,
-        status,
-        out,
-        BARS + CONSECUTIVE + IRQS + COPIES + DMA + [MSIX],
-        {},
-    )
+    judge(t, status, out, BARS + CONSECUTIVE + IRQS + COPIES + DMA + [MSIX], {})
 
 
 @limit(180)
@@ -155,13 +146,7 @@ def test_kernel_6_12(t):
         '220',
         seconds=235,
     )
-    judge(
-        t,
-        status,
-        out,
-        BARS + IRQS + COPIES + DMA,
-        {MSIX: r'^MSI-X65 is disabled$'},
-    )
+    judge(t, status, out, BARS + IRQS + COPIES + DMA, {MSIX: r'^MSI-X65 is disabled$'})
 
 
 @limit(420)
@@ -193,6 +178,36 @@ def test_kernel_7_debug(t):
         contains(
             t.read(f'{role}.log'), 'Lock dependency validator', f'{role} runs lockdep'
         )
+
+
+@limit(300)
+def test_kernel_7_debug_to_the_end(t):
+    """Lockdep watches all of it: a host that finds the endpoint at boot hot-adds nothing.
+
+    The first report turns lockdep off, and pciehp's hot-add always makes one.
+    """
+    pair = t.pair(kernel='7-debug')
+    link = Link(pair)
+    watching = r'debug_locks:\s+1'
+    with pair:
+        pair.ep.start(pair.loop)
+        link.ready('ep', 90)
+        link.set_up(90)
+        pair.host.start(pair.loop)
+        link.ready('host', 90)
+        link.appears()
+        link.bind()
+        out = link.host('/pciep/bin/pci_endpoint_test -V dma', 120)
+        check('not ok' not in out, f'the selftest failed:\n{out}')
+        contains(out, 'Totals: pass:12 fail:0', 'the selftest')
+        contains(link.host('cat /proc/lockdep_stats'), watching, 'lockdep of the host')
+        driver = '/sys/bus/pci/drivers/pcie-qemu-ep'
+        link.ep('role_finish', status=None)
+        link.vanishes()
+        link.ep(f'for d in {driver}/0000:*; do echo ${{d##*/}} >{driver}/unbind; done')
+        link.ep('rmmod pcie_qemu_ep')
+        contains(link.ep('cat /proc/lockdep_stats'), watching, 'lockdep of the endpoint')
+        link.quiet()
 
 
 @limit(180)
