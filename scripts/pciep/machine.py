@@ -158,14 +158,15 @@ class Spec:
                 line = word
             else:
                 line = (line + ' ' + word).strip()
-        lines.append(line)
+        lines += [line, '"$@"']
         other = 'ep' if self.role == 'host' else 'host'
         body = ' \\\n    '.join([f'exec {words[0]}'] + lines)
         return f'''#!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 # The {self.role} guest of this run.  Start {self.role}.sh and {other}.sh in two
 # terminals, in any order.  The console is on this terminal, Ctrl-A X ends QEMU; TAP
-# goes to {self.role}.results in this directory.  PCI_EP_SOCKET names another socket.
+# goes to {self.role}.results in this directory.  PCI_EP_SOCKET names another socket;
+# arguments of this script go to QEMU.
 DIR=${{TMPDIR:-/tmp}}/pci-ep-$(id -u)
 mkdir -p -m 700 "$DIR"
 SOCKET=${{PCI_EP_SOCKET:-$DIR/{os.path.basename(rundir)}.sock}}
