@@ -192,7 +192,8 @@ def parser():
         '--kernel-name',
         metavar='NAME',
         default='7',
-        help='kernel build/kernel-NAME for both guests: 7, 6.12, 7-debug (default 7)',
+        help='kernel build/kernel-NAME for both guests: 7, or with "make kernels" 6.12 '
+        'and 7-debug (default 7)',
     )
     g.add_argument(
         '--build-dir',

@@ -191,12 +191,17 @@ def built(build, name):
     image = os.path.join(d, 'bzImage')
     if not os.path.exists(image):
         have = (
-            sorted(e[7:] for e in os.listdir(build) if e.startswith('kernel-'))
+            sorted(
+                e[7:]
+                for e in os.listdir(build)
+                if e.startswith('kernel-') and os.path.isdir(os.path.join(build, e))
+            )
             if os.path.isdir(build)
             else []
         )
         raise CannotRun(
-            f'no guest kernel "{name}" in {build}: run "make" first'
+            f'no guest kernel "{name}" in {build}: run "make" first, or '
+            '"make kernels" for another than 7'
             + (f' (built: {", ".join(have)})' if have else '')
         )
     release = ''
