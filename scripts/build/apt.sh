@@ -136,7 +136,8 @@ apt_private() {
     esac
     say "fetching the package indexes ($1) of the Debian archive"
     # A suite this archive does not have fails the command but not the rest
-    apt_log "update-$1" apt-get "${APT_OPTS[@]}" -q update || true
+    apt_log "update-$1" apt-get "${APT_OPTS[@]}" -q update ||
+        grep '^E:' "$CACHE/log/apt-update-$1.log" >&2 || true
     if ! ls "$dir/lists/"*source_Sources* > /dev/null 2>&1; then
         tail -n 10 "$CACHE/log/apt-update-$1.log" >&2
         die 3 "no source packages (deb-src) can be reached; check the network" \
