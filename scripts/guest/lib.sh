@@ -88,6 +88,7 @@ tap_result() {
 interactive() {
     log "shell on the console; Ctrl-] ends the run"
     cd /root || return
-    setsid cttyhack sh -c '. /pciep/env; . /pciep/lib.sh; . /pciep/$ROLE-lib.sh; exec sh -l' \
-        <"/dev/$CONSOLE" >"/dev/$CONSOLE" 2>&1
+    # Functions do not survive exec; an interactive shell reads what ENV names.
+    echo ". /pciep/env; . /pciep/lib.sh; . /pciep/$ROLE-lib.sh" >/tmp/shell
+    ENV=/tmp/shell setsid cttyhack sh -l <"/dev/$CONSOLE" >"/dev/$CONSOLE" 2>&1
 }
