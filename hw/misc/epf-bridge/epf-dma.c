@@ -84,7 +84,7 @@ static void epf_dma_region_add(MemoryListener *listener,
     if (memory_region_is_iommu(s->mr) && !f->iommu_warned) {
         f->iommu_warned = true;
         epf_client_report(f->link->client, "DMA through this guest's IOMMU is "
-                          "not supported; boot it with iommu=pt");
+                          "not supported; boot it with intel_iommu=off");
         return;
     }
     if (!section_range(s, &m.address, &m.size, &m.offset)) {
