@@ -347,6 +347,7 @@ bool epf_client_check_path(const char *path, Error **errp)
 {
     g_autofree char *dir = NULL;
     struct sockaddr_un un;
+    struct stat st;
 
     if (!path || !*path) {
         error_setg(errp, "property 'socket' is missing: set it to the socket "
@@ -362,6 +363,11 @@ bool epf_client_check_path(const char *path, Error **errp)
     if (!g_file_test(dir, G_FILE_TEST_IS_DIR)) {
         error_setg(errp, "no directory '%s' for the socket; create it or "
                    "correct the path", dir);
+        return false;
+    }
+    if (stat(path, &st) == 0 && !S_ISSOCK(st.st_mode)) {
+        error_setg(errp, "'%s' is not a socket; use another path on both "
+                   "sides", path);
         return false;
     }
     return true;
