@@ -63,6 +63,7 @@ struct EpcServer {
     char *name;
     unsigned deadline_ms;
     unsigned speed, width;
+    Stat64 messages;        /* of all connections */
 
     /* main loop only */
     int listen_fd;

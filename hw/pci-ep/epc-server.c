@@ -415,6 +415,7 @@ void epc_server_accept(EpcServer *s, int fd)
         .name = s->name,
         .role = EPW_SERVER,
         .deadline_ms = s->deadline_ms,
+        .messages = &s->messages,
     };
     EpcConn *c;
 
@@ -513,6 +514,7 @@ EpcServer *epc_server_new(const EpcServerConfig *cfg, const EpcServerOps *ops,
     s->deadline_ms = MAX(cfg->deadline_ms, 1);
     s->speed = cfg->speed;
     s->width = cfg->width;
+    stat64_init(&s->messages, 0);
     s->listen_fd = -1;
     if (!epc_server_listen(s, errp)) {
         g_free(s->path);
@@ -593,4 +595,9 @@ bool epc_server_link_up(EpcServer *s)
 {
     QEMU_LOCK_GUARD(&s->lock);
     return s->link == EPS_UP;
+}
+
+uint64_t epc_server_messages(EpcServer *s)
+{
+    return stat64_get(&s->messages);
 }

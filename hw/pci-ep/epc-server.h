@@ -115,6 +115,9 @@ void epc_server_enable(EpcServer *s);
 void epc_server_disable(EpcServer *s, void (*done)(void *opaque), void *opaque);
 bool epc_server_link_up(EpcServer *s);
 
+/* Messages sent and received since epc_server_new().  Any thread. */
+uint64_t epc_server_messages(EpcServer *s);
+
 /*
  * The memory behind BAR @region (0 to 5) is about to change.  The owner has
  * already switched region_info/_read/_write to the new target.  Any thread.

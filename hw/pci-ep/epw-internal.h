@@ -47,6 +47,7 @@ struct EpwSession {
     unsigned deadline_ms;
     const EpwOps *ops;
     void *opaque;
+    Stat64 *messages;       /* NULL: nobody counts */
 
     int64_t partial_deadline;   /* reader only; 0: no message has begun */
 

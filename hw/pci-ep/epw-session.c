@@ -111,6 +111,13 @@ static void expire_locked(EpwSession *s, int64_t now)
                                            name, s->deadline_ms));
 }
 
+static void count_message(EpwSession *s)
+{
+    if (s->messages) {
+        stat64_add(s->messages, 1);
+    }
+}
+
 int epw_send_locked(EpwSession *s, VfuHeader *hdr, const struct iovec *iov,
                     int niov, const int *fds, unsigned nfds)
 {
@@ -127,6 +134,8 @@ int epw_send_locked(EpwSession *s, VfuHeader *hdr, const struct iovec *iov,
         size += iov[i].iov_len;
     }
     hdr->size = size;
+    /* Before the peer can have it: who saw an effect of it sees it counted. */
+    count_message(s);
     err = epw_frame_send(s->frame, hdr, iov, niov, fds, nfds);
     if (err == -EINVAL) {
         return err;
@@ -345,6 +354,7 @@ static void read_messages(EpwSession *s)
             return;
         }
         s->partial_deadline = 0;
+        count_message(s);
         if ((m->hdr.flags & VFU_FLAG_TYPE_MASK) == VFU_FLAG_REPLY) {
             handle_reply(s, m);
         } else {
@@ -487,6 +497,7 @@ EpwSession *epw_session_new(int fd, const EpwConfig *cfg, const EpwOps *ops,
     s->deadline_ms = cfg->deadline_ms;
     s->ops = ops;
     s->opaque = opaque;
+    s->messages = cfg->messages;
     s->frame = epw_frame_new(fd);
     s->caps = (EpwCaps) {
         .max_fds = VFU_DEFAULT_MAX_FDS,

@@ -20,6 +20,7 @@
 #ifndef HW_PCI_EP_EPW_H
 #define HW_PCI_EP_EPW_H
 
+#include "qemu/stats64.h"
 #include "hw/pci-ep/vfio-user-proto.h"
 
 #define EPW_MAX_FDS     16          /* descriptors in one message */
@@ -186,6 +187,14 @@ typedef struct EpwConfig {
     const char *name;       /* of the thread */
     EpwRole role;
     unsigned deadline_ms;   /* of calls and of begun messages; not 0 */
+
+    /*
+     * Counts whole messages, commands and replies, good or bad: received, and
+     * sent or queued; one that ends the session because it cannot be sent
+     * counts too.  Used until epw_session_free() returns; several sessions may
+     * share it.  stat64_get() reads it from any thread.  NULL: not counted.
+     */
+    Stat64 *messages;
 } EpwConfig;
 
 /*

@@ -373,6 +373,21 @@ static void epc_get_counter(Object *obj, Visitor *v, const char *name,
     visit_type_uint32(v, name, &value, errp);
 }
 
+/* BQL: servers come and go under it. */
+static void epc_get_messages(Object *obj, Visitor *v, const char *name,
+                             void *opaque, Error **errp)
+{
+    EpcState *s = PCI_EPC(obj);
+    uint64_t value = 0;
+
+    for (unsigned i = 0; s->fn && i < s->nfn; i++) {
+        if (s->fn[i].server) {
+            value += epc_server_messages(s->fn[i].server);
+        }
+    }
+    visit_type_uint64(v, name, &value, errp);
+}
+
 static void epc_add_counter(ObjectClass *oc, const char *name, const char *what)
 {
     object_class_property_add(oc, name, "uint32", epc_get_counter, NULL, NULL,
@@ -421,6 +436,10 @@ static void epc_class_init(ObjectClass *oc, EPC_CONST void *data)
     epc_add_counter(oc, "live-maps", "Window maps that reach host memory");
     epc_add_counter(oc, "dma-regions", "Ranges the host allows DMA to");
     epc_add_counter(oc, "bad-access", "Refused register accesses since reset");
+    object_class_property_add(oc, "messages", "uint64", epc_get_messages, NULL,
+                              NULL, NULL);
+    object_class_property_set_description(oc, "messages",
+                                          "Socket messages, both ways");
 }
 
 static const TypeInfo epc_type = {

@@ -16,6 +16,7 @@
 /* A session and what its callbacks saw */
 typedef struct End {
     EpwSession *s;
+    Stat64 messages;        /* sent and received */
     int raw;                /* the other side of the socket, or -1 */
     QemuMutex lock;
     QemuCond changed;
@@ -88,9 +89,10 @@ static const EpwOps ops = { on_command, on_closed };
 
 static inline End *end_new(int fd, int raw, EpwRole role, unsigned deadline_ms)
 {
-    EpwConfig cfg = { "epw-test", role, deadline_ms };
     End *e = g_new0(End, 1);
+    EpwConfig cfg = { "epw-test", role, deadline_ms, &e->messages };
 
+    stat64_init(&e->messages, 0);
     qemu_mutex_init(&e->lock);
     qemu_cond_init(&e->changed);
     e->tokens = g_ptr_array_new();

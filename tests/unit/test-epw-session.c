@@ -35,6 +35,36 @@ static void test_loopback(void)
     end_free(cli);
 }
 
+/* A call is a command out and a reply in, or the other way round. */
+static void test_messages(void)
+{
+    End *e = end_raw(EPW_SERVER, LONG_MS);
+    Stat64 *count = &e->messages;
+    VfuHeader hdr;
+
+    g_assert_cmpuint(stat64_get(count), ==, 0);
+    put_region_read(e, 1, 0);
+    expect_reply(e, 1, VFU_CMD_REGION_READ, 0);
+    g_assert_cmpuint(stat64_get(count), ==, 2);
+
+    /* what the session answers itself counts as well */
+    raw_put(e, 2, 0xffff, 0, 0, NULL, 0);
+    expect_reply(e, 2, 0xffff, ENOSYS);
+    g_assert_cmpuint(stat64_get(count), ==, 4);
+
+    g_assert_cmpint(epw_post(e->s, VFU_CMD_EP_INTX, NULL, 0), ==, 0);
+    g_assert_cmpuint(stat64_get(count), ==, 5);
+    g_assert_true(raw_read(e->raw, &hdr, sizeof(hdr)));
+
+    /* half a message does not, nor what was not sent */
+    raw_send(e->raw, &hdr, sizeof(hdr) / 2, NULL, 0);
+    epw_session_shutdown(e->s, "enough");
+    g_assert_cmpint(epw_post(e->s, VFU_CMD_EP_INTX, NULL, 0), ==, -ENOTCONN);
+    expect_closed(e, "enough");
+    g_assert_cmpuint(stat64_get(count), ==, 5);
+    end_free(e);
+}
+
 static void test_fds(void)
 {
     VfuSetIrqs p = { 20, VFU_IRQ_DATA_EVENTFD | VFU_IRQ_ACTION_TRIGGER,
@@ -416,6 +446,7 @@ int main(int argc, char **argv)
 #define TEST_ARG(path, arg, fn) \
     g_test_add_data_func("/epw/session/" path, GSIZE_TO_POINTER(arg), fn)
     TEST("loopback", test_loopback);
+    TEST("messages", test_messages);
     TEST("fds", test_fds);
     TEST("parallel", test_parallel);
     TEST("call/errors", test_call_errors);

@@ -418,6 +418,15 @@ static void get_generation(Object *obj, Visitor *v, const char *name,
     visit_type_uint32(v, name, &value, errp);
 }
 
+static void get_messages(Object *obj, Visitor *v, const char *name,
+                         void *opaque, Error **errp)
+{
+    EpfBridge *b = EPF_BRIDGE(obj);
+    uint64_t value = b->client ? epf_client_messages(b->client) : 0;
+
+    visit_type_uint64(v, name, &value, errp);
+}
+
 static void epf_bridge_instance_init(Object *obj)
 {
     PCI_DEVICE(obj)->cap_present &= ~QEMU_PCIE_SLTCAP_PCP;
@@ -484,6 +493,10 @@ static void epf_bridge_class_init(ObjectClass *oc, EPC_CONST void *data)
     object_class_property_add_str(oc, "last-error", get_last_error, NULL);
     object_class_property_add(oc, "generation", "uint32", get_generation,
                               NULL, NULL, NULL);
+    object_class_property_add(oc, "messages", "uint64", get_messages, NULL,
+                              NULL, NULL);
+    object_class_property_set_description(oc, "messages",
+                                          "Socket messages, both ways");
 }
 
 static const TypeInfo epf_bridge_types[] = {

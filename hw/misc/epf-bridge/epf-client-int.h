@@ -15,6 +15,7 @@ struct EpfClient {
     void (*changed)(void *opaque);
     void *opaque;
     QemuThread thread;
+    Stat64 messages;
 
     QemuMutex lock;
     QemuCond cond;

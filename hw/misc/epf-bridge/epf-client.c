@@ -68,6 +68,11 @@ bool epf_client_connected(EpfClient *c)
     return c->session && c->agreed && !c->closed;
 }
 
+uint64_t epf_client_messages(EpfClient *c)
+{
+    return stat64_get(&c->messages);
+}
+
 bool epf_client_trusts_unsealed(EpfClient *c)
 {
     return c->trust_unsealed;
@@ -474,6 +479,7 @@ static void run_session(EpfClient *c, int fd)
 {
     EpwConfig cfg = {
         .name = c->name, .role = EPW_CLIENT, .deadline_ms = c->deadline_ms,
+        .messages = &c->messages,
     };
     EpwSession *s;
     EpfLink *l;
@@ -534,6 +540,7 @@ EpfClient *epf_client_new(const EpfClientConfig *cfg,
     c->trust_unsealed = cfg->trust_unsealed;
     c->changed = changed;
     c->opaque = opaque;
+    stat64_init(&c->messages, 0);
     c->warned = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     qemu_mutex_init(&c->lock);
     qemu_cond_init(&c->cond);

@@ -32,6 +32,8 @@ bool epf_client_check_path(const char *path, Error **errp);
 EpfLink *epf_client_get_link(EpfClient *c);
 
 bool epf_client_connected(EpfClient *c);
+/* Messages sent and received so far, over all connections.  Any thread. */
+uint64_t epf_client_messages(EpfClient *c);
 /* g_free() it. */
 char *epf_client_last_error(EpfClient *c);
 /* Warns, once per text, and keeps it for the property. */
