@@ -4,7 +4,7 @@
  *
  * Write "NAME SIZE LOOPS SAMPLES" to the file run in debugfs, then read it: a
  * line for each sample, ns of LOOPS times the thing and of LOOPS times its
- * yardstick.  A sample of the one follows a sample of the other, so that both
+ * yardstick, 0 when that is outside.  A fifth number is that of DMA channels.  A sample of the one follows a sample of the other, so that both
  * see the same load of the machine.
  */
 #include <linux/debugfs.h>
@@ -25,13 +25,7 @@
 #define ACK_TIMEOUT_NS		NSEC_PER_SEC
 #define MAX_LIVE_MAPS		(BENCH_HOST_SIZE / PAGE_SIZE)
 
-struct bench_args {
-	size_t size;
-	unsigned int loops;
-	unsigned int samples;
-};
-
-static u64 host_addr(struct epf_bench *b)
+u64 epf_bench_host_addr(struct epf_bench *b)
 {
 	if (READ_ONCE(b->page->ready) != cpu_to_le32(BENCH_READY))
 		return 0;
@@ -76,7 +70,7 @@ static int run_copy(struct epf_bench *b, const struct bench_args *a,
 	if (!a->size || a->size > BENCH_HOST_SIZE)
 		return -EINVAL;
 	ret = pci_epc_mem_map(epf->epc, epf->func_no, epf->vfunc_no,
-			      host_addr(b), a->size, &map);
+			      epf_bench_host_addr(b), a->size, &map);
 	if (ret)
 		return ret;
 	if (map.pci_size < a->size) {
@@ -108,7 +102,7 @@ static int run_window_write(struct epf_bench *b, const struct bench_args *a)
 /* Neighbours in the window are none in the host: mappings cannot merge. */
 static int map_page(struct epf_bench *b, phys_addr_t base, unsigned int n)
 {
-	u64 host = host_addr(b) + (MAX_LIVE_MAPS - 1 - n) * PAGE_SIZE;
+	u64 host = epf_bench_host_addr(b) + (MAX_LIVE_MAPS - 1 - n) * PAGE_SIZE;
 	struct pci_epf *epf = b->epf;
 
 	return pci_epc_map_addr(epf->epc, epf->func_no, epf->vfunc_no,
@@ -224,13 +218,14 @@ static int run_irq(struct epf_bench *b, const struct bench_args *a,
 	unsigned int i;
 	int ret = 0;
 
-	if (!b->ivshmem || readl(&b->ivshmem_page->ready) != BENCH_READY)
-		return -ENODEV;
+	if (b->ivshmem && readl(&b->ivshmem_page->ready) != BENCH_READY)
+		return -EAGAIN;
 	iv_acks = (__force const __le32 *)&b->ivshmem_page->acks;
 	for (i = 0; !ret && i < a->samples; i++) {
 		ret = time_irq(b, ring, &b->page->acks, a->loops,
 			       &b->result[i][0]);
-		if (!ret)
+		b->result[i][1] = 0;
+		if (!ret && b->ivshmem)
 			ret = time_irq(b, ring_ivshmem, iv_acks, a->loops,
 				       &b->result[i][1]);
 		cond_resched();
@@ -257,6 +252,8 @@ static const struct {
 	{ "map", run_map },
 	{ "msix", run_msix },
 	{ "msix_register", run_msix_register },
+	{ "dma_read", epf_bench_dma_read },
+	{ "dma_write", epf_bench_dma_write },
 };
 
 /* debugfs */
@@ -265,7 +262,7 @@ static int run_named(struct epf_bench *b, const char *name,
 {
 	int i, ret;
 
-	if (!host_addr(b))
+	if (!epf_bench_host_addr(b))
 		return -EAGAIN;
 	for (i = 0; i < ARRAY_SIZE(bench_runs); i++) {
 		if (strcmp(bench_runs[i].name, name))
@@ -283,7 +280,7 @@ static ssize_t run_write(struct file *file, const char __user *buffer,
 			 size_t count, loff_t *pos)
 {
 	struct epf_bench *b = ((struct seq_file *)file->private_data)->private;
-	struct bench_args a;
+	struct bench_args a = { .channels = 1 };
 	char text[80], name[32];
 	ssize_t n;
 	int ret;
@@ -292,8 +289,10 @@ static ssize_t run_write(struct file *file, const char __user *buffer,
 	if (n < 0)
 		return n;
 	text[n] = 0;
-	if (sscanf(text, "%31s %zu %u %u", name, &a.size, &a.loops,
-		   &a.samples) != 4)
+	if (sscanf(text, "%31s %zu %u %u %u", name, &a.size, &a.loops,
+		   &a.samples, &a.channels) < 4)
+		return -EINVAL;
+	if (!a.channels || a.channels > BENCH_MAX_CHANNELS)
 		return -EINVAL;
 	if (!a.loops || !a.samples || a.samples > BENCH_MAX_SAMPLES)
 		return -EINVAL;
@@ -361,7 +360,7 @@ static void put_ivshmem(struct epf_bench *b)
 	b->ivshmem = NULL;
 }
 
-/* Without it interrupts are not measured, everything else is. */
+/* Without it interrupts have no yardstick. */
 static void get_ivshmem(struct epf_bench *b)
 {
 	struct pci_dev *pdev;

@@ -4,6 +4,7 @@
  *
  * -main.c  the function as the endpoint framework sees it
  * -run.c   what is measured
+ * -dma.c   the same for the DMA engine
  */
 #ifndef EPF_BENCH_H
 #define EPF_BENCH_H
@@ -15,6 +16,21 @@
 #include "pci-ep-bench.h"
 
 #define BENCH_MAX_SAMPLES	512
+#define BENCH_MAX_CHANNELS	8
+
+/**
+ * struct bench_args - what to measure
+ * @size: bytes of a copy, or what a measurement takes it for
+ * @loops: how often in a sample
+ * @samples: how many samples
+ * @channels: how many DMA channels take part
+ */
+struct bench_args {
+	size_t size;
+	unsigned int loops;
+	unsigned int samples;
+	unsigned int channels;
+};
 
 /**
  * struct epf_bench - the one function
@@ -50,5 +66,11 @@ struct epf_bench {
 /* epf-bench-run.c */
 int epf_bench_run_init(struct epf_bench *b);
 void epf_bench_run_exit(struct epf_bench *b);
+/* Of BENCH_HOST_SIZE bytes; 0: the host is not ready */
+u64 epf_bench_host_addr(struct epf_bench *b);
+
+/* epf-bench-dma.c */
+int epf_bench_dma_read(struct epf_bench *b, const struct bench_args *a);
+int epf_bench_dma_write(struct epf_bench *b, const struct bench_args *a);
 
 #endif /* EPF_BENCH_H */

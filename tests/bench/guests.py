@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The pair of guests that is measured: boots it, runs measurements in it, and reads
-from /proc what the two QEMUs did meanwhile."""
+"""The pair of guests that is measured: boots it, runs measurements in it, and asks
+the two QEMUs how many messages that took."""
 
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -14,6 +13,7 @@ sys.path.insert(0, os.path.join(TOP, 'scripts'))
 import ivshmem  # noqa: E402
 from pciep import CannotRun, accel, kernels, machine  # noqa: E402
 from pciep.pair import Pair, Side  # noqa: E402
+from pciep.qmp import Qmp  # noqa: E402
 
 KERNEL = '7'
 ARCH = 'x86_64'
@@ -21,7 +21,7 @@ ENDPOINT = '0x1af4:0x10ff'
 CMA = 'cma=64M'  # buffers of 16 MiB in one piece
 BOOT = 120  # seconds; generous, machines are slow
 RUN = 120
-READERS = ('epc0', 'rp0')  # threads that read the link, named after the devices
+DEVICES = {'host': 'rp0', 'ep': 'epc0'}  # that have the link
 
 EP_SETUP = (
     'insmod /root/pci-epf-bench.ko && '
@@ -33,8 +33,6 @@ HOST_SETUP = (
     f'D=/sys/bus/pci/devices/$(endpoint {ENDPOINT}) && '
     'wait_for 20 test -e $D/driver && echo $D'
 )
-
-_SWITCHES = re.compile(r'^voluntary_ctxt_switches:\s+(\d+)', re.M)
 
 
 class Tools:
@@ -73,20 +71,22 @@ class Bench:
         self.tools = tools
         self.server = None
         self.directory = tempfile.TemporaryDirectory(prefix='pci-ep-bench-')
-        extra = ['-name', 'debug-threads=on']
+        self.qmp = {
+            role: Qmp(os.path.join(self.directory.name, f'{role}.qmp')) for role in DEVICES
+        }
         host = Side(
             tools.kernel,
             append=CMA,
             idle=True,
             files=[tools.program('pci-ep-bench-host.ko'), tools.program('bar')],
-            extra=extra,
+            extra=self.qmp['host'].arguments,
         )
         ep = Side(
             tools.kernel,
             append=CMA,
             idle=True,
             files=[tools.program('pci-epf-bench.ko')],
-            extra=extra,
+            extra=self.qmp['ep'].arguments,
         )
         self.pair = tools.pair(rundir, host, ep, function='')
         if tools.has_device('ivshmem-doorbell'):
@@ -128,11 +128,10 @@ class Bench:
             )
         )
 
-    def endpoint(self, name, size, loops, count):
+    def endpoint(self, name, size, loops, count, channels=1):
         run = '/sys/kernel/debug/pci-epf-bench/run'
-        return samples(
-            self.on('ep', f'echo {name} {size} {loops} {count} >{run} && cat {run}')
-        )
+        args = f'{name} {size} {loops} {count} {channels}'
+        return samples(self.on('ep', f'echo {args} >{run} && cat {run}'))
 
     def mmap_pair(self, loops, count):
         out = subprocess.run(
@@ -143,30 +142,37 @@ class Bench:
         )
         return samples(out.stdout.decode())
 
+    def copies(self, size, loops, count, *more):
+        out = subprocess.run(
+            [self.tools.program('copies'), str(size), str(loops), str(count), *more],
+            capture_output=True,
+            check=True,
+            timeout=RUN,
+        )
+        return samples(out.stdout.decode())
+
     # -- what the QEMUs did
 
-    def wakes(self):
-        """How often the threads that read the link woke up, on both sides.
+    def messages(self):
+        """Messages that both sides sent and received so far."""
+        return sum(
+            self.qmp[role].get(f'/machine/peripheral/{device}', 'messages')
+            for role, device in DEVICES.items()
+        )
 
-        Each message of either side wakes a reader of the other side, which sleeps
-        otherwise.  No wake means no message.
-        """
-        total, threads = 0, 0
-        for guest in self.pair.guests.values():
-            tasks = f'/proc/{guest.process.pid}/task'
-            for tid in os.listdir(tasks):
-                with open(f'{tasks}/{tid}/comm') as f:
-                    if f.read().strip() not in READERS:
-                        continue
-                with open(f'{tasks}/{tid}/status') as f:
-                    total += int(_SWITCHES.search(f.read())[1])
-                threads += 1
-        if threads < 2:
-            raise CannotRun('no reader threads found: use the QEMU that "make" builds')
-        return total
+    def config_writes(self, count):
+        """Configuration writes by the host, which are messages."""
+        self.on(
+            'host',
+            f'for i in $(seq {count}); do printf "\\x$((i % 10))" | '
+            f'dd of={self.device}/config bs=1 seek=60 count=1 conv=notrunc 2>/dev/null; '
+            'done',
+        )
 
     def close(self):
         self.pair.close()
+        for qmp in self.qmp.values():
+            qmp.close()
         if self.server:
             self.server.close()
         self.directory.cleanup()

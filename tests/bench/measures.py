@@ -11,6 +11,7 @@ import statistics
 SPEED, COST, PLUS, BELOW, ZERO = 'speed', 'cost', 'plus', 'below', 'zero'
 SAMPLES = 25
 TARGET_SAMPLE = 1500000  # ns that a sample should take at least
+DMA_QUEUED, DMA_QUEUED_MOST = 16, 4096  # transfers at a time
 
 
 class Row:
@@ -115,10 +116,10 @@ class Measure:
             self.loops = loops_for(self.run, bench, self.name, self.size)
 
     def round(self, bench):
-        wakes = bench.wakes()
+        before = bench.messages()
         got = self.run(bench)(self.name, self.size, self.loops, self.samples)
         if self.counted:
-            self.counted.append(bench.wakes() - wakes)
+            self.counted.append(bench.messages() - before)
         value, yard = (per_loop(got, self.loops, i) for i in (0, 1))
         if self.row.unit == 'MB/s':
             value, yard = megabytes(self.size, value), megabytes(self.size, yard)
@@ -143,9 +144,9 @@ class MapMeasure:
     def round(self, bench):
         values, yards = [], []
         for _ in range(5):
-            wakes = bench.wakes()
+            before = bench.messages()
             values += bench.endpoint('map', 1, self.LOOPS, 5)
-            self.counted.append(bench.wakes() - wakes)
+            self.counted.append(bench.messages() - before)
             yards += bench.mmap_pair(self.PAIR_LOOPS, 5)
         self.row.add(
             per_loop(values, self.LOOPS, 0) / 1000,
@@ -153,8 +154,29 @@ class MapMeasure:
         )
 
 
+class DmaMeasure:
+    """The DMA engine; the yardstick is a process outside the guests."""
+
+    SIZE, QUEUED = 1 << 20, 16
+
+    def __init__(self, row, name, counted):
+        self.row, self.name, self.counted = row, name, counted
+
+    def calibrate(self, bench):
+        pass
+
+    def round(self, bench):
+        got = []
+        for _ in range(5):
+            before = bench.messages()
+            got += on_dma(bench)(self.name, self.SIZE, self.QUEUED, 5)
+            self.counted.append(bench.messages() - before)
+        value, yard = (per_loop(got, self.QUEUED, i) for i in (0, 1))
+        self.row.add(megabytes(self.SIZE, value), megabytes(self.SIZE, yard))
+
+
 class Counted(list):
-    """Wake-ups of reader threads during the measurements of one kind."""
+    """Messages during the measurements of one kind."""
 
     def __bool__(self):
         return True
@@ -168,6 +190,29 @@ def on_endpoint(bench):
     return bench.endpoint
 
 
+def on_dma(bench):
+    """Copies by the engine, and by the process."""
+
+    def run(name, size, loops, count, channels=1):
+        queued = max(DMA_QUEUED, min(loops, DMA_QUEUED_MOST))
+        values = bench.endpoint(name, size, queued, count, channels)
+        yards = bench.copies(size, queued, count)
+        pairs = zip(values, yards)
+        return [[v[0] * loops / queued, y[0] * loops / queued] for v, y in pairs]
+
+    return run
+
+
+def on_channels(bench):
+    """The same, where the size is the number of channels."""
+
+    def run(name, channels, loops, count):
+        got = on_dma(bench)(name, 1 << 20, 64, count, channels)
+        return [[v * loops / 64, y * loops / 64] for v, y in got]
+
+    return run
+
+
 def loops_for(run, bench, name, size):
     once = per_loop(run(bench)(name, size, 1, 3), 1, 0)
     return max(1, min(100000, int(TARGET_SAMPLE / max(once, 1))))
@@ -179,7 +224,7 @@ RAM, IVSHMEM = 'own RAM', 'ivshmem-doorbell'
 def rows_in_guests():
     """(measurements, rows of counts): all that runs in the one pair."""
     bulk, word = 1 << 20, 1 << 16
-    counts = {k: Counted() for k in ('BAR', 'window', 'map', 'MSI-X')}
+    counts = {k: Counted() for k in ('BAR', 'window', 'map', 'DMA', 'MSI-X')}
     measures = []
     for name, what in (
         ('bulk_read', 'BAR read, 1 MiB'),
@@ -201,6 +246,12 @@ def rows_in_guests():
     row = Row('map_addr + unmap_addr', 'us', COST, 4, 'mmap pair in a process')
     measures.append(MapMeasure(row, counts['map']))
     for name, what in (
+        ('dma_read', 'DMA from the host, 16 x 1 MiB'),
+        ('dma_write', 'DMA to the host, 16 x 1 MiB'),
+    ):
+        row = Row(what, 'MB/s', SPEED, 0.8, 'memcpy in a process')
+        measures.append(DmaMeasure(row, name, counts['DMA']))
+    for name, what in (
         ('msix', 'MSI-X to the host'),
         ('msix_register', 'MSI-X, register alone'),
     ):
@@ -213,7 +264,6 @@ def rows_in_guests():
 
 def rows_not_built():
     return [
-        Row('DMA engine, 16 x 1 MiB queued', 'MB/s', SPEED, 0.8, 'memcpy in a process'),
         Row('doorbell to the endpoint', 'us', COST, 1.2, IVSHMEM),
         Row('NVMe, 4 KiB random', 'IOPS', SPEED, 0.5, 'nvme-loop'),
         Row('NVMe, 1 MiB sequential', 'MB/s', SPEED, 0.8, 'nvme-loop'),
@@ -223,27 +273,24 @@ def rows_not_built():
 def count_rows(counts):
     rows = []
     for kind, seen in counts.items():
-        row = Row(f'reader wake-ups: {kind}', 'count', ZERO, 0)
-        row.note = f'sum over {len(seen)} measurements; no wake-up, no message'
+        row = Row(f'messages: {kind}', 'count', ZERO, 0)
+        row.note = f'sum over {len(seen)} measurements, both sides'
         row.add(sum(seen))
         rows.append(row)
     return rows
 
 
 def control_count(bench):
-    """Wake-ups by configuration writes, which are messages: shows that counting works."""
-    before = bench.wakes()
+    """Messages of configuration writes: shows that counting works."""
+    before = bench.messages()
     writes = 10
-    bench.on(
-        'host',
-        f'for i in 0 1 2 3 4 5 6 7 8 9; do printf "\\\\$i" | dd of={bench.device}/config '
-        'bs=1 seek=60 count=1 conv=notrunc 2>/dev/null; done',
-    )
-    return writes, bench.wakes() - before
+    bench.config_writes(writes)
+    return writes, bench.messages() - before
 
 
 SIZES = [4, 64, 1 << 10, 4 << 10, 64 << 10, 1 << 20, 4 << 20, 16 << 20]
 LIVE = [1, 4, 16, 64, 256, 1024, 4096]
+CHANNELS = [1, 2, 4, 8]
 
 
 # name -> (runner, what it runs, what it runs with)
@@ -253,8 +300,11 @@ GROWTH = {
     'window read': (on_endpoint, 'window_read', SIZES),
     'window write': (on_endpoint, 'window_write', SIZES),
     'map_addr + unmap_addr': (on_endpoint, 'map', LIVE),
+    'DMA from the host': (on_dma, 'dma_read', SIZES),
+    'DMA to the host': (on_dma, 'dma_write', SIZES),
+    'channels, DMA from the host': (on_channels, 'dma_read', CHANNELS),
+    'channels, DMA to the host': (on_channels, 'dma_write', CHANNELS),
 }
-GROWTH_NOT_BUILT = ['DMA engine: channels 1 to 8']
 
 
 def growth(bench, passes, tell):

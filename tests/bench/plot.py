@@ -122,6 +122,16 @@ def copies(growth, side, left, top):
     return chart.out
 
 
+def channels(growth, left, top):
+    names = [n for n in growth if n.startswith('channels')]
+    points = [p for n in names for p in growth[n]]
+    chart = LogChart(left, top, 'DMA: time of 1 MiB by channels', points, BYTES)
+    for i, name in enumerate(names):
+        words = name.partition(', ')[2]
+        chart.series(words, [p[:2] for p in growth[name]], COLORS[i], i)
+    return chart.out
+
+
 def maps(growth, left, top):
     name = 'map_addr + unmap_addr'
     points = growth[name]
@@ -135,7 +145,7 @@ def write(path, rows, growth, accel):
     high = TOP + HEIGHT + 50
     out = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{2 * column}" '
-        f'height="{2 * high + 30}" font-family="sans-serif">',
+        f'height="{3 * high + 30}" font-family="sans-serif">',
         '<rect width="100%" height="100%" fill="#fff"/>',
         text(column, 22, f'pci-ep benchmark, {accel}', size=15),
     ]
@@ -143,6 +153,8 @@ def write(path, rows, growth, accel):
     out += maps(growth, column, 30)
     out += copies(growth, 'BAR', 0, 30 + high)
     out += copies(growth, 'window', column, 30 + high)
+    out += copies(growth, 'DMA', 0, 30 + 2 * high)
+    out += channels(growth, column, 30 + 2 * high)
     out.append('</svg>')
     with open(path + '.part', 'w') as f:
         f.write('\n'.join(out) + '\n')

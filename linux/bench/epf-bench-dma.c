@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Copies by the DMA engine, between memory of the host and that of BAR 0
+ *
+ * All of a sample is queued before the engine is told, in turn on as many
+ * channels as asked for.  There is no yardstick here: that is a process outside.
+ */
+#include <linux/completion.h>
+#include <linux/dmaengine.h>
+#include <linux/io.h>
+#include <linux/ktime.h>
+#include <linux/pci.h>
+
+#include "epf-bench.h"
+
+#define DMA_MAX_QUEUED	4096
+#define DMA_TIMEOUT	(20 * HZ)
+
+struct bench_dma {
+	struct epf_bench *b;
+	const struct bench_args *args;
+	struct pci_epc_map map;
+	bool to_host;
+	struct dma_chan *chan[BENCH_MAX_CHANNELS];
+	unsigned int channels;
+	struct completion done;
+	atomic_t left;		/* channels that are not done */
+	atomic_t failed;
+};
+
+static void channel_done(void *data, const struct dmaengine_result *result)
+{
+	struct bench_dma *d = data;
+
+	if (result->result != DMA_TRANS_NOERROR)
+		atomic_inc(&d->failed);
+	if (atomic_dec_and_test(&d->left))
+		complete(&d->done);
+}
+
+/* Transfer @i; the last of a channel tells that all of them are done. */
+static int submit(struct bench_dma *d, unsigned int i)
+{
+	struct dma_chan *chan = d->chan[i % d->channels];
+	bool last = i + d->channels >= d->args->loops;
+	size_t size = d->args->size;
+	u64 at = i % (BENCH_HOST_SIZE / size) * size;
+	dma_addr_t local = d->b->epf->bar[BENCH_BAR_DATA].phys_addr + at;
+	dma_addr_t host = d->map.phys_addr + at;
+	struct dma_async_tx_descriptor *tx;
+
+	tx = dmaengine_prep_dma_memcpy(chan, d->to_host ? host : local,
+				       d->to_host ? local : host, size,
+				       last ? DMA_PREP_INTERRUPT : 0);
+	if (!tx)
+		return -ENOMEM;
+	if (last) {
+		tx->callback_result = channel_done;
+		tx->callback_param = d;
+		atomic_inc(&d->left);
+	}
+	return dma_submit_error(dmaengine_submit(tx));
+}
+
+/* All of one sample */
+static int time_dma(struct bench_dma *d, u64 *ns)
+{
+	u64 since = ktime_get_ns();
+	unsigned int i;
+	int ret = 0;
+
+	reinit_completion(&d->done);
+	atomic_set(&d->left, 0);
+	for (i = 0; !ret && i < d->args->loops; i++)
+		ret = submit(d, i);
+	if (ret)
+		return ret;
+	for (i = 0; i < d->channels; i++)
+		dma_async_issue_pending(d->chan[i]);
+	if (!wait_for_completion_timeout(&d->done, DMA_TIMEOUT))
+		return -ETIMEDOUT;
+	*ns = ktime_get_ns() - since;
+	return atomic_read(&d->failed) ? -EIO : 0;
+}
+
+/* One untimed sample; does it copy what it should? */
+static int try_dma(struct bench_dma *d)
+{
+	size_t used = min_t(u64, BENCH_HOST_SIZE / d->args->size,
+			    d->args->loops) * d->args->size;
+	void *host = (__force void *)d->map.virt_addr;
+	void *source = d->to_host ? d->b->data : host;
+	void *target = d->to_host ? host : d->b->data;
+	unsigned int i;
+	u64 ns;
+	int ret;
+
+	for (i = 0; i < used / sizeof(u32); i++)
+		((u32 *)source)[i] = i;
+	memset(target, 0xff, used);
+	ret = time_dma(d, &ns);
+	if (!ret && memcmp(source, target, used))
+		ret = -EBADMSG;
+	return ret;
+}
+
+static bool of_controller(struct dma_chan *chan, void *dev)
+{
+	return chan->device->dev == dev;
+}
+
+static int get_channels(struct bench_dma *d)
+{
+	struct device *dev = d->b->epf->epc->dev.parent;
+	dma_cap_mask_t mask;
+
+	dma_cap_zero(mask);
+	dma_cap_set(DMA_MEMCPY, mask);
+	while (d->channels < d->args->channels) {
+		struct dma_chan *chan;
+
+		chan = dma_request_channel(mask, of_controller, dev);
+		if (!chan)
+			return -ENODEV;
+		d->chan[d->channels++] = chan;
+	}
+	return 0;
+}
+
+static void put_channels(struct bench_dma *d)
+{
+	while (d->channels--) {
+		dmaengine_terminate_sync(d->chan[d->channels]);
+		dma_release_channel(d->chan[d->channels]);
+	}
+}
+
+static int run_samples(struct bench_dma *d)
+{
+	struct epf_bench *b = d->b;
+	unsigned int i;
+	int ret;
+
+	ret = get_channels(d);
+	if (!ret)
+		ret = try_dma(d);
+	for (i = 0; !ret && i < d->args->samples; i++) {
+		ret = time_dma(d, &b->result[i][0]);
+		b->result[i][1] = 0;
+	}
+	put_channels(d);
+	return ret;
+}
+
+static int run_dma(struct epf_bench *b, const struct bench_args *a,
+		   bool to_host)
+{
+	struct bench_dma d = { .b = b, .args = a, .to_host = to_host };
+	struct pci_epf *epf = b->epf;
+	int ret;
+
+	if (!a->size || a->size > BENCH_HOST_SIZE || a->size % sizeof(u32) ||
+	    a->loops < a->channels || a->loops > DMA_MAX_QUEUED)
+		return -EINVAL;
+	init_completion(&d.done);
+	ret = pci_epc_mem_map(epf->epc, epf->func_no, epf->vfunc_no,
+			      epf_bench_host_addr(b), BENCH_HOST_SIZE, &d.map);
+	if (ret)
+		return ret;
+	if (d.map.pci_size < BENCH_HOST_SIZE)
+		ret = -ENOSPC;
+	else
+		ret = run_samples(&d);
+	pci_epc_mem_unmap(epf->epc, epf->func_no, epf->vfunc_no, &d.map);
+	return ret;
+}
+
+int epf_bench_dma_read(struct epf_bench *b, const struct bench_args *a)
+{
+	return run_dma(b, a, false);
+}
+
+int epf_bench_dma_write(struct epf_bench *b, const struct bench_args *a)
+{
+	return run_dma(b, a, true);
+}
