@@ -4,8 +4,9 @@
  *
  * Write "NAME SIZE LOOPS SAMPLES" to the file run in debugfs, then read it: a
  * line for each sample, ns of LOOPS times the thing and of LOOPS times its
- * yardstick, 0 when that is outside.  A fifth number is that of DMA channels.  A sample of the one follows a sample of the other, so that both
- * see the same load of the machine.
+ * yardstick, 0 when there is none in here.  A sample of the one follows a sample
+ * of the other, so that both see the same load of the machine.  A fifth word is
+ * the number of DMA channels.
  */
 #include <linux/debugfs.h>
 #include <linux/io.h>

@@ -71,9 +71,8 @@ class Bench:
         self.tools = tools
         self.server = None
         self.directory = tempfile.TemporaryDirectory(prefix='pci-ep-bench-')
-        self.qmp = {
-            role: Qmp(os.path.join(self.directory.name, f'{role}.qmp')) for role in DEVICES
-        }
+        where = self.directory.name
+        self.qmp = {r: Qmp(os.path.join(where, f'{r}.qmp')) for r in DEVICES}
         host = Side(
             tools.kernel,
             append=CMA,
