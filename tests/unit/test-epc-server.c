@@ -92,6 +92,20 @@ static void test_no_link_feature(void)
     test_server_free(t);
 }
 
+/* Messages are counted over all connections. */
+static void test_messages(void)
+{
+    TestServer *t = test_server_new();
+    int sock = test_attach(t);
+    uint64_t before = epc_server_messages(t->s);
+
+    g_assert_cmpuint(before, ==, 2);
+    close(sock);
+    close(test_attach(t));
+    g_assert_cmpuint(epc_server_messages(t->s), >=, before + 2);
+    test_server_free(t);
+}
+
 static void test_second_client(void)
 {
     TestServer *t = test_server_new();
@@ -558,6 +572,7 @@ int main(int argc, char **argv)
     g_test_add_func("/epc-server/handshake", test_handshake);
     g_test_add_func("/epc-server/refused", test_refused);
     g_test_add_func("/epc-server/no-link-feature", test_no_link_feature);
+    g_test_add_func("/epc-server/messages", test_messages);
     g_test_add_func("/epc-server/second-client", test_second_client);
     g_test_add_func("/epc-server/silent", test_silent);
     g_test_add_func("/epc-server/link/up-down", test_up_down);
