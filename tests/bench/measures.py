@@ -11,7 +11,7 @@ import statistics
 SPEED, COST, PLUS, BELOW, ZERO = 'speed', 'cost', 'plus', 'below', 'zero'
 SAMPLES = 25
 TARGET_SAMPLE = 1500000  # ns that a sample should take at least
-DMA_QUEUED, DMA_QUEUED_MOST = 16, 4096  # transfers at a time
+DMA_QUEUED, DMA_QUEUED_MOST = 64, 4096  # transfers at a time
 
 
 class Row:
@@ -157,7 +157,7 @@ class MapMeasure:
 class DmaMeasure:
     """The DMA engine; the yardstick is a process outside the guests."""
 
-    SIZE, QUEUED = 1 << 20, 16
+    SIZE, QUEUED = 1 << 20, 128
 
     def __init__(self, row, name, counted):
         self.row, self.name, self.counted = row, name, counted
@@ -207,8 +207,8 @@ def on_channels(bench):
     """The same, where the size is the number of channels."""
 
     def run(name, channels, loops, count):
-        got = on_dma(bench)(name, 1 << 20, 64, count, channels)
-        return [[v * loops / 64, y * loops / 64] for v, y in got]
+        got = on_dma(bench)(name, 1 << 20, 128, count, channels)
+        return [[v * loops / 128, y * loops / 128] for v, y in got]
 
     return run
 
@@ -246,8 +246,8 @@ def rows_in_guests():
     row = Row('map_addr + unmap_addr', 'us', COST, 4, 'mmap pair in a process')
     measures.append(MapMeasure(row, counts['map']))
     for name, what in (
-        ('dma_read', 'DMA from the host, 16 x 1 MiB'),
-        ('dma_write', 'DMA to the host, 16 x 1 MiB'),
+        ('dma_read', 'DMA from the host, 1 MiB'),
+        ('dma_write', 'DMA to the host, 1 MiB'),
     ):
         row = Row(what, 'MB/s', SPEED, 0.8, 'memcpy in a process')
         measures.append(DmaMeasure(row, name, counts['DMA']))
