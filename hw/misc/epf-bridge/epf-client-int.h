@@ -6,6 +6,9 @@
 #define HW_MISC_EPF_CLIENT_INT_H
 
 #include "epf-client.h"
+#include "qemu/queue.h"
+
+typedef struct EpfJob EpfJob;
 
 struct EpfClient {
     char *path;
@@ -25,10 +28,18 @@ struct EpfClient {
     bool closed;
     EpfLink *link;          /* announced by the endpoint, not dead */
     bool described;         /* the query of link is done */
+    QemuCond work;          /* a job was added */
+    QSIMPLEQ_HEAD(, EpfJob) jobs;   /* of the worker, first come first served */
+    uint64_t job_bytes;     /* of them and the one that it does */
     int64_t debt;           /* us of slow answers, see epf_link_waited() */
     int64_t debt_at;        /* g_get_monotonic_time() of @debt */
     char *last_error;
     GHashTable *warned;
 };
+
+/* epf-worker.c: DMA that needs the BQL; answers @token later. */
+void epf_worker_start(EpfClient *c);
+void epf_worker_dma(EpfClient *c, EpfLink *l, const VfuDmaRw *rw,
+                    bool is_write, EpwToken *token);
 
 #endif /* HW_MISC_EPF_CLIENT_INT_H */

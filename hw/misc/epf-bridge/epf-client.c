@@ -2,10 +2,11 @@
 /*
  * epf-client: the vfio-user client of one remote function
  *
- * Two threads: the reader of the session, which never blocks and reacts to
- * what the endpoint says; and the link thread, which connects, queries and is
- * the only one that waits.  @lock is a leaf but for the links' own lock, and
- * is never held over a wait for the peer.
+ * Three threads: the reader of the session, which never blocks and reacts to
+ * what the endpoint says; the link thread, which connects, queries and is the
+ * only one that waits for it; and the worker, for DMA that needs the BQL.
+ * @lock is a leaf but for the links' own lock, and is never held over a wait
+ * for the peer.
  */
 #include "qemu/osdep.h"
 #include "qapi/error.h"
@@ -228,12 +229,14 @@ static void on_dma(EpfClient *c, const EpwMsg *msg, EpwToken *token)
         err = epf_link_dma(l, rw->address, buf, rw->count, false);
         iov[1] = (struct iovec) { buf, rw->count };
     }
-    epf_link_unref(l);
-    if (err) {
+    if (err == -EAGAIN) {
+        epf_worker_dma(c, l, rw, is_write, token);
+    } else if (err) {
         epw_reply_error(token, -err);
     } else {
         epw_reply(token, iov, is_write ? 1 : 2, NULL, 0);
     }
+    epf_link_unref(l);
 }
 
 static void on_intx(EpfClient *c, const VfuEpIntx *m)
@@ -544,11 +547,14 @@ EpfClient *epf_client_new(const EpfClientConfig *cfg,
     c->warned = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     qemu_mutex_init(&c->lock);
     qemu_cond_init(&c->cond);
+    qemu_cond_init(&c->work);
+    QSIMPLEQ_INIT(&c->jobs);
     return c;
 }
 
 void epf_client_start(EpfClient *c)
 {
+    epf_worker_start(c);
     qemu_thread_create(&c->thread, c->name, link_thread, c,
                        QEMU_THREAD_DETACHED);
 }

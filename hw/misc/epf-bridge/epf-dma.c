@@ -3,9 +3,9 @@
  * epf-dma: what a remote function may reach of this guest's memory
  *
  * Follows the function's bus master address space, so Bus Master Enable and
- * every reset revoke all maps by themselves.  Maps are sent and not waited
- * for.  Unmaps are awaited before the memory transaction is over: afterwards
- * the guest may put anything else in that place.
+ * every reset revoke all maps by themselves.  Maps of plain memory are sent and
+ * not waited for.  Unmaps are awaited before the memory transaction is over:
+ * afterwards the guest may put anything else in that place.
  */
 #include "qemu/osdep.h"
 #include "qemu/int128.h"
@@ -48,15 +48,49 @@ static bool section_range(const MemoryRegionSection *s, uint64_t *addr,
     return true;
 }
 
-static void map_done(EpwSession *s, int err, EpwMsg *reply, void *opaque)
+static void map_report(EpfLink *l, int err)
 {
-    EpfLink *l = opaque;
-
     if (err && err != -ENOTCONN) {
         epf_client_report(l->client, "the endpoint cannot take a range of "
                           "this guest's memory: %s", strerror(-err));
     }
+}
+
+static void map_done(EpwSession *s, int err, EpwMsg *reply, void *opaque)
+{
+    EpfLink *l = opaque;
+
+    map_report(l, err);
     epf_link_unref(l);
+}
+
+/* For messages that somebody waits for */
+static EpfLink *ask(EpfLink *l)
+{
+    QEMU_LOCK_GUARD(&l->lock);
+    l->unanswered++;
+    return epf_link_ref(l);
+}
+
+static void answered(EpfLink *l)
+{
+    qemu_mutex_lock(&l->lock);
+    l->unanswered--;
+    qemu_cond_broadcast(&l->cond);
+    qemu_mutex_unlock(&l->lock);
+    epf_link_unref(l);
+}
+
+static void awaited_map_done(EpwSession *s, int err, EpwMsg *reply,
+                             void *opaque)
+{
+    map_report(opaque, err);
+    answered(opaque);
+}
+
+static void unmap_done(EpwSession *s, int err, EpwMsg *reply, void *opaque)
+{
+    answered(opaque);
 }
 
 static void warn_not_shared(EpfFunction *f, const MemoryRegion *mr)
@@ -72,95 +106,126 @@ static void warn_not_shared(EpfFunction *f, const MemoryRegion *mr)
     }
 }
 
-static void epf_dma_region_add(MemoryListener *listener,
-                               MemoryRegionSection *s)
+/* @mr: NULL when there is no one place to share; @m->offset is in it. */
+static void send_map(EpfFunction *f, VfuDmaMap *m, MemoryRegion *mr,
+                     bool awaited)
 {
-    EpfFunction *f = container_of(listener, EpfFunction, listener);
-    VfuDmaMap m = { .argsz = sizeof(m), .flags = VFU_DMA_READ };
-    struct iovec iov = { .iov_base = &m, .iov_len = sizeof(m) };
-    bool shared;
+    EpfLink *l = f->link;
+    struct iovec iov = { .iov_base = m, .iov_len = sizeof(*m) };
+    bool shared = mr && is_shared(mr);
     int fd = -1;
 
-    if (memory_region_is_iommu(s->mr) && !f->iommu_warned) {
-        f->iommu_warned = true;
-        epf_client_report(f->link->client, "DMA through this guest's IOMMU is "
-                          "not supported; boot it with intel_iommu=off");
-        return;
-    }
-    if (!section_range(s, &m.address, &m.size, &m.offset)) {
-        return;
-    }
-    if (!s->readonly && !memory_region_is_rom(s->mr)) {
-        m.flags |= VFU_DMA_WRITE;
-    }
-    shared = is_shared(s->mr);
     if (shared) {
-        fd = s->mr->ram_block->fd;
-        m.offset += s->mr->ram_block->fd_offset;
+        fd = mr->ram_block->fd;
+        m->offset += mr->ram_block->fd_offset;
     } else {
-        m.offset = 0;
-        warn_not_shared(f, s->mr);
+        m->offset = 0;
     }
-    trace_epf_dma_map(f->link->generation, m.address, m.size, m.flags, shared);
-    epf_link_call_async(f->link, VFU_CMD_DMA_MAP, &iov, 1, &fd, shared,
-                        map_done, epf_link_ref(f->link));
+    if (mr && !shared) {
+        warn_not_shared(f, mr);
+    }
+    trace_epf_dma_map(l->generation, m->address, m->size, m->flags, shared);
+    epf_link_call_async(l, VFU_CMD_DMA_MAP, &iov, 1, &fd, shared,
+                        awaited ? awaited_map_done : map_done,
+                        awaited ? ask(l) : epf_link_ref(l));
 }
 
-static void unmap_done(EpwSession *s, int err, EpwMsg *reply, void *opaque)
+void epf_dma_map(EpfFunction *f, uint64_t addr, uint64_t size, uint32_t flags,
+                 MemoryRegion *mr, uint64_t offset)
 {
-    EpfLink *l = opaque;
+    VfuDmaMap m = {
+        .argsz = sizeof(m), .flags = flags, .address = addr, .size = size,
+        .offset = offset,
+    };
 
-    qemu_mutex_lock(&l->lock);
-    if (--l->unmaps == 0) {
-        qemu_cond_broadcast(&l->cond);
+    if (mr && (mr->readonly || memory_region_is_rom(mr))) {
+        m.flags &= ~VFU_DMA_WRITE;
     }
-    qemu_mutex_unlock(&l->lock);
-    epf_link_unref(l);
+    /* Pages that can be written only do not exist in a process */
+    if (mr && is_shared(mr) && m.flags) {
+        m.flags |= VFU_DMA_READ;
+    }
+    if (m.flags) {
+        send_map(f, &m, mr, true);
+    }
 }
 
-static void epf_dma_region_del(MemoryListener *listener,
-                               MemoryRegionSection *s)
+void epf_dma_unmap(EpfFunction *f, uint64_t addr, uint64_t size)
 {
-    EpfFunction *f = container_of(listener, EpfFunction, listener);
-    EpfLink *l = f->link;
-    VfuDmaUnmap m = { .argsz = sizeof(m) };
+    VfuDmaUnmap m = { .argsz = sizeof(m), .address = addr, .size = size };
     struct iovec iov = { .iov_base = &m, .iov_len = sizeof(m) };
-    uint64_t offset;
 
-    if (!section_range(s, &m.address, &m.size, &offset)) {
-        return;
-    }
-    trace_epf_dma_unmap(l->generation, m.address, m.size);
-    qemu_mutex_lock(&l->lock);
-    l->unmaps++;
-    qemu_mutex_unlock(&l->lock);
-    epf_link_call_async(l, VFU_CMD_DMA_UNMAP, &iov, 1, NULL, 0,
-                        unmap_done, epf_link_ref(l));
+    trace_epf_dma_unmap(f->link->generation, addr, size);
+    epf_link_call_async(f->link, VFU_CMD_DMA_UNMAP, &iov, 1, NULL, 0,
+                        unmap_done, ask(f->link));
 }
 
 /*
  * A link that dies here needs no answer: the endpoint lost all maps with it.
  * The session's own deadline ends the wait; the margin is for its thread.
  */
-static void epf_dma_commit(MemoryListener *listener)
+void epf_dma_wait(EpfFunction *f, unsigned left)
 {
-    EpfFunction *f = container_of(listener, EpfFunction, listener);
     EpfLink *l = f->link;
     int64_t since = g_get_monotonic_time();
     int64_t until = since + epf_client_deadline(l->client) * INT64_C(1000) +
                     100000;
 
     qemu_mutex_lock(&l->lock);
-    while (l->unmaps && !epf_link_dead(l)) {
-        int64_t left = until - g_get_monotonic_time();
+    while (l->unanswered > left && !epf_link_dead(l)) {
+        int64_t rest = until - g_get_monotonic_time();
 
-        if (left <= 0) {
+        if (rest <= 0) {
             break;
         }
-        qemu_cond_timedwait(&l->cond, &l->lock, DIV_ROUND_UP(left, 1000));
+        qemu_cond_timedwait(&l->cond, &l->lock, DIV_ROUND_UP(rest, 1000));
     }
     qemu_mutex_unlock(&l->lock);
     epf_link_waited(l, since);
+}
+
+/* ---- The listener ---- */
+
+static void epf_dma_begin(MemoryListener *listener)
+{
+    container_of(listener, EpfFunction, listener)->in_transaction = true;
+}
+
+static void epf_dma_commit(MemoryListener *listener)
+{
+    EpfFunction *f = container_of(listener, EpfFunction, listener);
+
+    f->in_transaction = false;
+    epf_dma_wait(f, 0);
+}
+
+static void epf_dma_region_add(MemoryListener *listener,
+                               MemoryRegionSection *s)
+{
+    EpfFunction *f = container_of(listener, EpfFunction, listener);
+    VfuDmaMap m = { .argsz = sizeof(m), .flags = VFU_DMA_READ };
+
+    if (memory_region_is_iommu(s->mr)) {
+        epf_iommu_add(f, s);
+    } else if (section_range(s, &m.address, &m.size, &m.offset)) {
+        if (!s->readonly && !memory_region_is_rom(s->mr)) {
+            m.flags |= VFU_DMA_WRITE;
+        }
+        send_map(f, &m, s->mr, false);
+    }
+}
+
+static void epf_dma_region_del(MemoryListener *listener,
+                               MemoryRegionSection *s)
+{
+    EpfFunction *f = container_of(listener, EpfFunction, listener);
+    uint64_t addr, size, offset;
+
+    if (memory_region_is_iommu(s->mr)) {
+        epf_iommu_del(f, s);
+    } else if (section_range(s, &addr, &size, &offset)) {
+        epf_dma_unmap(f, addr, size);
+    }
 }
 
 void epf_dma_init(EpfFunction *f)
@@ -172,6 +237,7 @@ void epf_dma_init(EpfFunction *f)
     qemu_mutex_unlock(&f->link->lock);
     f->listener = (MemoryListener) {
         .name = "epf-dma",
+        .begin = epf_dma_begin,
         .region_add = epf_dma_region_add,
         .region_del = epf_dma_region_del,
         .commit = epf_dma_commit,

@@ -33,6 +33,8 @@ typedef struct EpfIrqs {
     int epoll;
 } EpfIrqs;
 
+typedef struct EpfIommu EpfIommu;
+
 struct EpfFunction {
     PCIDevice parent_obj;
 
@@ -45,7 +47,8 @@ struct EpfFunction {
     EpfIrqs irqs;
     MemoryListener listener;
     bool listening;
-    bool iommu_warned;
+    bool in_transaction;        /* of the listener */
+    QLIST_HEAD(, EpfIommu) iommus;
 };
 
 /* A device for @link, not realized; takes no reference to be given back. */
@@ -74,5 +77,18 @@ void epf_irq_exit(EpfFunction *f);
 /* epf-dma.c */
 void epf_dma_init(EpfFunction *f);
 void epf_dma_exit(EpfFunction *f);
+/*
+ * A range behind an IOMMU: RAM of @mr from @offset on, NULL: to be translated
+ * at each access.  Sends and does not wait.  @flags: VFU_DMA_*.
+ */
+void epf_dma_map(EpfFunction *f, uint64_t addr, uint64_t size, uint32_t flags,
+                 MemoryRegion *mr, uint64_t offset);
+void epf_dma_unmap(EpfFunction *f, uint64_t addr, uint64_t size);
+/* Until at most @left messages have no answer; a dead link has none. */
+void epf_dma_wait(EpfFunction *f, unsigned left);
+
+/* epf-iommu.c */
+void epf_iommu_add(EpfFunction *f, MemoryRegionSection *s);
+void epf_iommu_del(EpfFunction *f, MemoryRegionSection *s);
 
 #endif /* HW_MISC_EPF_FUNCTION_H */

@@ -5,6 +5,7 @@
 #include "qemu/osdep.h"
 #include "qapi/error.h"
 #include "qemu/atomic.h"
+#include "qemu/main-loop.h"
 #include "qemu/rcu.h"
 #include "epf-client.h"
 #include "trace.h"
@@ -125,7 +126,8 @@ bool epf_link_bar_mapped(EpfLink *l, unsigned bar)
 
 /*
  * The cache tells without any access whether a piece is plain RAM; whatever
- * is not would need the BQL, which the reader thread must not take.
+ * is not would need the BQL, which the reader thread must not take.  Only what
+ * is behind an IOMMU is worth that.
  */
 static int dma_piece(AddressSpace *as, uint64_t addr, void *buf,
                      uint64_t *len, bool is_write)
@@ -138,7 +140,7 @@ static int dma_piece(AddressSpace *as, uint64_t addr, void *buf,
         return -EFAULT;
     }
     if (!cache.ptr) {
-        ret = -EFAULT;
+        ret = memory_region_is_iommu(cache.mrs.mr) ? -EAGAIN : -EFAULT;
     } else if (is_write) {
         address_space_write_cached(&cache, 0, buf, n);
         address_space_cache_invalidate(&cache, 0, n);
@@ -167,6 +169,43 @@ int epf_link_dma(EpfLink *l, uint64_t addr, void *buf, uint64_t len,
         uint64_t n = len;
 
         ret = dma_piece(l->dma_as, addr, buf, &n, is_write);
+        addr += n;
+        buf = (uint8_t *)buf + n;
+        len -= n;
+    }
+    return ret;
+}
+
+/* Bytes for which the BQL is held */
+#define TRANSLATED_PIECE    (64 * 1024u)
+
+static int translated_piece(EpfLink *l, uint64_t addr, void *buf, uint64_t len,
+                            bool is_write)
+{
+    /* RAM only, as for DMA that is not translated */
+    MemTxAttrs attrs = { .memory = 1 };
+    AddressSpace *as;
+
+    BQL_LOCK_GUARD();
+    WITH_QEMU_LOCK_GUARD(&l->lock) {
+        as = epf_link_dead(l) ? NULL : l->dma_as;
+    }
+    if (!as) {
+        return -ENODEV;
+    }
+    return address_space_rw(as, addr, attrs, buf, len, is_write) == MEMTX_OK ?
+           0 : -EFAULT;
+}
+
+int epf_link_dma_translated(EpfLink *l, uint64_t addr, void *buf, uint64_t len,
+                            bool is_write)
+{
+    int ret = 0;
+
+    while (len && !ret) {
+        uint64_t n = MIN(len, TRANSLATED_PIECE);
+
+        ret = translated_piece(l, addr, buf, n, is_write);
         addr += n;
         buf = (uint8_t *)buf + n;
         len -= n;

@@ -7,8 +7,8 @@
  * memory of the BARs belongs to it, so that the reader thread can replace or
  * revoke pages without the BQL and long before the function itself is gone.
  *
- * @lock guards the mappings, @dma_as and the unmap count; it is taken after
- * the BQL and never held over a wait for the peer.
+ * @lock guards the mappings, @dma_as and the count of unanswered messages; it
+ * is taken after the BQL and never held over a wait for the peer.
  */
 #ifndef HW_MISC_EPF_LINK_H
 #define HW_MISC_EPF_LINK_H
@@ -54,9 +54,9 @@ typedef struct EpfLink {
     uint32_t irqs[VFU_NUM_IRQS];
 
     QemuMutex lock;
-    QemuCond cond;          /* unmaps became 0, or dead */
-    unsigned unmaps;        /* DMA_UNMAPs without an answer */
-    AddressSpace *dma_as;   /* NULL: no function to do DMA for */
+    QemuCond cond;          /* unanswered fell, or dead */
+    unsigned unanswered;    /* DMA_UNMAPs and awaited DMA_MAPs */
+    AddressSpace *dma_as;   /* NULL: no function; changes with the BQL */
 } EpfLink;
 
 EpfLink *epf_link_new(EpfClient *client, uint32_t generation,
@@ -84,9 +84,13 @@ bool epf_link_bar_mapped(EpfLink *l, unsigned bar);
 
 /*
  * DMA_READ and DMA_WRITE of the endpoint; @buf is inside RAM of this process.
- * Never takes the BQL.  0 or a negative errno.
+ * Never takes the BQL.  0 or a negative errno; -EAGAIN when it takes
+ * epf_link_dma_translated().
  */
 int epf_link_dma(EpfLink *l, uint64_t addr, void *buf, uint64_t len,
                  bool is_write);
+/* The same through a virtual IOMMU of the guest.  Takes the BQL. */
+int epf_link_dma_translated(EpfLink *l, uint64_t addr, void *buf, uint64_t len,
+                            bool is_write);
 
 #endif /* HW_MISC_EPF_LINK_H */
