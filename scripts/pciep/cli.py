@@ -230,6 +230,13 @@ def parser():
         default=[],
         help='give that guest memory its peer cannot map: the slow path',
     )
+    g.add_argument(
+        '--host-iommu',
+        choices=sorted(machine.ARCH['x86_64']['host_iommu']),
+        default='none',
+        help='DMA translation in the host guest: none (default), intel (reached by '
+        'message), intel-cm (caching mode)',
+    )
     g.add_argument('-q', '--quiet', action='store_true', help='print the verdict only')
     g.add_argument(
         '--no-console',
@@ -268,6 +275,7 @@ def build_pair(o, rundir, tell, on_tap, on_console):
             o.interactive == role,
             idle=only_ep and role == 'host' or o.interactive == 'ep' and role == 'host',
             shared=role not in o.private_memory,
+            iommu=o.host_iommu,
         )
 
     return Pair(

@@ -20,11 +20,16 @@ ARCH = {
         'host': [
             '-global',
             'ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off',
-            # 32 MSI vectors need interrupt remapping; DMA translation stays off.
-            '-device',
-            'intel-iommu,intremap=on',
         ],
-        'host_append': 'intel_iommu=off',
+        # 32 MSI vectors need interrupt remapping, so even "none" has the device.
+        'host_iommu': {
+            'none': ('intel-iommu,intremap=on', 'intel_iommu=off'),
+            'intel': ('intel-iommu,intremap=on', 'intel_iommu=on iommu.passthrough=0'),
+            'intel-cm': (
+                'intel-iommu,intremap=on,caching-mode=on',
+                'intel_iommu=on iommu.passthrough=0',
+            ),
+        },
         'serial': lambda chardev: ['-device', f'isa-serial,chardev={chardev}'],
     }
 }
@@ -49,12 +54,14 @@ class Spec:
         append='',
         extra=(),
         name=None,
+        iommu='none',
     ):
         self.role, self.arch, self.qemu = role, ARCH[arch], qemu
         self.kernel, self.initramfs, self.accel = kernel, initramfs, accel
         self.cpus, self.mem, self.socket = cpus, mem, socket
         self.net, self.shared, self.append, self.extra = net, shared, append, list(extra)
         self.name = name or role
+        self.iommu = iommu  # of the host
         self.reboot = False  # a reset ends the guest
 
     def link(self, socket):
@@ -116,8 +123,9 @@ class Spec:
             args += ['-object', f'memory-backend-ram,id=ram0,size={self.mem}']
         append = a['append']
         if self.role == 'host':
-            args += a['host']
-            append += ' ' + a['host_append']
+            device, words = a['host_iommu'][self.iommu]
+            args += a['host'] + ['-device', device]
+            append += ' ' + words
         if self.append:
             append += ' ' + self.append
         args += ['-kernel', self.kernel, '-initrd', self.initramfs, '-append', append]

@@ -38,6 +38,7 @@ class Side:
         interactive=False,
         idle=False,
         shared=True,
+        iommu='none',
     ):
         self.kernel, self.cpus, self.mem, self.append = kernel, cpus, mem, append
         self.files, self.modules, self.cmd, self.extra = (
@@ -52,6 +53,7 @@ class Side:
             idle,
             shared,
         )
+        self.iommu = iommu
         self.env = {}
 
 
@@ -216,6 +218,7 @@ class Pair:
                     side.shared,
                     side.append,
                     side.extra,
+                    iommu=side.iommu,
                 )
                 script = os.path.join(self.rundir, f'{role}.sh')
                 with open(script, 'w') as out:

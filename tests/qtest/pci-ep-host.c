@@ -27,6 +27,12 @@ QTestState *eph_start(const char *socket, unsigned deadline_ms, bool shared)
     return start("", socket, deadline_ms, shared);
 }
 
+QTestState *eph_start_args(const char *args, const char *socket,
+                           unsigned deadline_ms)
+{
+    return start(args, socket, deadline_ms, true);
+}
+
 QTestState *eph_start_vcpu(const char *socket, unsigned deadline_ms,
                            const char *firmware)
 {

@@ -17,6 +17,9 @@
 #define EPH_BAR(n)      (EPH_BARS + (n) * 0x100000u)
 
 QTestState *eph_start(const char *socket, unsigned deadline_ms, bool shared);
+/* With shared memory and what @args adds */
+QTestState *eph_start_args(const char *args, const char *socket,
+                           unsigned deadline_ms);
 /* With a vCPU that runs @firmware */
 QTestState *eph_start_vcpu(const char *socket, unsigned deadline_ms,
                            const char *firmware);

@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Both devices, in two QEMUs, where the host translates the function's DMA with
+ * an intel-iommu: one that tells of its mappings (caching mode) and one that is
+ * asked at each access
+ */
+#include "qemu/osdep.h"
+#include "hw/pci/pci_regs.h"
+#include "pci-ep-dma.h"
+#include "pci-ep-endpoint.h"
+#include "pci-ep-host.h"
+
+#define DEADLINE_MS     1000
+#define EP_ID           0xb500104c
+#define PAGE            0x1000u
+#define WINDOW(n)       (EPE_WINDOW + (n) * PAGE)
+
+/* Memory of the host: tables, and pages that are mapped */
+#define ROOT            0x300000ull
+#define CONTEXT         0x301000ull
+#define LEVEL(n)        (0x302000ull + (n) * PAGE)
+#define MEMORY(n)       (0x400000ull + (n) * PAGE)
+
+/* Where the function sees them */
+#define IOVA(n)         (0x80000000ull + (n) * PAGE)
+
+/* The IOMMU */
+#define VTD             0xfed90000ull
+#define VTD_GCMD        (VTD + 0x18)
+#define GCMD_TE         (1u << 31)
+#define GCMD_SRTP       (1u << 30)
+#define VTD_RTADDR      (VTD + 0x20)
+#define VTD_CCMD        (VTD + 0x28)
+#define CCMD_GLOBAL     (1ull << 63 | 1ull << 61)
+#define VTD_FSTS        (VTD + 0x34)
+#define FSTS_PENDING    (1u << 1)
+#define VTD_IOTLB       (VTD + 0xf8)
+#define IOTLB_GLOBAL    (1ull << 63 | 1ull << 60)
+#define PTE_READ        1u
+#define PTE_WRITE       2u
+#define PTE_RW          (PTE_READ | PTE_WRITE)
+
+typedef struct Link {
+    EpEndpoint *ep;
+    QTestState *host;
+    EpDma dma;
+} Link;
+
+static void start(Link *l, const char *iommu)
+{
+    *l = (Link) { .ep = epe_start(EPE_SHARED, "") };
+    g_assert_cmpuint(epe_set_header(l->ep, EP_ID, 1), ==, EPC_STATUS_OK);
+    l->host = eph_start_args(iommu, l->ep->socket, DEADLINE_MS);
+    eph_enable_port(l->host);
+    g_assert_cmpuint(epe_link(l->ep, EPC_LINK_START), ==, EPC_STATUS_OK);
+    epe_wait_link(l->ep, true);
+    eph_wait_present(l->host, true);
+    eph_enable_function(l->host, true);
+    l->dma = (EpDma) {
+        .e = l->ep,
+        .base = epe_reg(l->ep, EPC_REG_DMA_BASE),
+        .stride = epe_reg(l->ep, EPC_REG_DMA_STRIDE),
+    };
+    epd_enable(&l->dma, 0, RING(0), 16);
+}
+
+static void end(Link *l)
+{
+    qtest_quit(l->host);
+    epe_stop(l->ep);
+}
+
+static void invalidate(Link *l)
+{
+    qtest_writeq(l->host, VTD_IOTLB, IOTLB_GLOBAL);
+}
+
+static void set_pte(Link *l, unsigned n, uint64_t to, unsigned bits)
+{
+    qtest_writeq(l->host, LEVEL(0) + n * 8, bits ? to | bits : 0);
+    invalidate(l);
+}
+
+static void translate(Link *l, bool on)
+{
+    qtest_writel(l->host, VTD_GCMD, on ? GCMD_TE : 0);
+}
+
+/* Three levels of tables for 01:00.0; IOVA(0) to IOVA(3) in reverse order */
+static void begin_translation(Link *l)
+{
+    qtest_memset(l->host, ROOT, 0, LEVEL(3) - ROOT);
+    qtest_writeq(l->host, ROOT + 16, CONTEXT | 1);
+    qtest_writeq(l->host, CONTEXT, LEVEL(2) | 1);
+    qtest_writeq(l->host, CONTEXT + 8, 1 << 8 | 1);
+    qtest_writeq(l->host, LEVEL(2) + (IOVA(0) >> 30) * 8, LEVEL(1) | PTE_RW);
+    qtest_writeq(l->host, LEVEL(1), LEVEL(0) | PTE_RW);
+    for (unsigned i = 0; i < 4; i++) {
+        qtest_writeq(l->host, LEVEL(0) + i * 8, MEMORY(3 - i) | PTE_RW);
+    }
+    qtest_writeq(l->host, VTD_RTADDR, ROOT);
+    qtest_writel(l->host, VTD_GCMD, GCMD_SRTP);
+    qtest_writeq(l->host, VTD_CCMD, CCMD_GLOBAL);
+    invalidate(l);
+    translate(l, true);
+}
+
+static bool faulted(Link *l)
+{
+    return qtest_readl(l->host, VTD_FSTS) & FSTS_PENDING;
+}
+
+/* Both ways, across pages */
+static void check_dma(Link *l)
+{
+    qtest_memset(l->host, MEMORY(0), 0x10, PAGE);
+    qtest_memset(l->host, MEMORY(1), 0x11, PAGE);
+    qtest_memset(l->host, MEMORY(2), 0x12, PAGE);
+    qtest_memset(l->host, MEMORY(3), 0x13, PAGE);
+    g_assert_cmpuint(epd_copy(&l->dma, IOVA(0) + 4, BUFFER, 3 * PAGE,
+                              FROM_HOST), ==, EPC_DMA_OK);
+    g_assert_cmphex(qtest_readb(l->ep->q, BUFFER), ==, 0x13);
+    g_assert_cmphex(qtest_readb(l->ep->q, BUFFER + PAGE), ==, 0x12);
+    g_assert_cmphex(qtest_readb(l->ep->q, BUFFER + 3 * PAGE - 1), ==, 0x10);
+    qtest_memset(l->ep->q, BUFFER, 0x77, 8);
+    g_assert_cmpuint(epd_copy(&l->dma, BUFFER, IOVA(1) - 4, 8, TO_HOST), ==,
+                     EPC_DMA_OK);
+    g_assert_cmphex(qtest_readl(l->host, MEMORY(3) + PAGE - 4), ==,
+                    0x77777777);
+    g_assert_cmphex(qtest_readq(l->host, MEMORY(2)), ==, 0x1212121277777777);
+}
+
+/* ---- Caching mode ---- */
+
+#define CACHING "-device intel-iommu,caching-mode=on"
+
+static void test_window(void)
+{
+    Link l;
+
+    start(&l, CACHING);
+    /* Not translated yet */
+    g_assert_cmpuint(epe_map(l.ep, 0x8000, MEMORY(0), PAGE), ==,
+                     EPC_STATUS_OK);
+    begin_translation(&l);
+    g_assert_cmphex(qtest_readl(l.ep->q, WINDOW(8)), ==, 0xffffffff);
+
+    g_assert_cmpuint(epe_map(l.ep, 0, IOVA(0), 4 * PAGE), ==, EPC_STATUS_OK);
+    for (unsigned i = 0; i < 4; i++) {
+        qtest_writel(l.ep->q, WINDOW(i) + 8, 0x1000 + i);
+        g_assert_cmphex(qtest_readl(l.host, MEMORY(3 - i) + 8), ==,
+                        0x1000 + i);
+    }
+    g_assert_cmpuint(epe_map(l.ep, 0x10000, IOVA(4), PAGE), ==,
+                     EPC_STATUS_NOT_MAPPED);
+    g_assert_cmpuint(epe_map(l.ep, 0x10000, MEMORY(0), PAGE), ==,
+                     EPC_STATUS_NOT_MAPPED);
+
+    /* Not translated any more */
+    translate(&l, false);
+    g_assert_cmpuint(epe_map(l.ep, 0x10000, MEMORY(0), PAGE), ==,
+                     EPC_STATUS_OK);
+    end(&l);
+}
+
+/* Once the invalidation is over no access arrives; a new target is seen. */
+static void test_revoke(void)
+{
+    Link l;
+
+    start(&l, CACHING);
+    begin_translation(&l);
+    g_assert_cmpuint(epe_map(l.ep, 0, IOVA(0), PAGE), ==, EPC_STATUS_OK);
+    for (unsigned i = 0; i < 50; i++) {
+        qtest_writel(l.host, MEMORY(4), 0x44440000 + i);
+        qtest_writel(l.host, MEMORY(5), 0);
+        set_pte(&l, 0, MEMORY(5), PTE_RW);
+        qtest_writel(l.ep->q, WINDOW(0), 0x55550000 + i);
+        g_assert_cmphex(qtest_readl(l.host, MEMORY(5)), ==, 0x55550000 + i);
+        set_pte(&l, 0, 0, 0);
+        qtest_writel(l.ep->q, WINDOW(0), 0);
+        g_assert_cmphex(qtest_readl(l.ep->q, WINDOW(0)), ==, 0xffffffff);
+        g_assert_cmphex(qtest_readl(l.host, MEMORY(5)), ==, 0x55550000 + i);
+        set_pte(&l, 0, MEMORY(4), PTE_RW);
+        g_assert_cmphex(qtest_readl(l.ep->q, WINDOW(0)), ==, 0x44440000 + i);
+    }
+    end(&l);
+}
+
+static void test_dma(void)
+{
+    Link l;
+
+    start(&l, CACHING);
+    begin_translation(&l);
+    check_dma(&l);
+    g_assert_cmpuint(epd_copy(&l.dma, IOVA(4), BUFFER, 4, FROM_HOST), ==,
+                     EPC_DMA_NOT_MAPPED);
+    set_pte(&l, 0, MEMORY(0), PTE_READ);
+    g_assert_cmpuint(epd_copy(&l.dma, IOVA(0), BUFFER, 4, FROM_HOST), ==,
+                     EPC_DMA_OK);
+    g_assert_cmpuint(epd_copy(&l.dma, BUFFER, IOVA(0), 4, TO_HOST), ==,
+                     EPC_DMA_NOT_MAPPED);
+    end(&l);
+}
+
+static void test_bus_master(void)
+{
+    Link l;
+
+    start(&l, CACHING);
+    begin_translation(&l);
+    g_assert_cmpuint(epe_map(l.ep, 0, IOVA(0), PAGE), ==, EPC_STATUS_OK);
+    eph_writew(l.host, EPH_FUNCTION, PCI_COMMAND, PCI_COMMAND_MEMORY);
+    g_assert_cmphex(qtest_readl(l.ep->q, WINDOW(0)), ==, 0xffffffff);
+    g_assert_cmpuint(epe_map(l.ep, 0x8000, IOVA(0), PAGE), ==,
+                     EPC_STATUS_NOT_MAPPED);
+    g_assert_cmpuint(epd_copy(&l.dma, IOVA(0), BUFFER, 4, FROM_HOST), ==,
+                     EPC_DMA_NOT_MAPPED);
+    /* What was mapped meanwhile is seen when bus mastering is back */
+    set_pte(&l, 4, MEMORY(4), PTE_RW);
+    qtest_writel(l.host, MEMORY(4), 0x12345678);
+    eph_writew(l.host, EPH_FUNCTION, PCI_COMMAND,
+               PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+    g_assert_cmpuint(epe_map(l.ep, 0x8000, IOVA(4), PAGE), ==, EPC_STATUS_OK);
+    g_assert_cmphex(qtest_readl(l.ep->q, WINDOW(8)), ==, 0x12345678);
+    end(&l);
+}
+
+/* ---- Without ---- */
+
+#define PLAIN "-device intel-iommu"
+
+static void test_message(void)
+{
+    Link l;
+
+    start(&l, PLAIN);
+    begin_translation(&l);
+    g_assert_cmpuint(epe_map(l.ep, 0, IOVA(0), PAGE), ==,
+                     EPC_STATUS_NOT_SHARED);
+    check_dma(&l);
+    set_pte(&l, 0, MEMORY(4), PTE_RW);
+    qtest_writel(l.host, MEMORY(4), 0x12345678);
+    g_assert_cmpuint(epd_copy(&l.dma, IOVA(0), BUFFER, 4, FROM_HOST), ==,
+                     EPC_DMA_OK);
+    g_assert_cmphex(qtest_readl(l.ep->q, BUFFER), ==, 0x12345678);
+    end(&l);
+}
+
+static void test_message_refused(void)
+{
+    Link l;
+
+    start(&l, PLAIN);
+    begin_translation(&l);
+    g_assert_false(faulted(&l));
+    g_assert_cmpuint(epd_copy(&l.dma, IOVA(4), BUFFER, 4, FROM_HOST), ==,
+                     EPC_DMA_NOT_MAPPED);
+    g_assert_true(faulted(&l));
+    set_pte(&l, 0, MEMORY(0), PTE_READ);
+    g_assert_cmpuint(epd_copy(&l.dma, BUFFER, IOVA(0), 4, TO_HOST), ==,
+                     EPC_DMA_NOT_MAPPED);
+    /* Not memory: the registers of the IOMMU */
+    set_pte(&l, 0, VTD, PTE_RW);
+    g_assert_cmpuint(epd_copy(&l.dma, IOVA(0), BUFFER, 4, FROM_HOST), ==,
+                     EPC_DMA_NOT_MAPPED);
+    eph_writew(l.host, EPH_FUNCTION, PCI_COMMAND, PCI_COMMAND_MEMORY);
+    g_assert_cmpuint(epd_copy(&l.dma, IOVA(1), BUFFER, 4, FROM_HOST), ==,
+                     EPC_DMA_NOT_MAPPED);
+    end(&l);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    qtest_add_func("pci-ep-iommu/told/window", test_window);
+    qtest_add_func("pci-ep-iommu/told/revoke", test_revoke);
+    qtest_add_func("pci-ep-iommu/told/dma", test_dma);
+    qtest_add_func("pci-ep-iommu/told/bus-master", test_bus_master);
+    qtest_add_func("pci-ep-iommu/asked/dma", test_message);
+    qtest_add_func("pci-ep-iommu/asked/refused", test_message_refused);
+    return g_test_run();
+}
