@@ -178,8 +178,8 @@ static void test_revoke(void)
         qtest_writel(l.ep->q, WINDOW(0), 0x55550000 + i);
         g_assert_cmphex(qtest_readl(l.host, MEMORY(5)), ==, 0x55550000 + i);
         set_pte(&l, 0, 0, 0);
-        qtest_writel(l.ep->q, WINDOW(0), 0);
         g_assert_cmphex(qtest_readl(l.ep->q, WINDOW(0)), ==, 0xffffffff);
+        qtest_writel(l.ep->q, WINDOW(0), 0);
         g_assert_cmphex(qtest_readl(l.host, MEMORY(5)), ==, 0x55550000 + i);
         set_pte(&l, 0, MEMORY(4), PTE_RW);
         g_assert_cmphex(qtest_readl(l.ep->q, WINDOW(0)), ==, 0x44440000 + i);
