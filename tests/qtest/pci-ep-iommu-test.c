@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Both devices, in two QEMUs, where the host translates the function's DMA with
- * an intel-iommu: one that tells of its mappings (caching mode) and one that is
- * asked at each access
+ * Both devices, in two QEMUs, where the host translates the function's DMA: a
+ * virtio-iommu or an intel-iommu, which tells of its mappings (caching mode) or
+ * is asked at each access
  */
 #include "qemu/osdep.h"
 #include "hw/pci/pci_regs.h"
@@ -40,10 +40,32 @@
 #define PTE_WRITE       2u
 #define PTE_RW          (PTE_READ | PTE_WRITE)
 
+/* A virtio-iommu, its BAR and its queue */
+#define VIOMMU          0x0030      /* 00:06.0 */
+#define VIO             0xd0000000ull
+#define VIO_FEATURE_SEL (VIO + 0x08)
+#define VIO_FEATURE     (VIO + 0x0c)
+#define VIO_STATUS      (VIO + 0x14)
+#define VIO_QUEUE_SIZE  (VIO + 0x18)
+#define VIO_QUEUE_ON    (VIO + 0x1c)
+#define VIO_QUEUE_DESC  (VIO + 0x20)
+#define VIO_QUEUE_AVAIL (VIO + 0x28)
+#define VIO_QUEUE_USED  (VIO + 0x30)
+#define VIO_NOTIFY      (VIO + 0x3000)
+#define VIO_MAP_UNMAP   (1u << 2)
+#define VIO_VERSION_1   (1u << 0)   /* of the upper word */
+#define DESC            LEVEL(0)
+#define AVAIL           LEVEL(1)
+#define USED            LEVEL(2)
+#define REQUEST         LEVEL(3)
+#define ANSWER          (REQUEST + 0x100)
+#define QUEUE_SIZE      16
+
 typedef struct Link {
     EpEndpoint *ep;
     QTestState *host;
     EpDma dma;
+    uint16_t requests;      /* made of the virtio-iommu */
 } Link;
 
 static void start(Link *l, const char *iommu)
@@ -227,6 +249,126 @@ static void test_bus_master(void)
     end(&l);
 }
 
+/* ---- virtio-iommu ---- */
+
+#define VIRTIO "-device virtio-iommu-pci,addr=6"
+
+static void virtio_begin(Link *l)
+{
+    QTestState *q = l->host;
+
+    eph_writel(q, VIOMMU, PCI_BASE_ADDRESS_4, VIO);
+    eph_writel(q, VIOMMU, PCI_BASE_ADDRESS_5, VIO >> 32);
+    eph_writew(q, VIOMMU, PCI_COMMAND,
+               PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+    qtest_memset(q, DESC, 0, REQUEST + PAGE - DESC);
+    qtest_writeb(q, VIO_STATUS, 3);
+    qtest_writel(q, VIO_FEATURE_SEL, 0);
+    qtest_writel(q, VIO_FEATURE, VIO_MAP_UNMAP);
+    qtest_writel(q, VIO_FEATURE_SEL, 1);
+    qtest_writel(q, VIO_FEATURE, VIO_VERSION_1);
+    qtest_writeb(q, VIO_STATUS, 0xb);
+    qtest_writew(q, VIO_QUEUE_SIZE, QUEUE_SIZE);
+    qtest_writel(q, VIO_QUEUE_DESC, DESC);
+    qtest_writel(q, VIO_QUEUE_AVAIL, AVAIL);
+    qtest_writel(q, VIO_QUEUE_USED, USED);
+    qtest_writew(q, VIO_QUEUE_ON, 1);
+    qtest_writeb(q, VIO_STATUS, 0xf);
+    g_assert_cmphex(qtest_readb(q, VIO_STATUS), ==, 0xf);
+}
+
+/* The request in REQUEST, of @len bytes without the answer */
+static void virtio_request(Link *l, unsigned len)
+{
+    QTestState *q = l->host;
+
+    qtest_writeq(q, DESC, REQUEST);
+    qtest_writel(q, DESC + 8, len);
+    qtest_writel(q, DESC + 12, 1 | 1 << 16);        /* next: 1 */
+    qtest_writeq(q, DESC + 16, ANSWER);
+    qtest_writel(q, DESC + 24, 4);
+    qtest_writel(q, DESC + 28, 2);                  /* written by the device */
+    qtest_writeb(q, ANSWER, 0xff);
+    qtest_writew(q, AVAIL + 4 + l->requests % QUEUE_SIZE * 2, 0);
+    qtest_writew(q, AVAIL + 2, ++l->requests);
+    qtest_writew(q, VIO_NOTIFY, 0);
+    for (unsigned i = 0; i < EPE_TIMEOUT_MS &&
+         qtest_readw(q, USED + 2) != l->requests; i++) {
+        g_usleep(1000);
+    }
+    g_assert_cmphex(qtest_readb(q, ANSWER), ==, 0);
+}
+
+static void virtio_attach(Link *l)
+{
+    qtest_memset(l->host, REQUEST, 0, 64);
+    qtest_writel(l->host, REQUEST, 1);
+    qtest_writel(l->host, REQUEST + 4, 1);
+    qtest_writel(l->host, REQUEST + 8, EPH_FUNCTION);
+    virtio_request(l, 20);
+}
+
+static void virtio_map(Link *l, uint64_t iova, uint64_t to, unsigned pages,
+                       unsigned bits)
+{
+    qtest_memset(l->host, REQUEST, 0, 64);
+    qtest_writel(l->host, REQUEST, 3);
+    qtest_writel(l->host, REQUEST + 4, 1);
+    qtest_writeq(l->host, REQUEST + 8, iova);
+    qtest_writeq(l->host, REQUEST + 16, iova + pages * PAGE - 1);
+    qtest_writeq(l->host, REQUEST + 24, to);
+    qtest_writel(l->host, REQUEST + 32, bits);
+    virtio_request(l, 36);
+}
+
+static void virtio_unmap(Link *l, uint64_t iova, unsigned pages)
+{
+    qtest_memset(l->host, REQUEST, 0, 64);
+    qtest_writel(l->host, REQUEST, 4);
+    qtest_writel(l->host, REQUEST + 4, 1);
+    qtest_writeq(l->host, REQUEST + 8, iova);
+    qtest_writeq(l->host, REQUEST + 16, iova + pages * PAGE - 1);
+    virtio_request(l, 28);
+}
+
+static void test_virtio(void)
+{
+    Link l;
+
+    start(&l, VIRTIO);
+    g_assert_cmpuint(epe_map(l.ep, 0x8000, MEMORY(0), PAGE), ==,
+                     EPC_STATUS_OK);
+    virtio_begin(&l);
+    virtio_attach(&l);
+    g_assert_cmphex(qtest_readl(l.ep->q, WINDOW(8)), ==, 0xffffffff);
+    g_assert_cmpuint(epe_map(l.ep, 0, IOVA(0), PAGE), ==,
+                     EPC_STATUS_NOT_MAPPED);
+    for (unsigned i = 0; i < 4; i++) {
+        virtio_map(&l, IOVA(i), MEMORY(3 - i), 1, PTE_RW);
+    }
+    check_dma(&l);
+    virtio_map(&l, IOVA(5), MEMORY(5), 7, PTE_RW);
+    g_assert_cmpuint(epe_map(l.ep, 0, IOVA(5), 7 * PAGE), ==, EPC_STATUS_OK);
+    qtest_writel(l.ep->q, WINDOW(6), 0x12345678);
+    g_assert_cmphex(qtest_readl(l.host, MEMORY(11)), ==, 0x12345678);
+
+    virtio_unmap(&l, IOVA(0), 16);
+    g_assert_cmphex(qtest_readl(l.ep->q, WINDOW(6)), ==, 0xffffffff);
+    qtest_writel(l.ep->q, WINDOW(6), 0);
+    g_assert_cmphex(qtest_readl(l.host, MEMORY(11)), ==, 0x12345678);
+    g_assert_cmpuint(epd_copy(&l.dma, IOVA(0), BUFFER, 4, FROM_HOST), ==,
+                     EPC_DMA_NOT_MAPPED);
+    /* Write-only, then bus mastering off and on */
+    virtio_map(&l, IOVA(5), MEMORY(5), 7, PTE_WRITE);
+    eph_writew(l.host, EPH_FUNCTION, PCI_COMMAND, PCI_COMMAND_MEMORY);
+    g_assert_cmphex(qtest_readl(l.ep->q, WINDOW(6)), ==, 0xffffffff);
+    eph_writew(l.host, EPH_FUNCTION, PCI_COMMAND,
+               PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+    qtest_writel(l.ep->q, WINDOW(6), 0x55);
+    g_assert_cmphex(qtest_readl(l.host, MEMORY(11)), ==, 0x55);
+    end(&l);
+}
+
 /* ---- Without ---- */
 
 #define PLAIN "-device intel-iommu"
@@ -278,6 +420,7 @@ int main(int argc, char **argv)
     qtest_add_func("pci-ep-iommu/told/revoke", test_revoke);
     qtest_add_func("pci-ep-iommu/told/dma", test_dma);
     qtest_add_func("pci-ep-iommu/told/bus-master", test_bus_master);
+    qtest_add_func("pci-ep-iommu/told/virtio", test_virtio);
     qtest_add_func("pci-ep-iommu/asked/dma", test_message);
     qtest_add_func("pci-ep-iommu/asked/refused", test_message_refused);
     return g_test_run();
