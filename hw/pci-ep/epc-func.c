@@ -49,7 +49,7 @@ void epc_fn_clear(EpcFunction *fn)
 
 bool epc_fn_may_dma(const EpcFunction *fn)
 {
-    return fn->epc->link_up && fn->epc->link_enabled &&
+    return epc_link_usable(fn->epc) &&
            (epc_config_command(&fn->cfg) & PCI_COMMAND_MASTER) &&
            epc_config_dstate(&fn->cfg) == 0;
 }
@@ -138,8 +138,7 @@ static uint32_t cmd_map(EpcFunction *fn)
     }
     if (!epc_fn_may_dma(fn)) {
         epc_window_unmap(&s->window, fn->index, fn->offset);
-        return s->link_up && s->link_enabled ? EPC_STATUS_NOT_MAPPED
-                                            : EPC_STATUS_NO_LINK;
+        return epc_link_usable(s) ? EPC_STATUS_NOT_MAPPED : EPC_STATUS_NO_LINK;
     }
     return epc_window_map(&s->window, fn->index, fn->dma, fn->offset,
                           fn->addr, fn->size);

@@ -54,6 +54,7 @@ static void link_stop(EpcState *s)
         epc_window_clear(&s->window);
     }
     if (wait) {
+        epc_dma_drain(s);
         epc_server_disable(s->fn[0].server, link_stopped, wait);
     }
 }

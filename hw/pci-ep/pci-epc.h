@@ -158,6 +158,11 @@ void epc_fn_clear(EpcFunction *fn);
 void epc_fn_command(EpcFunction *fn, uint32_t cmd);
 /* EPC_STATUS_* of an attempt to start the link with this function. */
 uint32_t epc_fn_startable(const EpcFunction *fn);
+/* May memory of the host be used?  Not any more once STOP began.  Lock held. */
+static inline bool epc_link_usable(const EpcState *s)
+{
+    return s->link_up && s->link_enabled;
+}
 /* May the function master the bus?  Lock held. */
 bool epc_fn_may_dma(const EpcFunction *fn);
 /* Something epc_fn_may_dma() depends on changed.  Lock held. */
