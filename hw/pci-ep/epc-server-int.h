@@ -14,6 +14,10 @@
 #include "qemu/thread.h"
 #include "hw/pci-ep/epc-server.h"
 
+/* What this server does of the extension */
+#define EPC_SERVER_FEATURES (VFU_EP_FEATURE_LINK | VFU_EP_FEATURE_RESET | \
+                             VFU_EP_FEATURE_REMAP | VFU_EP_FEATURE_INTX)
+
 /* See the table in epc-server.c. */
 typedef enum EpcServerLink {
     EPS_DOWN,

@@ -309,7 +309,7 @@ static uint8_t *version_answer(EpcConn *c, const EpwMsg *m, EpwCaps *caps,
         return NULL;
     }
     answer = epw_version_answer(m->payload, epw_msg_len(m),
-                                VFU_EP_FEATURES_ALL, caps, len, &bad);
+                                EPC_SERVER_FEATURES, caps, len, &bad);
     if (answer && caps->features && !(caps->features & VFU_EP_FEATURE_LINK)) {
         /* Generations come with link states; nothing else works without. */
         g_free(answer);

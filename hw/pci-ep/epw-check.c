@@ -169,8 +169,11 @@ static bool valid_ep_link(const EpwMsg *m)
     }
     switch (p->state) {
     case VFU_EP_LINK_DOWN:
-        return !p->speed && !p->width;
+        return !p->speed && !p->width && !p->functions;
     case VFU_EP_LINK_UP:
+        if (p->functions && !(p->functions & 1)) {
+            return false;
+        }
         return p->generation && p->speed >= 1 && p->speed <= 6 &&
                p->width <= 32 && ctpop16(p->width) == 1;
     default:
@@ -199,6 +202,14 @@ static bool valid_ep_intx(const EpwMsg *m)
     const VfuEpIntx *p = (const void *)m->payload;
 
     return p->argsz == sizeof(*p) && !p->reserved && p->level <= 1;
+}
+
+static bool valid_ep_areas(const EpwMsg *m)
+{
+    const VfuEpAreas *p = (const void *)m->payload;
+
+    return p->argsz == sizeof(*p) && !p->count &&
+           p->region <= VFU_REGION_BAR5;
 }
 
 #define RULE(cmd_, role_, feature_, ...) \
@@ -235,6 +246,8 @@ static const EpwRule rules[] = {
     FIXED(EP_REMAP, CLIENT, VFU_EP_FEATURE_REMAP, VfuEpRemap, 0,
           valid_ep_remap),
     FIXED(EP_INTX, CLIENT, VFU_EP_FEATURE_INTX, VfuEpIntx, 0, valid_ep_intx),
+    FIXED(EP_AREAS, SERVER, VFU_EP_FEATURE_AREAS, VfuEpAreas, 0,
+          valid_ep_areas),
 };
 
 static const EpwRule *find_rule(uint16_t cmd)

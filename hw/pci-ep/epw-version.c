@@ -14,7 +14,9 @@
 #define KEY_MAX_FDS     "max_msg_fds"
 #define KEY_MAX_XFER    "max_data_xfer_size"
 
-static const char *const feature_names[] = { "link", "reset", "remap", "intx" };
+static const char *const feature_names[] = {
+    "link", "reset", "remap", "intx", "areas", "func",
+};
 
 /* What a VERSION payload says */
 typedef struct Version {

@@ -23,7 +23,7 @@
 #include "qemu/stats64.h"
 #include "hw/pci-ep/vfio-user-proto.h"
 
-#define EPW_MAX_FDS     16          /* descriptors in one message */
+#define EPW_MAX_FDS     80          /* descriptors in one message */
 #define EPW_MAX_XFER    (1u << 20)  /* data bytes in one message */
 #define EPW_MAX_MSG     (EPW_MAX_XFER + 64)
 #define EPW_MAX_IOV     63          /* pieces of one outgoing payload */

@@ -128,7 +128,9 @@ void eps_error(EpServer *s, const EpsMsg *m, uint32_t err)
  */
 static void do_version(EpServer *s, const EpsMsg *m)
 {
-    static const char *const names[] = { "link", "reset", "remap", "intx" };
+    static const char *const names[] = {
+        "link", "reset", "remap", "intx", "areas", "func",
+    };
     g_autoptr(GString) json = g_string_new("");
     g_autofree uint8_t *out = NULL;
     VfuVersion v = { .minor = VFU_VERSION_MINOR };
@@ -344,7 +346,8 @@ EpServer *eps_new(void)
 
     s->path = g_strdup_printf("%s/ep-%d-%u.sock", g_get_tmp_dir(), getpid(),
                               instance++);
-    s->features = VFU_EP_FEATURES_ALL;
+    s->features = VFU_EP_FEATURE_LINK | VFU_EP_FEATURE_RESET |
+                  VFU_EP_FEATURE_REMAP | VFU_EP_FEATURE_INTX;
     s->max_fds = EPS_MAX_FDS;
     s->listener = -1;
     s->conn = -1;

@@ -436,7 +436,7 @@ static void test_plain_bytes(void)
     TestServer *t = test_server_new();
     g_autofree TestReply *r = g_new(TestReply, 1);
     static const char answer[] = "{\"capabilities\":{"
-        "\"max_msg_fds\":16,\"max_data_xfer_size\":1048576}}";
+        "\"max_msg_fds\":80,\"max_data_xfer_size\":1048576}}";
     char byte;
     int sock;
 

@@ -21,6 +21,7 @@ typedef enum Kind {
     FLAGS,          /* every bit outside mask is refused */
     ENUM,           /* mask has a bit for every legal value */
     NONZERO,
+    FUNCTIONS,      /* 0, or a mask with bit 0 */
 } Kind;
 
 typedef struct Field {
@@ -84,11 +85,12 @@ static const Layout layouts[] = {
     { "EP_LINK up", VFU_CMD_EP_LINK, EPW_CLIENT, VFU_EP_FEATURE_LINK, 0, 0,
       sizeof(VfuEpLink), &(const VfuEpLink) { 24, 5, VFU_EP_LINK_UP, 4, 1 },
       { { ARGSZ_EXACT, 4 }, { NONZERO, 4 }, { ENUM, 4, 2 },
-        { ENUM, 2, 0x7e }, { ENUM, 2, 0x100010116 }, { ZERO, 8 } } },
+        { ENUM, 2, 0x7e }, { ENUM, 2, 0x100010116 }, { FUNCTIONS, 4 },
+        { ZERO, 4 } } },
     { "EP_LINK down", VFU_CMD_EP_LINK, EPW_CLIENT, VFU_EP_FEATURE_LINK, 0, 0,
       sizeof(VfuEpLink), &(const VfuEpLink) { 24, 5, VFU_EP_LINK_DOWN },
       { { ARGSZ_EXACT, 4 }, { ANY, 4 }, { ENUM, 4, 1 }, { ZERO, 2 },
-        { ZERO, 2 }, { ZERO, 8 } } },
+        { ZERO, 2 }, { ZERO, 4 }, { ZERO, 4 } } },
     { "EP_RESET", VFU_CMD_EP_RESET, EPW_SERVER, VFU_EP_FEATURE_RESET, 0, 0,
       sizeof(VfuEpReset), &(const VfuEpReset) { 16, 5, VFU_EP_RESET_FLR },
       { { ARGSZ_EXACT, 4 }, { ANY, 4 }, { ENUM, 4, 0xe }, { ZERO, 4 } } },
@@ -98,6 +100,9 @@ static const Layout layouts[] = {
     { "EP_INTX", VFU_CMD_EP_INTX, EPW_CLIENT, VFU_EP_FEATURE_INTX, 0, 0,
       sizeof(VfuEpIntx), &(const VfuEpIntx) { 16, 5, 1 },
       { { ARGSZ_EXACT, 4 }, { ANY, 4 }, { ENUM, 4, 3 }, { ZERO, 4 } } },
+    { "EP_AREAS", VFU_CMD_EP_AREAS, EPW_SERVER, VFU_EP_FEATURE_AREAS, 0, 0,
+      sizeof(VfuEpAreas), &(const VfuEpAreas) { 16, 5, 2 },
+      { { ARGSZ_EXACT, 4 }, { ANY, 4 }, { ENUM, 4, 0x3f }, { ZERO, 4 } } },
 };
 
 static int check(EpwRole role, unsigned features, uint16_t cmd,
@@ -230,6 +235,11 @@ static void try_all(const Layout *l, size_t at, const Field *f)
         try_field(l, at, f->size, 0, false);
         try_field(l, at, f->size, 1, true);
         break;
+    case FUNCTIONS:
+        try_field(l, at, f->size, 0, true);
+        try_field(l, at, f->size, 0xff, true);
+        try_field(l, at, f->size, 2, false);
+        break;
     default:
         try_field(l, at, f->size, 0, true);
         try_field(l, at, f->size, 9, true);
@@ -259,7 +269,7 @@ static void test_unknown(void)
 
     for (uint32_t cmd = 0; cmd <= UINT16_MAX; cmd++) {
         bool known = (cmd >= VFU_CMD_VERSION && cmd <= VFU_CMD_DEVICE_RESET) ||
-                     (cmd >= VFU_CMD_EP_LINK && cmd <= VFU_CMD_EP_INTX);
+                     (cmd >= VFU_CMD_EP_LINK && cmd <= VFU_CMD_EP_AREAS);
         int s = check(EPW_SERVER, ALL, cmd, 0, p, sizeof(p), 0);
         int c = check(EPW_CLIENT, ALL, cmd, 0, p, sizeof(p), 0);
 

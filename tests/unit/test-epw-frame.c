@@ -156,7 +156,7 @@ static void test_bad_type(Fixture *x, const void *type)
 static void send_with_fds(Fixture *x, size_t from, size_t to, unsigned nfds,
                           unsigned first)
 {
-    int fds[64];
+    int fds[200];
     ssize_t n;
 
     for (unsigned i = 0; i < nfds; i++) {
@@ -445,7 +445,7 @@ int main(int argc, char **argv)
     add("bad-size/all-ones", GSIZE_TO_POINTER(UINT32_MAX), test_bad_size);
     add_range("bad-type", 2, 15, test_bad_type);
     add_range("fds", 0, EPW_MAX_FDS + 1, test_fds);
-    add("fds/64", GSIZE_TO_POINTER(64), test_fds);
+    add("fds/200", GSIZE_TO_POINTER(200), test_fds);
     add("fds/coalesced", NULL, test_fds_coalesced);
     add("fds/split-header", NULL, test_fds_split_header);
     add("fds/split-too-many", NULL, test_fds_split_too_many);

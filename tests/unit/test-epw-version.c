@@ -66,7 +66,7 @@ static void expect_answer(uint16_t minor, const char *json, const char *want,
     g_assert_cmpstr(got, ==, want);
 }
 
-#define LIMITS "{\"capabilities\":{\"max_msg_fds\":16," \
+#define LIMITS "{\"capabilities\":{\"max_msg_fds\":80," \
                "\"max_data_xfer_size\":1048576}}"
 
 static void test_stock(void)
@@ -87,7 +87,7 @@ static void test_stock(void)
 
     expect_answer(2, stock_sample, LIMITS, &caps);
     g_assert_cmpuint(caps.minor, ==, 1);
-    g_assert_cmpuint(caps.max_fds, ==, 16);
+    g_assert_cmpuint(caps.max_fds, ==, 32);
     g_assert_cmpuint(caps.max_xfer, ==, 1024);
 }
 
@@ -100,7 +100,7 @@ static void test_only_proposed(void)
     g_assert_cmpuint(caps.max_fds, ==, VFU_DEFAULT_MAX_FDS);
     g_assert_cmpuint(caps.max_xfer, ==, VFU_DEFAULT_MAX_XFER);
     expect_answer(0, "{\"capabilities\":{\"max_msg_fds\":3}}",
-                  "{\"capabilities\":{\"max_msg_fds\":16}}", &caps);
+                  "{\"capabilities\":{\"max_msg_fds\":80}}", &caps);
     g_assert_cmpuint(caps.max_fds, ==, 3);
     expect_answer(0, "{\"capabilities\":{\"" VFU_EP_KEY "\":"
                   "{\"version\":1,\"features\":[\"reset\"]}}}",

@@ -8,6 +8,10 @@
 #include "epf-client.h"
 #include "qemu/queue.h"
 
+/* What this client does of the extension */
+#define EPF_CLIENT_FEATURES (VFU_EP_FEATURE_LINK | VFU_EP_FEATURE_RESET | \
+                             VFU_EP_FEATURE_REMAP | VFU_EP_FEATURE_INTX)
+
 typedef struct EpfJob EpfJob;
 
 struct EpfClient {

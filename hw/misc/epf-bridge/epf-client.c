@@ -322,7 +322,7 @@ static void version_done(EpwSession *s, int err, EpwMsg *reply, void *opaque)
                    "%s; is it an endpoint of the same version?", c->path,
                    VFU_VERSION_MAJOR, VFU_VERSION_MINOR, strerror(-err));
     } else if (!epw_version_accept(reply->payload, epw_msg_len(reply),
-                                   VFU_EP_FEATURES_ALL, &caps, &local_err)) {
+                                   EPF_CLIENT_FEATURES, &caps, &local_err)) {
         error_prepend(&local_err, "the server at '%s': ", c->path);
     }
     if (local_err) {
@@ -427,7 +427,7 @@ static int try_connect(EpfClient *c)
 static void offer_version(EpfClient *c)
 {
     size_t len;
-    g_autofree uint8_t *offer = epw_version_offer(VFU_EP_FEATURES_ALL, &len);
+    g_autofree uint8_t *offer = epw_version_offer(EPF_CLIENT_FEATURES, &len);
     struct iovec iov = { .iov_base = offer, .iov_len = len };
 
     epw_call_async(c->session, VFU_CMD_VERSION, &iov, 1, NULL, 0,

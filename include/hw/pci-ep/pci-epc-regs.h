@@ -38,7 +38,7 @@
  * EPC_BAR_MSIX    MSI-X table and PBA of the controller itself, nothing else
  * EPC_BAR_WINDOW  outbound window, 64-bit prefetchable memory; its size is the
  *                 device property "window-size"
- * EPC_BAR_DOORBELL  reserved for doorbells (EPC_FEATURE_DOORBELL)
+ * EPC_BAR_DOORBELL  doorbells, 64-bit memory, see "Doorbells" below
  */
 #define EPC_BAR_REGS                0
 #define EPC_BAR_MSIX                1
@@ -49,7 +49,8 @@
 #define EPC_VECTOR_EVENT            0   /* EPC_REG_EVENT or EPC_FN_EVENT set */
 #define EPC_VECTOR_COMMAND          1   /* a command left EPC_STATUS_BUSY */
 #define EPC_VECTOR_DMA(n)           (2 + (n))   /* DMA channel n, see there */
-#define EPC_VECTORS                 (2 + EPC_DMA_CHANNELS)
+#define EPC_VECTOR_DOORBELL(n)      (EPC_VECTOR_DMA(EPC_DMA_CHANNELS) + (n))
+#define EPC_VECTORS                 EPC_VECTOR_DOORBELL(EPC_MAX_DOORBELLS)
 
 /* ---- Global page, at offset 0 of EPC_BAR_REGS ---- */
 
@@ -63,7 +64,8 @@
  */
 #define EPC_REG_VERSION             0x004
 #define EPC_VERSION_MAJOR           1
-#define EPC_VERSION_MINOR           1   /* 1: EPC_FEATURE_DMA */
+/* 1: EPC_FEATURE_DMA; 2: _DOORBELL, _SUBRANGE, _CAPS, EPC_CMD_REMOVE */
+#define EPC_VERSION_MINOR           2
 #define EPC_VERSION                 ((EPC_VERSION_MAJOR << 16) | EPC_VERSION_MINOR)
 
 /* (ro) What this device can do, EPC_FEATURE_*. */
@@ -73,9 +75,10 @@
 #define EPC_FEATURE_INTX            (1u << 2)
 #define EPC_FEATURE_WINDOW          (1u << 3)   /* outbound window */
 #define EPC_FEATURE_RETARGET        (1u << 4)   /* SET_BAR on a live BAR */
-#define EPC_FEATURE_DOORBELL        (1u << 5)   /* reserved */
+#define EPC_FEATURE_DOORBELL        (1u << 5)   /* doorbells */
 #define EPC_FEATURE_DMA             (1u << 6)   /* DMA channels */
-#define EPC_FEATURE_SUBRANGE        (1u << 7)   /* reserved */
+#define EPC_FEATURE_SUBRANGE        (1u << 7)   /* SET_AREAS */
+#define EPC_FEATURE_CAPS            (1u << 8)   /* ADD_CAP, WRITE_CONFIG */
 
 /*
  * (ro) Layout of the rest of EPC_BAR_REGS: number of functions, offset of the
@@ -107,6 +110,10 @@
  */
 #define EPC_REG_DEADLINE            0x028
 
+/* (ro) With EPC_FEATURE_DOORBELL: number of doorbells. */
+#define EPC_REG_DOORBELLS           0x02c   /* 1 to EPC_MAX_DOORBELLS */
+#define EPC_MAX_DOORBELLS           64
+
 /*
  * (wo) Writing EPC_RESET_MAGIC takes the link down, forgets every function,
  * BAR, map and event, and masks all events, as after power-up.  Complete when
@@ -114,6 +121,12 @@
  */
 #define EPC_REG_RESET               0x030
 #define EPC_RESET_MAGIC             0x52455345  /* "ESER" */
+
+/*
+ * (ro) With EPC_FEATURE_DOORBELL: offset in EPC_BAR_REGS of the controls of
+ * doorbell 0, see "Doorbells".
+ */
+#define EPC_REG_DOORBELL_BASE       0x038
 
 /* (ro) Accesses refused since reset, see the access rules. Wraps. */
 #define EPC_REG_BAD_ACCESS          0x034
@@ -127,7 +140,8 @@
  * START  Lets the link train.  OK as soon as that is allowed; the link comes
  *        up when a host is attached, at once or later, and EPC_EVENT_LINK
  *        tells.  BAD_STATE when function 0 has no header (no vendor id).
- *        OK without effect when already started.
+ *        OK without effect when already started.  Functions without a header
+ *        are not shown.
  * STOP   Takes the link down.  OK when the host has let go of all memory of
  *        this guest, or its deadline expired.  Always OK in the end.
  */
@@ -204,7 +218,9 @@
  *             a power of two or 0 or above 2^40 (2^31 for a 32-bit BAR),
  *             address not aligned to EPC_REG_GRANULE, flags or size that do
  *             not fit the first call.
- *             BAD_TARGET: the range is not wholly RAM of this guest.
+ *             BAD_TARGET: the range is neither wholly RAM of this guest, nor
+ *             wholly inside EPC_BAR_DOORBELL of this controller, nor wholly
+ *             inside the outbound window of another controller of this guest.
  */
 #define EPC_CMD_SET_BAR             2
 /*
@@ -244,6 +260,39 @@
  *             BAR: then START is BAD_ARG.
  */
 #define EPC_CMD_SET_MSIX            7
+/*
+ * SET_AREAS   Takes EPC_FN_BAR, EPC_FN_COUNT and as many EPC_FN_AREA(n): what is
+ *             behind a BAR that is defined already, from its start, back to
+ *             back; the rest of the BAR is EPC_AREA_NONE.  Completes like a
+ *             SET_BAR that changes the target, which it is; a later SET_BAR
+ *             replaces all areas.
+ *             BAD_ARG: no such BAR, count 0 or above EPC_MAX_AREAS, a size that
+ *             is 0 or not a multiple of EPC_REG_GRANULE, an address that is not
+ *             aligned to it, an unknown type, more than the BAR holds.
+ *             BAD_TARGET: as for SET_BAR.  An error changes nothing.
+ */
+#define EPC_CMD_SET_AREAS           8
+/*
+ * ADD_CAP     Takes EPC_FN_CAP_ID and EPC_FN_SIZE (bytes with the capability's
+ *             header): adds an empty capability, whose offset is then in
+ *             EPC_FN_CAP_OFFSET.  BAD_STATE: link enabled.  NO_SPACE: does not
+ *             fit.  BAD_ARG: size below 4 or above EPC_CAP_SIZE_MAX, or an id the
+ *             device itself provides (power management, MSI, PCI Express, MSI-X).
+ */
+#define EPC_CMD_ADD_CAP             9
+/*
+ * WRITE_CONFIG  Takes EPC_FN_OFFSET, EPC_FN_SIZE (1, 2 or 4; aligned), EPC_FN_VALUE
+ *             and EPC_FN_WMASK: sets the value of a register inside an added
+ *             capability, past its header, and which bits of it the host may
+ *             write.  Any time; the host reads the new value from now on.
+ *             BAD_ARG: not inside an added capability.
+ */
+#define EPC_CMD_WRITE_CONFIG        10
+/*
+ * REMOVE      The function is as after power-up: no header, BARs, interrupts,
+ *             maps or capabilities.  BAD_STATE: link enabled.
+ */
+#define EPC_CMD_REMOVE              11
 
 /* Values of every status register. */
 #define EPC_STATUS_OK               0
@@ -251,7 +300,7 @@
 #define EPC_STATUS_BAD_CMD          2   /* no such command */
 #define EPC_STATUS_BAD_ARG          3
 #define EPC_STATUS_BAD_STATE        4
-#define EPC_STATUS_BAD_TARGET       5   /* not RAM of this guest */
+#define EPC_STATUS_BAD_TARGET       5   /* nothing a BAR may lead to */
 #define EPC_STATUS_NO_SPACE         6
 #define EPC_STATUS_NO_LINK          7
 #define EPC_STATUS_NOT_MAPPED       8
@@ -276,6 +325,25 @@
 #define EPC_FN_SUBSYS               0x048   /* subsystem vendor 15:0, id 31:16 */
 #define EPC_FN_INT_PIN              0x04c   /* 0 none, 1 INTA to 4 INTD */
 
+#define EPC_FN_CAP_ID               0x050
+#define EPC_CAP_ID_MASK             0xffffu     /* 8 bits of it without _EXT */
+#define EPC_CAP_VERSION_SHIFT       16          /* 4 bits, with _EXT */
+#define EPC_CAP_EXT                 (1u << 31)  /* extended: above 0xff */
+#define EPC_CAP_SIZE_MAX            0x800
+/* (ro) Where ADD_CAP put the capability. */
+#define EPC_FN_CAP_OFFSET           0x054
+#define EPC_FN_VALUE                0x058
+#define EPC_FN_WMASK                0x05c
+
+/* (rw) Areas for SET_AREAS */
+#define EPC_FN_AREA(n)              (0x800 + 0x20 * (n))
+#define EPC_MAX_AREAS               64
+#define EPC_AREA_ADDR               0x00        /* (64) target, as for SET_BAR */
+#define EPC_AREA_SIZE               0x08        /* (64) bytes */
+#define EPC_AREA_TYPE               0x10
+#define EPC_AREA_TARGET             0           /* what is at EPC_AREA_ADDR */
+#define EPC_AREA_NONE               1           /* all ones, writes are dropped */
+
 /* (w1c) events of this function and (rw) their mask, as EPC_REG_EVENT. */
 #define EPC_FN_EVENT                0x080
 #define EPC_FN_EVENT_MASK           0x084
@@ -283,7 +351,8 @@
 #define EPC_FN_EVENT_MSI            (1u << 1)   /* host changed MSI or MSI-X state */
 #define EPC_FN_EVENT_FLR            (1u << 2)   /* function level reset */
 #define EPC_FN_EVENT_DSTATE         (1u << 3)   /* host changed the power state */
-#define EPC_FN_EVENT_ALL            0xfu
+#define EPC_FN_EVENT_CONFIG         (1u << 4)   /* EPC_FN_WRITE_INFO is not empty */
+#define EPC_FN_EVENT_ALL            0x1fu
 
 /* (ro) What the host has set up, live. */
 #define EPC_FN_PCI_COMMAND          0x088   /* Command register, 16 bits */
@@ -297,6 +366,28 @@
 
 /* (ro) Raises that could not be delivered since reset.  Wraps. */
 #define EPC_FN_RAISE_DROPPED        0x098
+
+/*
+ * (ro) Writes of the host to a BAR that lead nowhere: no area, a doorbell that
+ * is disabled or accessed otherwise than with 4 aligned bytes.  Since reset,
+ * wraps.  Writes that were not sent to this device, because the host knew, do
+ * not count.
+ */
+#define EPC_FN_INBOUND_DROPPED      0x09c
+
+/*
+ * What the host wrote to added capabilities (ADD_CAP), oldest first; up to
+ * EPC_FN_WRITES_MAX are kept.  INFO (ro): offset in 11:0, bytes (1, 2, 4) in
+ * 18:16, LOST when newer ones were dropped after this one, VALID.  Zero when
+ * empty.  VALUE (ro): the bytes written, before the mask.  NEXT (wo): any value
+ * removes the oldest.
+ */
+#define EPC_FN_WRITE_INFO           0x0a0
+#define EPC_FN_WRITE_VALUE          0x0a4
+#define EPC_FN_WRITE_NEXT           0x0a8
+#define EPC_WRITE_LOST              (1u << 30)
+#define EPC_WRITE_VALID             (1u << 31)
+#define EPC_FN_WRITES_MAX           64
 
 /*
  * (ro) Configuration space of the function as the host reads it; 1, 2 or 4 byte
@@ -423,6 +514,36 @@
 #define EPC_DMA_NOT_SHARED          6   /* host memory is beyond reach, even by message */
 #define EPC_DMA_IO                  7   /* the host failed to answer, or refused */
 #define EPC_DMA_ABORTED             8
+
+/*
+ * Doorbells
+ *
+ * Doorbell n is the 32-bit register at 4 * n of EPC_BAR_DOORBELL, reads zero.
+ * This guest's own access does nothing.  A BAR or area whose target is inside
+ * EPC_BAR_DOORBELL lets the host ring: its aligned 32-bit write to doorbell n
+ * raises the doorbell's vector, when it is enabled.  All of EPC_BAR_DOORBELL but
+ * the doorbells is EPC_AREA_NONE.  A ring that comes while the BAR is retargeted
+ * may still arrive.  Rings of one doorbell that come faster than this guest takes
+ * them become one.
+ */
+#define EPC_DOORBELL_BAR_SIZE       0x100000
+
+/*
+ * Controls of doorbell n, at EPC_REG_DOORBELL_BASE + n * EPC_DOORBELL_STRIDE
+ *
+ * CTRL (rw)   ENABLE: the host may ring it.  VALUE: keep what the host writes;
+ *             costs the host an exit.  Set VALUE before a BAR leads to the
+ *             doorbell.
+ * VECTOR (rw) the MSI-X vector it raises, EPC_VECTOR_DOORBELL(n) at first; below
+ *             EPC_VECTORS.
+ * VALUE (ro)  with VALUE: what the host wrote last, and zero before.
+ */
+#define EPC_DOORBELL_STRIDE         0x10
+#define EPC_DOORBELL_CTRL           0x00
+#define EPC_DOORBELL_CTRL_ENABLE    (1u << 0)
+#define EPC_DOORBELL_CTRL_VALUE     (1u << 1)
+#define EPC_DOORBELL_VECTOR         0x04
+#define EPC_DOORBELL_VALUE          0x08
 
 #define EPC_MAX_MSI                 32
 #define EPC_MAX_MSIX                2048

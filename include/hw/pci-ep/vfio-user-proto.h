@@ -57,6 +57,7 @@ enum {
     VFU_CMD_EP_RESET            = 0x4501,   /* C>S, feature "reset" */
     VFU_CMD_EP_REMAP            = 0x4502,   /* S>C, feature "remap" */
     VFU_CMD_EP_INTX             = 0x4503,   /* S>C, feature "intx" */
+    VFU_CMD_EP_AREAS            = 0x4504,   /* C>S, feature "areas" */
 };
 
 /*
@@ -87,7 +88,9 @@ typedef struct VfuVersion {
 #define VFU_EP_FEATURE_RESET    (1u << 1)   /* "reset": EP_RESET has a kind */
 #define VFU_EP_FEATURE_REMAP    (1u << 2)   /* "remap": revocable regions */
 #define VFU_EP_FEATURE_INTX     (1u << 3)   /* "intx": INTx as level messages */
-#define VFU_EP_FEATURES_ALL     0xfu
+#define VFU_EP_FEATURE_AREAS    (1u << 4)   /* "areas": EP_AREAS, IO fds */
+#define VFU_EP_FEATURE_FUNC     (1u << 5)   /* "func": several functions */
+#define VFU_EP_FEATURES_ALL     0x3fu
 
 /* What a plain peer gets when it names nothing. */
 #define VFU_DEFAULT_MAX_FDS     1
@@ -153,13 +156,33 @@ typedef struct VfuRegionInfo {
 #define VFU_REGION_FLAG_MMAP    (1u << 2)
 #define VFU_REGION_FLAG_CAPS    (1u << 3)
 
-/* GET_REGION_IO_FDS: answered with this, then count descriptions of an fd */
+/*
+ * GET_REGION_IO_FDS ("Region IO FD"): answered with this and count VfuRegionIoFd.
+ * A client sends it only when "areas" was agreed: many servers do not know it.
+ * As many are described as fit argsz and the agreed max_msg_fds; what is not
+ * described is reached by REGION_WRITE.
+ */
 typedef struct VfuRegionIoFds {
     uint32_t argsz;     /* request: room for the answer; reply: room needed */
     uint32_t flags;     /* 0 */
     uint32_t index;
     uint32_t count;     /* 0 in a request */
 } VfuRegionIoFds;
+
+/* Layout as in libvfio-user's union, larger than that of the specification */
+typedef struct VfuRegionIoFd {
+    uint64_t offset;    /* in the region */
+    uint64_t size;      /* of the write, 4 */
+    uint32_t fd_index;  /* the eventfd that a write signals */
+    uint32_t type;      /* VFU_IO_FD_* */
+    uint32_t flags;     /* 0 */
+    uint32_t shadow_fd_index;   /* SHADOW: the file that keeps the value */
+    uint64_t shadow_offset;     /* SHADOW: in that file, a multiple of size */
+    uint64_t datamatch; /* 0 */
+} VfuRegionIoFd;
+
+#define VFU_IO_FD_IOEVENTFD     0
+#define VFU_IO_FD_SHADOW        2   /* store the value, then signal */
 
 typedef struct VfuIrqInfo {
     uint32_t argsz;     /* 16 */
@@ -247,7 +270,13 @@ typedef struct VfuEpLink {
     uint32_t state;     /* VFU_EP_LINK_* */
     uint16_t speed;     /* PCIe: 1 (2.5 GT/s) to 6 (64 GT/s); 0 when down */
     uint16_t width;     /* lanes: 1, 2, 4, 8, 16, 32; 0 when down */
-    uint64_t reserved;
+    /*
+     * With "func", up: bit n is function n of this link-up, bit 0 set, and the
+     * bit of the session's own function; the same in the sessions of all of
+     * them.  Else 0.
+     */
+    uint32_t functions;
+    uint32_t reserved;
 } VfuEpLink;            /* reply: header only */
 
 #define VFU_EP_LINK_DOWN        0
@@ -293,6 +322,28 @@ typedef struct VfuEpIntx {
     uint32_t reserved;
 } VfuEpIntx;
 
+/*
+ * EP_AREAS: the parts of a BAR that the client may map.  Replaces the MMAP flag
+ * of GET_REGION_INFO, which with "areas" is never set for a BAR.
+ */
+typedef struct VfuEpAreas {
+    uint32_t argsz;     /* request: 16 */
+    uint32_t generation;
+    uint32_t region;    /* VFU_REGION_BAR0 to VFU_REGION_BAR5 */
+    uint32_t count;     /* 0 in a request */
+    /* VfuEpArea area[count]: in the reply, ascending, not overlapping */
+} VfuEpAreas;           /* reply: argsz counts the areas; as many fds as used */
+
+typedef struct VfuEpArea {
+    uint64_t offset;    /* in the region, page aligned */
+    uint64_t size;      /* page aligned, not 0, inside the region */
+    uint64_t fd_offset; /* page aligned */
+    uint32_t fd_index;  /* of the fds of this reply; areas may share one */
+    uint32_t flags;     /* VFU_REGION_FLAG_READ, perhaps _WRITE */
+} VfuEpArea;
+
+#define VFU_EP_MAX_AREAS        64
+
 _Static_assert(sizeof(VfuHeader) == 16, "header");
 _Static_assert(sizeof(VfuVersion) == 4, "VERSION");
 _Static_assert(sizeof(VfuDmaMap) == 32, "DMA_MAP");
@@ -308,5 +359,8 @@ _Static_assert(sizeof(VfuEpLink) == 24, "EP_LINK");
 _Static_assert(sizeof(VfuEpReset) == 16, "EP_RESET");
 _Static_assert(sizeof(VfuEpRemap) == 16, "EP_REMAP");
 _Static_assert(sizeof(VfuEpIntx) == 16, "EP_INTX");
+_Static_assert(sizeof(VfuRegionIoFd) == 48, "Region IO FD");
+_Static_assert(sizeof(VfuEpAreas) == 16, "EP_AREAS");
+_Static_assert(sizeof(VfuEpArea) == 32, "area");
 
 #endif /* HW_PCI_EP_VFIO_USER_PROTO_H */
