@@ -7,6 +7,7 @@
  * requests in epc-link.c.
  */
 #include "qemu/osdep.h"
+#include "qemu/bitmap.h"
 #include "qemu/main-loop.h"
 #include "qemu/module.h"
 #include "qemu/rcu.h"
@@ -30,7 +31,7 @@
 
 void epc_notify(EpcState *s, unsigned vector)
 {
-    s->notify |= BIT(vector);
+    set_bit(vector, s->notify);
     qemu_bh_schedule(s->bh);
 }
 
@@ -66,22 +67,22 @@ uint32_t epc_fn_pending(EpcState *s)
 static void epc_bh(void *opaque)
 {
     EpcState *s = opaque;
-    uint32_t notify;
+    DECLARE_BITMAP(notify, EPC_VECTORS);
     GSList *retired;
 
     qemu_mutex_lock(&s->lock);
-    notify = s->notify;
-    s->notify = 0;
+    bitmap_copy(notify, s->notify, EPC_VECTORS);
+    bitmap_zero(s->notify, EPC_VECTORS);
     retired = s->retired;
     s->retired = NULL;
     if (!(s->event & s->event_mask) && !epc_fn_pending(s)) {
-        notify &= ~BIT(EPC_VECTOR_EVENT);   /* the guest was faster */
+        clear_bit(EPC_VECTOR_EVENT, notify);    /* the guest was faster */
     }
     qemu_mutex_unlock(&s->lock);
 
     g_slist_free_full(retired, (GDestroyNotify)epc_target_free);
     for (unsigned v = 0; v < EPC_VECTORS; v++) {
-        if (notify & BIT(v)) {
+        if (test_bit(v, notify)) {
             msix_notify(PCI_DEVICE(s), v);
         }
     }
@@ -119,7 +120,7 @@ void epc_reset_all(EpcState *s)
 
     qemu_mutex_lock(&s->lock);
     s->epoch++;
-    s->notify = 0;
+    bitmap_zero(s->notify, EPC_VECTORS);
     s->event = s->event_mask = 0;
     s->link_cmd = 0;
     s->link_status = EPC_STATUS_OK;

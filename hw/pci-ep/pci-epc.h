@@ -15,6 +15,7 @@
 #define HW_PCI_EP_PCI_EPC_H
 
 #include "hw/pci/pci_device.h"
+#include "qemu/bitmap.h"
 #include "hw/pci-ep/compat.h"
 #include "hw/pci-ep/epc-config.h"
 #include "hw/pci-ep/epc-dma.h"
@@ -99,7 +100,7 @@ struct EpcState {
 
     QemuMutex lock;
     /* under lock */
-    uint32_t notify;            /* bit n: raise EPC_VECTOR_* n */
+    DECLARE_BITMAP(notify, EPC_VECTORS);    /* EPC_VECTOR_* to be raised */
     GSList *retired;            /* EpcTarget, to be freed under the BQL */
     uint32_t event, event_mask;
     uint32_t link_cmd, link_status;
