@@ -8,6 +8,7 @@
  */
 #include "qemu/osdep.h"
 #include "hw/pci/pci_regs.h"
+#include "hw/pci-ep/ep-signal.h"
 #include "hw/pci-ep/pci-epc.h"
 #include "trace.h"
 
@@ -56,22 +57,9 @@ void epc_irqs_set(EpcIrqs *irqs, unsigned index, unsigned n, int fd)
     if (slot) {
         close_fd(slot);
         *slot = fd;
-        if (fd >= 0) {
-            /* A vCPU writes it; a counter at its limit must not block that. */
-            g_unix_set_fd_nonblocking(fd, true, NULL);
-        }
     } else if (fd >= 0) {
         close(fd);
     }
-}
-
-static bool signal_fd(int fd)
-{
-    uint64_t one = 1;
-
-    /* EAGAIN: the host has not taken the last ones yet, one is as good. */
-    return fd >= 0 && (RETRY_ON_EINTR(write(fd, &one, sizeof(one))) ==
-                       sizeof(one) || errno == EAGAIN);
 }
 
 static void raised(EpcFunction *fn, const char *kind, unsigned n, bool ok)
@@ -85,7 +73,7 @@ void epc_raise_msi(EpcFunction *fn, unsigned n)
     QEMU_LOCK_GUARD(&fn->epc->lock);
     raised(fn, "MSI", n, epc_fn_may_dma(fn) &&
            n < epc_config_msi_enabled(&fn->cfg) &&
-           signal_fd(fn->irqs.msi[n]));
+           ep_signal(fn->irqs.msi[n]));
 }
 
 void epc_raise_msix(EpcFunction *fn, unsigned n)
@@ -96,7 +84,7 @@ void epc_raise_msix(EpcFunction *fn, unsigned n)
     raised(fn, "MSI-X", n, epc_fn_may_dma(fn) &&
            epc_config_msix_enabled(&fn->cfg, &masked) &&
            n < epc_config_msix_size(&fn->cfg) &&
-           signal_fd(fn->irqs.msix[n]));
+           ep_signal(fn->irqs.msix[n]));
 }
 
 /* Is INTx a way to interrupt the host now?  Lock held. */
@@ -113,7 +101,7 @@ void epc_intx_update(EpcFunction *fn)
 
     if (level && fn->irqs.intx >= 0 && !x->masked) {
         x->masked = true;
-        signal_fd(fn->irqs.intx);
+        ep_signal(fn->irqs.intx);
     }
     if (level != x->told) {
         bool sent = epc_server_intx(fn->server, level);

@@ -18,6 +18,7 @@
 #include "hw/pci/pcie.h"
 #include "hw/qdev-properties.h"
 #include "hw/qdev-properties-system.h"
+#include "hw/pci-ep/ep-signal.h"
 #include "hw/pci-ep/pci-epc.h"
 #include "hw/resettable.h"
 #include "migration/vmstate.h"
@@ -291,6 +292,10 @@ static void epc_realize(PCIDevice *pdev, Error **errp)
     EpcState *s = PCI_EPC(pdev);
 
     if (!epc_check_properties(s, errp)) {
+        return;
+    }
+    if (!ep_signal_init(errp)) {
+        error_prepend(errp, "pci-epc: ");
         return;
     }
     s->bh = qemu_bh_new_guarded(epc_bh, s, &DEVICE(s)->mem_reentrancy_guard);
