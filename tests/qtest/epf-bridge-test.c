@@ -334,12 +334,10 @@ static void test_msix(void)
     check_set_irqs(eps_nth(f.ep, VFU_CMD_SET_IRQS, 2), VFU_IRQ_DATA_EVENTFD,
                    VFU_IRQ_MSIX, 6, 2);
 
-    /* Masked: pending, and delivered with the unmask */
+    /* Masked: pending at once, and delivered with the unmask */
     m = eps_nth(f.ep, VFU_CMD_SET_IRQS, 1);
     signal_fd(m->fds[2]);
-    while (!(qtest_readl(f.q, EPH_BAR(0) + MSIX_PBA) & (1 << 5))) {
-        g_usleep(1000);
-    }
+    g_assert_cmphex(qtest_readl(f.q, EPH_BAR(0) + MSIX_PBA), ==, 1 << 5);
     qtest_writel(f.q, entry + 12, 0);
     eph_wait_mem(f.q, MSI_ADDR, 0xcafe);
     g_assert_cmphex(qtest_readl(f.q, EPH_BAR(0) + MSIX_PBA), ==, 0);
@@ -349,6 +347,17 @@ static void test_msix(void)
         signal_fd(m->fds[2]);
         eph_wait_mem(f.q, MSI_ADDR, 0xcafe);
     }
+
+    /* The same with all vectors masked */
+    eph_writew(f.q, EPH_FUNCTION, 0xa2,
+               PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL);
+    qtest_writel(f.q, MSI_ADDR, 0);
+    signal_fd(m->fds[2]);
+    g_assert_cmphex(qtest_readl(f.q, EPH_BAR(0) + MSIX_PBA), ==, 1 << 5);
+    g_assert_cmphex(qtest_readl(f.q, MSI_ADDR), ==, 0);
+    eph_writew(f.q, EPH_FUNCTION, 0xa2, PCI_MSIX_FLAGS_ENABLE);
+    eph_wait_mem(f.q, MSI_ADDR, 0xcafe);
+
     eph_writew(f.q, EPH_FUNCTION, 0xa2, 0);
     check_set_irqs(eps_wait(f.ep, VFU_CMD_SET_IRQS, 4), VFU_IRQ_DATA_NONE,
                    VFU_IRQ_MSIX, 0, 0);

@@ -140,6 +140,7 @@ static MemTxResult epf_msix_write(void *opaque, hwaddr addr, uint64_t val,
     uint64_t le = cpu_to_le64(val);
     EpfLink *l = f->link;
     bool stored = false;
+    MemTxResult result;
 
     if (epf_link_dead(l)) {
         return MEMTX_OK;
@@ -153,9 +154,11 @@ static MemTxResult epf_msix_write(void *opaque, hwaddr addr, uint64_t val,
     if (!stored) {
         epf_link_write(l, bir, addr, &le, size);
     }
-    return memory_region_dispatch_write(&d->msix_table_mmio,
-                                        addr - msix_table_offset(d), val,
-                                        size_memop(size) | MO_LE, attrs);
+    addr -= msix_table_offset(d);
+    result = memory_region_dispatch_write(&d->msix_table_mmio, addr, val,
+                                          size_memop(size) | MO_LE, attrs);
+    ep_irqfds_table_written(f->irqs.set, addr / PCI_MSIX_ENTRY_SIZE);
+    return result;
 }
 
 static const MemoryRegionOps epf_msix_ops = {

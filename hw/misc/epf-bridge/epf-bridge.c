@@ -427,6 +427,15 @@ static void get_messages(Object *obj, Visitor *v, const char *name,
     visit_type_uint64(v, name, &value, errp);
 }
 
+static void get_slow_interrupts(Object *obj, Visitor *v, const char *name,
+                                void *opaque, Error **errp)
+{
+    EpfBridge *b = EPF_BRIDGE(obj);
+    uint64_t value = b->client ? epf_client_interrupts(b->client) : 0;
+
+    visit_type_uint64(v, name, &value, errp);
+}
+
 static void epf_bridge_instance_init(Object *obj)
 {
     PCI_DEVICE(obj)->cap_present &= ~QEMU_PCIE_SLTCAP_PCP;
@@ -497,6 +506,11 @@ static void epf_bridge_class_init(ObjectClass *oc, EPC_CONST void *data)
                               NULL, NULL);
     object_class_property_set_description(oc, "messages",
                                           "Socket messages, both ways");
+    object_class_property_add(oc, "slow-interrupts", "uint64",
+                              get_slow_interrupts, NULL, NULL, NULL);
+    object_class_property_set_description(oc, "slow-interrupts",
+                                          "Interrupts of the functions that "
+                                          "a thread of QEMU delivered");
 }
 
 static const TypeInfo epf_bridge_types[] = {

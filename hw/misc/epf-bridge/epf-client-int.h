@@ -23,6 +23,7 @@ struct EpfClient {
     void *opaque;
     QemuThread thread;
     Stat64 messages;
+    Stat64 interrupts;      /* that a thread of QEMU delivered */
 
     QemuMutex lock;
     QemuCond cond;

@@ -74,6 +74,16 @@ uint64_t epf_client_messages(EpfClient *c)
     return stat64_get(&c->messages);
 }
 
+void epf_client_count_interrupt(EpfClient *c)
+{
+    stat64_add(&c->interrupts, 1);
+}
+
+uint64_t epf_client_interrupts(EpfClient *c)
+{
+    return stat64_get(&c->interrupts);
+}
+
 bool epf_client_trusts_unsealed(EpfClient *c)
 {
     return c->trust_unsealed;
@@ -544,6 +554,7 @@ EpfClient *epf_client_new(const EpfClientConfig *cfg,
     c->changed = changed;
     c->opaque = opaque;
     stat64_init(&c->messages, 0);
+    stat64_init(&c->interrupts, 0);
     c->warned = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     qemu_mutex_init(&c->lock);
     qemu_cond_init(&c->cond);

@@ -34,6 +34,9 @@ EpfLink *epf_client_get_link(EpfClient *c);
 bool epf_client_connected(EpfClient *c);
 /* Messages sent and received so far, over all connections.  Any thread. */
 uint64_t epf_client_messages(EpfClient *c);
+/* Interrupts of the functions that a thread of QEMU delivered.  Any thread. */
+void epf_client_count_interrupt(EpfClient *c);
+uint64_t epf_client_interrupts(EpfClient *c);
 /* g_free() it. */
 char *epf_client_last_error(EpfClient *c);
 /* Warns, once per text, and keeps it for the property. */

@@ -37,6 +37,7 @@ static void epf_function_config_write(PCIDevice *d, uint32_t addr,
     if (epf_link_dead(f->link)) {
         return;
     }
+    ep_irqfds_begin(f->irqs.set);
     pci_default_write_config(d, addr, val, len);
     /*
      * The eventfds before the enable bit: an endpoint that sees MSI enabled
@@ -61,6 +62,7 @@ static void epf_function_reset_hold(Object *obj, ResetType type)
         return;
     }
     qatomic_set(&f->link->intx, 0);
+    ep_irqfds_reset(f->irqs.set);
     if (cap) {
         /* QEMU itself needs the FLR bit while it carries that reset out */
         flr = pci_get_word(d->config + cap + PCI_EXP_DEVCTL) &
@@ -97,11 +99,11 @@ static void epf_function_realize(PCIDevice *d, Error **errp)
     }
     copy_header(f);
     epf_bars_init(f);
-    epf_irq_init(f);
     if (!epf_caps_init(f, errp)) {
         epf_caps_exit(f);
         return;
     }
+    epf_irq_init(f);
     epf_bars_sync(f);
     epf_dma_init(f);
 }

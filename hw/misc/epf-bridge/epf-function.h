@@ -9,6 +9,7 @@
 #define HW_MISC_EPF_FUNCTION_H
 
 #include "hw/pci/pci_device.h"
+#include "hw/pci-ep/ep-irqfd.h"
 #include "epf-client.h"
 #include "qom/object.h"
 
@@ -29,8 +30,8 @@ typedef struct EpfIrqs {
     unsigned index;             /* VFU_IRQ_MSI, VFU_IRQ_MSIX */
     unsigned wanted;            /* vectors the guest enabled */
     unsigned count;             /* of them with an eventfd */
-    int *fds;
-    int epoll;
+    int *fds;                   /* of the lines, which are the vectors */
+    EpIrqfds *set;
 } EpfIrqs;
 
 typedef struct EpfIommu EpfIommu;
@@ -69,6 +70,7 @@ bool epf_bars_add_msix(EpfFunction *f, unsigned table_bir, uint32_t table,
 void epf_bars_del_msix(EpfFunction *f);
 
 /* epf-irq.c */
+/* After the capabilities, and until before they go */
 void epf_irq_init(EpfFunction *f);
 /* Attaches or detaches eventfds as the guest's MSI state asks for. */
 void epf_irq_sync(EpfFunction *f);

@@ -3,48 +3,23 @@
  * epf-irq: interrupts of a remote function
  *
  * While the guest has MSI or MSI-X enabled the endpoint holds one eventfd per
- * vector.  They hang on one epoll descriptor, so that thousands of vectors
- * cost the main loop a single handler.  Edge triggered and never read: every
- * signal is an edge, and the endpoint, which holds the same open file, could
- * make a read block.
+ * vector, which ep-irqfd turns into interrupts.
  */
 #include "qemu/osdep.h"
 #include "qemu/error-report.h"
-#include "qemu/main-loop.h"
 #include "hw/pci/msi.h"
 #include "hw/pci/msix.h"
 #include "epf-function.h"
 #include "trace.h"
 
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
+#define MSI_VECTORS 32      /* at most, as MSI says */
 
-/* Interrupts delivered before the main loop gets its turn */
-#define IRQ_BUDGET 64
-
-static void deliver(EpfFunction *f, unsigned vector)
-{
-    PCIDevice *d = PCI_DEVICE(f);
-
-    trace_epf_irq(f->link->generation, f->irqs.index, vector);
-    if (f->irqs.index == VFU_IRQ_MSIX) {
-        if (msix_enabled(d)) {
-            msix_notify(d, vector);
-        }
-    } else if (msi_enabled(d) && vector < msi_nr_vectors_allocated(d)) {
-        msi_notify(d, vector);
-    }
-}
-
-static void on_irq(void *opaque)
+static void irq_taken(void *opaque, unsigned line, unsigned vector)
 {
     EpfFunction *f = opaque;
-    struct epoll_event ev[IRQ_BUDGET];
-    int n = epoll_wait(f->irqs.epoll, ev, ARRAY_SIZE(ev), 0);
 
-    for (int i = 0; i < n; i++) {
-        deliver(f, ev[i].data.u32);
-    }
+    epf_client_count_interrupt(f->link->client);
+    trace_epf_irq(f->link->generation, f->irqs.index, vector);
 }
 
 /*
@@ -79,13 +54,8 @@ static void send_set_irqs(EpfFunction *f, uint32_t data, unsigned start,
 
 static void release(EpfFunction *f)
 {
-    if (f->irqs.epoll >= 0) {
-        qemu_set_fd_handler(f->irqs.epoll, NULL, NULL, NULL);
-        close(f->irqs.epoll);
-        f->irqs.epoll = -1;
-    }
     for (unsigned i = 0; i < f->irqs.count; i++) {
-        close(f->irqs.fds[i]);
+        ep_irqfds_close(f->irqs.set, i);
     }
     g_free(f->irqs.fds);
     f->irqs.fds = NULL;
@@ -104,26 +74,15 @@ static void detach(EpfFunction *f)
 }
 
 /* As many vectors as the process has descriptors for, and no more. */
-static unsigned create_fds(EpfFunction *f, unsigned count)
+static unsigned open_lines(EpfFunction *f, unsigned count, int *err)
 {
-    f->irqs.epoll = epoll_create1(EPOLL_CLOEXEC);
-    if (f->irqs.epoll < 0) {
-        return 0;
-    }
     f->irqs.fds = g_new(int, count);
     for (unsigned i = 0; i < count; i++) {
-        struct epoll_event ev = { .events = EPOLLIN | EPOLLET,
-                                  .data.u32 = i };
-        int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-
-        if (fd < 0) {
+        f->irqs.fds[i] = ep_irqfds_open(f->irqs.set, i, i);
+        if (f->irqs.fds[i] < 0) {
+            *err = -f->irqs.fds[i];
             return i;
         }
-        if (epoll_ctl(f->irqs.epoll, EPOLL_CTL_ADD, fd, &ev)) {
-            close(fd);
-            return i;
-        }
-        f->irqs.fds[i] = fd;
     }
     return count;
 }
@@ -131,7 +90,8 @@ static unsigned create_fds(EpfFunction *f, unsigned count)
 static void attach(EpfFunction *f, unsigned index, unsigned count)
 {
     unsigned chunk = MIN(MAX(epf_link_caps(f->link).max_fds, 1), EPW_MAX_FDS);
-    unsigned got = create_fds(f, count);
+    int err = 0;
+    unsigned got = open_lines(f, count, &err);
 
     f->irqs.index = index;
     f->irqs.wanted = count;
@@ -139,13 +99,14 @@ static void attach(EpfFunction *f, unsigned index, unsigned count)
     if (got < count) {
         epf_client_report(f->link->client, "only %u of %u interrupt vectors "
                           "have an eventfd: %s; raise 'ulimit -n'", got, count,
-                          strerror(errno));
+                          strerror(err));
     }
     if (!got) {
         return;
     }
     trace_epf_irq_attach(f->link->generation, index, got);
-    qemu_set_fd_handler(f->irqs.epoll, on_irq, NULL, f);
+    /* Ready to interrupt before the endpoint can */
+    ep_irqfds_sync(f->irqs.set);
     for (unsigned start = 0; start < got; start += chunk) {
         send_set_irqs(f, VFU_IRQ_DATA_EVENTFD, start,
                       MIN(chunk, got - start));
@@ -184,21 +145,30 @@ void epf_irq_sync(EpfFunction *f)
         count = MIN(msi_nr_vectors_allocated(d), f->link->irqs[index]);
     }
     if (index != f->irqs.index || count != f->irqs.wanted) {
+        ep_irqfds_begin(f->irqs.set);
         detach(f);
         if (count) {
             attach(f, index, count);
         }
     }
+    ep_irqfds_sync(f->irqs.set);
     sync_intx(f);
 }
 
 void epf_irq_init(EpfFunction *f)
 {
-    f->irqs.epoll = -1;
+    PCIDevice *d = PCI_DEVICE(f);
+    unsigned lines = MAX(MSI_VECTORS, d->msix_entries_nr);
+
     f->irqs.index = VFU_IRQ_MSI;
+    f->irqs.set = ep_irqfds_new(d, lines, irq_taken, f);
 }
 
 void epf_irq_exit(EpfFunction *f)
 {
-    detach(f);
+    if (f->irqs.set) {
+        detach(f);
+        ep_irqfds_free(f->irqs.set);
+        f->irqs.set = NULL;
+    }
 }
