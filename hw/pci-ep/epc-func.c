@@ -204,6 +204,8 @@ static uint32_t run_command(EpcFunction *fn, uint32_t cmd)
         return cmd_set_msi(fn);
     case EPC_CMD_SET_MSIX:
         return cmd_set_msix(fn);
+    case EPC_CMD_SET_AREAS:
+        return epc_bar_set_areas(fn);
     default:
         return EPC_STATUS_BAD_CMD;
     }

@@ -171,6 +171,24 @@ static void op_region_info(void *opaque, unsigned region, EpcRegion *r)
     }
 }
 
+static unsigned op_areas(void *opaque, unsigned region, EpcArea *area,
+                         unsigned max)
+{
+    EpcFunction *fn = opaque;
+
+    QEMU_LOCK_GUARD(&fn->epc->lock);
+    return epc_target_areas(fn->bar[region].target, area, max);
+}
+
+static unsigned op_io_fds(void *opaque, unsigned region, EpcIoFd *io,
+                          unsigned max)
+{
+    EpcFunction *fn = opaque;
+
+    QEMU_LOCK_GUARD(&fn->epc->lock);
+    return epc_target_io_fds(fn->bar[region].target, fn, io, max);
+}
+
 static void op_region_read(void *opaque, unsigned region, uint64_t offset,
                            void *buf, uint32_t count)
 {
@@ -178,7 +196,7 @@ static void op_region_read(void *opaque, unsigned region, uint64_t offset,
 
     QEMU_LOCK_GUARD(&fn->epc->lock);
     if (region <= VFU_REGION_BAR5 && fn->epc->link_up) {
-        epc_bar_read(&fn->bar[region], offset, buf, count);
+        epc_target_read(fn->bar[region].target, offset, buf, count);
     } else if (region != VFU_REGION_CONFIG || offset > UINT32_MAX ||
                !epc_config_read(&fn->cfg, offset, buf, count)) {
         memset(buf, 0xff, count);
@@ -210,7 +228,7 @@ static void op_region_write(void *opaque, unsigned region, uint64_t offset,
 
     WITH_QEMU_LOCK_GUARD(&fn->epc->lock) {
         if (region <= VFU_REGION_BAR5 && fn->epc->link_up) {
-            epc_bar_write(&fn->bar[region], offset, buf, count);
+            epc_bar_write(fn, region, offset, buf, count);
         } else if (region == VFU_REGION_CONFIG) {
             changed = config_write(fn, offset, buf, count);
         }
@@ -316,6 +334,8 @@ static void op_dma_unmap(void *opaque, uint64_t address, uint64_t size_minus_1)
 
 const EpcServerOps epc_server_ops = {
     .region_info = op_region_info,
+    .areas = op_areas,
+    .io_fds = op_io_fds,
     .region_read = op_region_read,
     .region_write = op_region_write,
     .irq_count = op_irq_count,

@@ -39,7 +39,8 @@ static bool global_read(EpcState *s, hwaddr reg, uint32_t *v)
         break;
     case EPC_REG_FEATURES:
         *v = EPC_FEATURE_MSI | EPC_FEATURE_MSIX | EPC_FEATURE_INTX |
-             EPC_FEATURE_WINDOW | EPC_FEATURE_RETARGET | EPC_FEATURE_DMA;
+             EPC_FEATURE_WINDOW | EPC_FEATURE_RETARGET |
+             EPC_FEATURE_DOORBELL | EPC_FEATURE_DMA | EPC_FEATURE_SUBRANGE;
         break;
     case EPC_REG_FN_COUNT:
         *v = s->nfn;
@@ -64,6 +65,12 @@ static bool global_read(EpcState *s, hwaddr reg, uint32_t *v)
         break;
     case EPC_REG_DEADLINE:
         *v = s->deadline_ms;
+        break;
+    case EPC_REG_DOORBELLS:
+        *v = EPC_MAX_DOORBELLS;
+        break;
+    case EPC_REG_DOORBELL_BASE:
+        *v = EPC_DOORBELL_BASE;
         break;
     case EPC_REG_RESET:
         *v = 0;
@@ -163,9 +170,22 @@ static uint32_t msix_register(const EpcFunction *fn)
     return masked ? v | EPC_FN_IRQ_MASKED : v;
 }
 
+/* The area that @reg is part of, NULL: none */
+static EpcAreaArg *fn_area(EpcFunction *fn, hwaddr reg)
+{
+    return reg >= EPC_FN_AREA(0) && reg < EPC_FN_AREA(EPC_MAX_AREAS) ?
+           &fn->area[(reg - EPC_FN_AREA(0)) / EPC_AREA_STRIDE] : NULL;
+}
+
 /* The 32-bit argument registers */
 static uint32_t *fn_argument(EpcFunction *fn, hwaddr reg)
 {
+    EpcAreaArg *area = fn_area(fn, reg);
+
+    if (area) {
+        return (reg - EPC_FN_AREA(0)) % EPC_AREA_STRIDE == EPC_AREA_TYPE ?
+               &area->type : NULL;
+    }
     switch (reg) {
     case EPC_FN_BAR:
         return &fn->bar_index;
@@ -189,6 +209,18 @@ static uint32_t *fn_argument(EpcFunction *fn, hwaddr reg)
 /* The 64-bit ones, by the offset of either half */
 static uint64_t *fn_argument64(EpcFunction *fn, hwaddr reg)
 {
+    EpcAreaArg *area = fn_area(fn, reg);
+
+    if (area) {
+        switch ((reg - EPC_FN_AREA(0)) % EPC_AREA_STRIDE & ~7ull) {
+        case EPC_AREA_ADDR:
+            return &area->addr;
+        case EPC_AREA_SIZE:
+            return &area->size;
+        default:
+            return NULL;
+        }
+    }
     switch (reg & ~7ull) {
     case EPC_FN_ADDR:
         return &fn->addr;
@@ -241,6 +273,9 @@ static bool fn_read(EpcFunction *fn, hwaddr reg, uint32_t *v)
         break;
     case EPC_FN_RAISE_DROPPED:
         *v = fn->raise_dropped;
+        break;
+    case EPC_FN_INBOUND_DROPPED:
+        *v = fn->inbound_dropped;
         break;
     default:
         return false;
@@ -324,7 +359,8 @@ static bool raise_write(EpcFunction *fn, hwaddr reg, uint32_t v)
 
 typedef struct EpcPlace {
     enum {
-        PLACE_HOLE, PLACE_GLOBAL, PLACE_DMA, PLACE_FN, PLACE_CONFIG, PLACE_RAISE
+        PLACE_HOLE, PLACE_GLOBAL, PLACE_DOORBELL, PLACE_DMA, PLACE_FN,
+        PLACE_CONFIG, PLACE_RAISE
     } kind;
     EpcFunction *fn;
     unsigned channel;
@@ -362,6 +398,11 @@ static EpcPlace epc_place(EpcState *s, hwaddr addr)
             p.channel = i;
             p.reg = (addr - EPC_DMA_BASE) % EPC_DMA_STRIDE;
         }
+    } else if (addr >= EPC_DOORBELL_BASE &&
+               addr - EPC_DOORBELL_BASE <
+               EPC_MAX_DOORBELLS * EPC_DOORBELL_STRIDE) {
+        p.kind = PLACE_DOORBELL;
+        p.reg = addr - EPC_DOORBELL_BASE;
     }
     return p;
 }
@@ -406,6 +447,9 @@ static bool place_read(EpcState *s, const EpcPlace *p, unsigned size,
     case PLACE_FN:
         ok = fn_read(p->fn, p->reg, &v);
         break;
+    case PLACE_DOORBELL:
+        ok = epc_doorbell_read(s, p->reg, &v);
+        break;
     case PLACE_DMA:
         ok = epc_dma_read(s, p->channel, p->reg, &v);
         break;
@@ -439,6 +483,8 @@ static bool place_write(EpcState *s, const EpcPlace *p, unsigned size,
         return global_write(s, p->reg, value);
     case PLACE_FN:
         return fn_write(p->fn, p->reg, value);
+    case PLACE_DOORBELL:
+        return epc_doorbell_write(s, p->reg, value);
     case PLACE_DMA:
         return epc_dma_write(s, p->channel, p->reg, value);
     case PLACE_RAISE:

@@ -4,6 +4,7 @@
  *
  *   epc-server.c         connections and the state of the link
  *   epc-server-cmd.c     commands of the client
+ *   epc-server-region.c  those about regions: what they are, what they hold
  *   epc-server-call.c    memory revocation, INTx and DMA: calls to the client
  *   epc-server-listen.c  the socket in the file system
  */
@@ -16,7 +17,8 @@
 
 /* What this server does of the extension */
 #define EPC_SERVER_FEATURES (VFU_EP_FEATURE_LINK | VFU_EP_FEATURE_RESET | \
-                             VFU_EP_FEATURE_REMAP | VFU_EP_FEATURE_INTX)
+                             VFU_EP_FEATURE_REMAP | VFU_EP_FEATURE_INTX | \
+                             VFU_EP_FEATURE_AREAS)
 
 /* See the table in epc-server.c. */
 typedef enum EpcServerLink {
@@ -106,6 +108,28 @@ void epc_conn_release(EpcConn *c);
 
 /* Any command but VERSION, once VERSION was answered.  op_lock is held. */
 void epc_server_command(EpcConn *c, EpwMsg *msg, EpwToken *token);
+
+typedef struct EpcRequest {
+    EpcServer *s;
+    EpcConn *c;
+    EpwMsg *m;
+    EpwToken *t;
+    bool live;              /* the link is up */
+    unsigned features;      /* agreed; plain clients have none */
+    uint32_t generation;
+} EpcRequest;
+
+/* Nothing with @len 0.  The second: positive errno, 0 is success. */
+void epc_reply(EpcRequest *r, const void *p, size_t len);
+void epc_reply_error(EpcRequest *r, int err);
+
+/* ---- epc-server-region.c ---- */
+
+void epc_server_get_region_info(EpcRequest *r);
+void epc_server_get_areas(EpcRequest *r);
+void epc_server_get_region_io_fds(EpcRequest *r);
+void epc_server_region_read(EpcRequest *r);
+void epc_server_region_write(EpcRequest *r);
 
 /* ---- epc-server-listen.c ---- */
 

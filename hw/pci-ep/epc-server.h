@@ -31,12 +31,31 @@ typedef struct EpcRegion {
     uint64_t size;          /* 0: no such region */
     uint32_t flags;         /* VFU_REGION_FLAG_READ, _WRITE */
     /*
-     * -1, or memory that may be mapped, at fd_offset; ignored when size or
-     * offset are not page aligned.  Valid until the op is called again.
+     * -1, or memory that may be mapped as a whole, at fd_offset; ignored when
+     * size or offset are not page aligned.  Valid until the op is called again.
      */
     int fd;
     uint64_t fd_offset;
 } EpcRegion;
+
+/* Memory behind a part of a BAR; ignored when not page aligned. */
+typedef struct EpcArea {
+    uint64_t offset;        /* in the BAR */
+    uint64_t size;
+    int fd;
+    uint64_t fd_offset;
+} EpcArea;
+
+/* A 32-bit register in a BAR whose write is told by an eventfd */
+typedef struct EpcIoFd {
+    uint64_t offset;        /* in the BAR */
+    int fd;
+    int shadow_fd;          /* where the value goes before, -1: nowhere */
+    uint64_t shadow_offset;
+} EpcIoFd;
+
+/* What the server asks for at most */
+#define EPC_SERVER_MAX_IO_FDS 64
 
 typedef struct EpcServerOps {
     /*
@@ -44,6 +63,16 @@ typedef struct EpcServerOps {
      * zeroed with fd -1 before.
      */
     void (*region_info)(void *opaque, unsigned region, EpcRegion *r);
+    /*
+     * BAR0 to BAR5, for clients that know areas: what of it may be mapped,
+     * and what may be signalled.  Fill @max at most, ascending and not
+     * overlapping, return how many.  The descriptors are valid until
+     * epc_server_remap() of that BAR.
+     */
+    unsigned (*areas)(void *opaque, unsigned region, EpcArea *area,
+                      unsigned max);
+    unsigned (*io_fds)(void *opaque, unsigned region, EpcIoFd *io,
+                       unsigned max);
     /*
      * [offset, offset + count) is inside the region.  A region that cannot be
      * reached reads all ones.

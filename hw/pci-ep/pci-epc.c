@@ -128,6 +128,7 @@ void epc_reset_all(EpcState *s)
     s->link_enabled = s->link_up = false;
     s->bad_access = 0;
     epc_window_clear(&s->window);
+    epc_doorbells_reset(s);
     for (unsigned i = 0; i < s->nfn; i++) {
         epc_fn_clear(&s->fn[i]);
     }
@@ -278,6 +279,7 @@ static void epc_exit(PCIDevice *pdev)
         g_free(s->fn);
         s->fn = NULL;
     }
+    epc_doorbells_exit(s);
     if (s->bh) {
         qemu_bh_delete(s->bh);
         s->bh = NULL;
@@ -300,7 +302,7 @@ static void epc_realize(PCIDevice *pdev, Error **errp)
     }
     s->bh = qemu_bh_new_guarded(epc_bh, s, &DEVICE(s)->mem_reentrancy_guard);
     if (!epc_init_pci(s, errp) || !epc_init_window(s, errp) ||
-        !epc_init_functions(s, errp)) {
+        !epc_doorbells_init(s, errp) || !epc_init_functions(s, errp)) {
         epc_exit(pdev);
     }
 }

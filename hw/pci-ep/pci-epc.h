@@ -19,7 +19,9 @@
 #include "hw/pci-ep/compat.h"
 #include "hw/pci-ep/epc-config.h"
 #include "hw/pci-ep/epc-dma.h"
+#include "hw/pci-ep/epc-doorbell.h"
 #include "hw/pci-ep/epc-server.h"
+#include "hw/pci-ep/epc-target.h"
 #include "hw/pci-ep/epc-window.h"
 #include "hw/pci-ep/pci-epc-regs.h"
 #include "qom/object.h"
@@ -28,6 +30,7 @@
 OBJECT_DECLARE_SIMPLE_TYPE(EpcState, PCI_EPC)
 
 /* Layout of EPC_BAR_REGS; guests read it from registers. */
+#define EPC_DOORBELL_BASE   0x4000
 #define EPC_DMA_BASE        0x8000
 #define EPC_DMA_STRIDE      EPC_DMA_PAGE_SIZE
 #define EPC_FN_BASE         0x10000
@@ -36,14 +39,17 @@ OBJECT_DECLARE_SIMPLE_TYPE(EpcState, PCI_EPC)
 #define EPC_RAISE_STRIDE    EPC_RAISE_SIZE
 #define EPC_REGS_SIZE       0x40000
 
-/* Memory of this guest that a BAR reaches (epc-inbound.c) */
-typedef struct EpcTarget EpcTarget;
-
 typedef struct EpcBar {
     uint64_t size;          /* as the host sees it; 0: not defined */
     uint32_t flags;         /* EPC_BAR_FLAG_* */
     EpcTarget *target;      /* NULL: the host reads all ones */
 } EpcBar;
+
+/* EPC_FN_AREA(n) */
+typedef struct EpcAreaArg {
+    uint64_t addr, size;
+    uint32_t type;
+} EpcAreaArg;
 
 typedef struct EpcIrqs {
     int intx;               /* eventfds of the host, -1: none */
@@ -66,11 +72,13 @@ typedef struct EpcFunction {
     uint32_t bar_index, bar_flags, count;
     uint64_t addr, size, offset;
     uint32_t id, class_rev, subsys, int_pin;
+    EpcAreaArg area[EPC_MAX_AREAS];
 
     /* under EpcState.lock */
     uint32_t cmd, status;
     uint32_t event, event_mask;
     uint32_t raise_dropped;
+    uint32_t inbound_dropped;
     EpcConfig cfg;
     EpcBar bar[EPC_NUM_BARS];
     uint32_t msix_count, msix_bar, msix_table;
@@ -111,6 +119,7 @@ struct EpcState {
     uint32_t bad_access;
     EpcWindow window;
     EpcDma dma;                 /* see there */
+    EpcDoorbells doorbells;     /* see there */
 
     bool warned_unshared;       /* BQL */
     bool warned_unmappable;     /* under lock */
@@ -184,23 +193,15 @@ void epc_intx_update(EpcFunction *fn);
 
 /* ---- epc-inbound.c ---- */
 
-/* EPC_STATUS_*; *@target for OK.  @addr EPC_ADDR_NONE: NULL.  BQL. */
-uint32_t epc_target_new(EpcState *s, uint64_t addr, uint64_t size,
-                        EpcTarget **target);
-/* NULL is fine.  BQL. */
-void epc_target_free(EpcTarget *t);
-/* Frees @t later, from any thread.  Lock held. */
-void epc_target_retire(EpcState *s, EpcTarget *t);
-
-/* What the host may map of @bar.  Lock held. */
+/* What the host may map of @bar when it is all or nothing.  Lock held. */
 void epc_bar_info(const EpcBar *bar, EpcRegion *r);
-/* Message access; what is not there reads all ones.  Lock held. */
-void epc_bar_read(const EpcBar *bar, uint64_t offset, void *buf, uint32_t len);
-void epc_bar_write(const EpcBar *bar, uint64_t offset, const void *buf,
-                   uint32_t len);
+/* Message access; counts what leads nowhere.  Lock held. */
+void epc_bar_write(EpcFunction *fn, unsigned n, uint64_t offset,
+                   const void *buf, uint32_t len);
 
-/* SET_BAR and CLEAR_BAR.  BQL. */
+/* SET_BAR, SET_AREAS and CLEAR_BAR.  BQL. */
 uint32_t epc_bar_set(EpcFunction *fn);
+uint32_t epc_bar_set_areas(EpcFunction *fn);
 uint32_t epc_bar_clear(EpcFunction *fn);
 
 #endif /* HW_PCI_EP_PCI_EPC_H */

@@ -70,6 +70,10 @@ void epe_enable(EpEndpoint *e)
                  (uint32_t)EPE_WINDOW);
     config_write(e, PCI_BASE_ADDRESS_0 + 4 * EPC_BAR_WINDOW + 4, 4,
                  EPE_WINDOW >> 32);
+    config_write(e, PCI_BASE_ADDRESS_0 + 4 * EPC_BAR_DOORBELL, 4,
+                 (uint32_t)EPE_DOORBELL);
+    config_write(e, PCI_BASE_ADDRESS_0 + 4 * EPC_BAR_DOORBELL + 4, 4,
+                 EPE_DOORBELL >> 32);
     config_write(e, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
     enable_msix(e);
 }
@@ -165,6 +169,21 @@ void epe_fn_set64(EpEndpoint *e, uint32_t reg, uint64_t val)
 void epe_raise(EpEndpoint *e, uint32_t what, uint32_t val)
 {
     epe_write(e, e->raise_base + what, 4, val);
+}
+
+static uint64_t doorbell_at(EpEndpoint *e, unsigned n, uint32_t reg)
+{
+    return epe_reg(e, EPC_REG_DOORBELL_BASE) + n * EPC_DOORBELL_STRIDE + reg;
+}
+
+uint32_t epe_doorbell(EpEndpoint *e, unsigned n, uint32_t reg)
+{
+    return epe_read(e, doorbell_at(e, n, reg), 4);
+}
+
+void epe_doorbell_set(EpEndpoint *e, unsigned n, uint32_t reg, uint32_t val)
+{
+    epe_write(e, doorbell_at(e, n, reg), 4, val);
 }
 
 uint32_t epe_begin(EpEndpoint *e, uint32_t cmd)
@@ -275,6 +294,23 @@ uint32_t epe_set_msix(EpEndpoint *e, uint32_t count, uint32_t bar,
     epe_fn_set(e, EPC_FN_BAR, bar);
     epe_fn_set64(e, EPC_FN_OFFSET, offset);
     return epe_command(e, EPC_CMD_SET_MSIX);
+}
+
+void epe_area(EpEndpoint *e, unsigned n, uint64_t addr, uint64_t size)
+{
+    uint32_t area = EPC_FN_AREA(n);
+
+    epe_fn_set64(e, area + EPC_AREA_ADDR, addr);
+    epe_fn_set64(e, area + EPC_AREA_SIZE, size);
+    epe_fn_set(e, area + EPC_AREA_TYPE,
+               addr == EPC_ADDR_NONE ? EPC_AREA_NONE : EPC_AREA_TARGET);
+}
+
+uint32_t epe_set_areas(EpEndpoint *e, uint32_t bar, uint32_t count)
+{
+    epe_fn_set(e, EPC_FN_BAR, bar);
+    epe_fn_set(e, EPC_FN_COUNT, count);
+    return epe_command(e, EPC_CMD_SET_AREAS);
 }
 
 void epe_describe(EpEndpoint *e)

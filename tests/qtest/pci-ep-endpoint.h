@@ -15,6 +15,7 @@
 /* Where the BARs of the controller are, and memory that MSI-X writes to */
 #define EPE_REGS        0xe0000000ull
 #define EPE_MSIX        0xe0100000ull
+#define EPE_DOORBELL    0x700000000ull
 #define EPE_WINDOW      0x800000000ull
 #define EPE_VECTORS     0x00100000ull
 
@@ -45,6 +46,9 @@ uint32_t epe_fn(EpEndpoint *e, uint32_t reg);
 void epe_fn_set(EpEndpoint *e, uint32_t reg, uint32_t val);
 void epe_fn_set64(EpEndpoint *e, uint32_t reg, uint64_t val);
 void epe_raise(EpEndpoint *e, uint32_t what, uint32_t val);
+/* A control register of doorbell @n */
+uint32_t epe_doorbell(EpEndpoint *e, unsigned n, uint32_t reg);
+void epe_doorbell_set(EpEndpoint *e, unsigned n, uint32_t reg, uint32_t val);
 
 /* Begins a command and returns the status at once, BUSY perhaps */
 uint32_t epe_begin(EpEndpoint *e, uint32_t cmd);
@@ -67,6 +71,10 @@ uint32_t epe_unmap(EpEndpoint *e, uint64_t offset);
 uint32_t epe_set_msi(EpEndpoint *e, uint32_t count);
 uint32_t epe_set_msix(EpEndpoint *e, uint32_t count, uint32_t bar,
                       uint64_t offset);
+
+/* @addr EPC_ADDR_NONE: type NONE */
+void epe_area(EpEndpoint *e, unsigned n, uint64_t addr, uint64_t size);
+uint32_t epe_set_areas(EpEndpoint *e, uint32_t bar, uint32_t count);
 
 /*
  * A function with INTA, 4 MSI and 8 MSI-X vectors (table at the end of BAR0),

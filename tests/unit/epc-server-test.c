@@ -53,6 +53,30 @@ static void region_info(void *opaque, unsigned region, EpcRegion *r)
     }
 }
 
+static unsigned areas(void *opaque, unsigned region, EpcArea *area,
+                      unsigned max)
+{
+    TestServer *t = opaque;
+    unsigned n = t->nareas;
+
+    g_assert_cmpuint(max, >=, n);
+    memcpy(area, t->area, n * sizeof(*area));
+    if (t->in_areas) {
+        t->in_areas(t);
+    }
+    return n;
+}
+
+static unsigned io_fds(void *opaque, unsigned region, EpcIoFd *io,
+                       unsigned max)
+{
+    TestServer *t = opaque;
+
+    g_assert_cmpuint(max, >=, t->nios);
+    memcpy(io, t->io, t->nios * sizeof(*io));
+    return t->nios;
+}
+
 static void *region_data(TestServer *t, unsigned region)
 {
     return region == VFU_REGION_CONFIG ? t->config : t->bar2;
@@ -124,6 +148,8 @@ static void link_changed(void *opaque, bool up)
 
 static const EpcServerOps test_ops = {
     .region_info = region_info,
+    .areas = areas,
+    .io_fds = io_fds,
     .region_read = region_read,
     .region_write = region_write,
     .irq_count = irq_count,
@@ -270,14 +296,15 @@ static void take_fds(struct msghdr *mh, TestReply *r)
 
     if (c) {
         r->nfds = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-        g_assert_cmpuint(r->nfds, ==, 1);
-        memcpy(&r->fd, CMSG_DATA(c), sizeof(int));
+        g_assert_cmpuint(r->nfds, <=, TEST_MAX_FDS);
+        memcpy(r->fds, CMSG_DATA(c), r->nfds * sizeof(int));
+        r->fd = r->fds[0];
     }
 }
 
 bool test_recv(int sock, TestReply *r)
 {
-    char control[CMSG_SPACE(16 * sizeof(int))];
+    char control[CMSG_SPACE(TEST_MAX_FDS * sizeof(int))];
     struct iovec iov = { &r->hdr, sizeof(r->hdr) };
     struct msghdr mh = {
         .msg_iov = &iov, .msg_iovlen = 1,
@@ -304,10 +331,11 @@ bool test_recv(int sock, TestReply *r)
 
 void test_reply_close(TestReply *r)
 {
-    if (r->fd >= 0) {
-        close(r->fd);
-        r->fd = -1;
+    for (unsigned i = 0; i < r->nfds; i++) {
+        close(r->fds[i]);
     }
+    r->nfds = 0;
+    r->fd = -1;
 }
 
 int test_call(int sock, uint16_t cmd, const void *p, size_t n, const int *fds,
@@ -416,18 +444,17 @@ uint32_t test_serve_link(int sock, uint32_t state)
     return l.generation;
 }
 
-char *test_version_ep(const char *features)
+char *test_version_ep(const char *features, unsigned max_fds)
 {
-    return g_strdup_printf("{\"capabilities\": {\"max_msg_fds\": 16, "
+    return g_strdup_printf("{\"capabilities\": {\"max_msg_fds\": %u, "
                            "\"max_data_xfer_size\": 4096, \"" VFU_EP_KEY
                            "\": {\"version\": 1, \"features\": [%s]}}}",
-                           features);
+                           max_fds, features);
 }
 
-int test_attach(TestServer *t)
+static int attach(TestServer *t, const char *features, unsigned max_fds)
 {
-    g_autofree char *json = test_version_ep("\"link\", \"reset\", \"remap\", "
-                                            "\"intx\"");
+    g_autofree char *json = test_version_ep(features, max_fds);
     int sock = -1, err = EBUSY;
 
     /* the end of the one before may not have been noticed */
@@ -443,14 +470,27 @@ int test_attach(TestServer *t)
     return sock;
 }
 
-int test_attach_up(TestServer *t, uint32_t *generation)
+#define FEATURES "\"link\", \"reset\", \"remap\", \"intx\""
+
+int test_attach(TestServer *t)
 {
-    int sock = test_attach(t);
+    return attach(t, FEATURES, 16);
+}
+
+int test_attach_with(TestServer *t, const char *features, unsigned max_fds,
+                     uint32_t *generation)
+{
+    int sock = attach(t, features, max_fds);
 
     epc_server_enable(t->s);
     *generation = test_serve_link(sock, VFU_EP_LINK_UP);
     expect_log(t, "link1 ");
     return sock;
+}
+
+int test_attach_up(TestServer *t, uint32_t *generation)
+{
+    return test_attach_with(t, FEATURES, 16, generation);
 }
 
 int test_set_irqs(int sock, uint32_t flags, uint32_t index, uint32_t start,

@@ -15,6 +15,7 @@
 #define TEST_BAR0_SIZE      4096    /* has memory that can be mapped */
 #define TEST_BAR2_SIZE      8192    /* has none */
 #define TEST_MSIX           40      /* vectors; MSI: 4, INTx: 1 */
+#define TEST_MAX_FDS        80      /* in a reply */
 
 typedef struct TestServer {
     char *dir;
@@ -32,6 +33,11 @@ typedef struct TestServer {
     uint8_t bar2[TEST_BAR2_SIZE];
     uint8_t config[4096];
     void (*in_region_info)(struct TestServer *t);   /* called once */
+    EpcArea area[VFU_EP_MAX_AREAS];     /* of each BAR */
+    unsigned nareas;
+    EpcIoFd io[EPC_SERVER_MAX_IO_FDS];
+    unsigned nios;
+    void (*in_areas)(struct TestServer *t);         /* called each time */
 } TestServer;
 
 TestServer *test_server_new(void);
@@ -62,6 +68,7 @@ typedef struct TestReply {
     uint8_t payload[8192];
     size_t len;             /* of the payload */
     int fd;                 /* the first one; -1: none */
+    int fds[TEST_MAX_FDS];  /* all */
     unsigned nfds;
 } TestReply;
 
@@ -96,9 +103,11 @@ void test_answer(int sock, const VfuHeader *hdr, int err, const void *p,
                  size_t n);
 
 /* A client with the extension; the second: with the link up. */
-char *test_version_ep(const char *features);
+char *test_version_ep(const char *features, unsigned max_fds);
 int test_attach(TestServer *t);
 int test_attach_up(TestServer *t, uint32_t *generation);
+int test_attach_with(TestServer *t, const char *features, unsigned max_fds,
+                     uint32_t *generation);
 
 /* Answers EP_LINK and checks it; returns its generation. */
 uint32_t test_serve_link(int sock, uint32_t state);

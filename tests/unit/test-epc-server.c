@@ -77,7 +77,7 @@ static void test_refused(void)
 /* Features without "link" are not agreed: it is a plain client. */
 static void test_no_link_feature(void)
 {
-    g_autofree char *json = test_version_ep("\"remap\", \"reset\"");
+    g_autofree char *json = test_version_ep("\"remap\", \"reset\"", 16);
     TestServer *t = test_server_new();
     VfuRegionInfo info;
     int sock, fd;

@@ -336,7 +336,8 @@
 #define EPC_FN_WMASK                0x05c
 
 /* (rw) Areas for SET_AREAS */
-#define EPC_FN_AREA(n)              (0x800 + 0x20 * (n))
+#define EPC_AREA_STRIDE             0x20
+#define EPC_FN_AREA(n)              (0x800 + EPC_AREA_STRIDE * (n))
 #define EPC_MAX_AREAS               64
 #define EPC_AREA_ADDR               0x00        /* (64) target, as for SET_BAR */
 #define EPC_AREA_SIZE               0x08        /* (64) bytes */
