@@ -4,8 +4,7 @@
  *
  * data holds what is read, wmask what the host may write, w1cmask what it may
  * clear.  Whatever the host wrote is thus found by the masks alone, which is
- * what a reset relies on; only the few registers that do not start as zero
- * need reset_defaults().
+ * what a reset relies on; init holds what does not start as zero.
  */
 #include "qemu/osdep.h"
 #include "qemu/bitops.h"
@@ -63,28 +62,6 @@ static unsigned bar_offset(unsigned bar)
 
 /* ---- what the endpoint describes ---- */
 
-static void link_caps(EpcConfig *c)
-{
-    const struct {
-        uint8_t at;
-        bool present;
-    } caps[] = {
-        { EPC_CONFIG_PM, true },
-        { EPC_CONFIG_MSI, c->msi },
-        { EPC_CONFIG_EXP, true },
-        { EPC_CONFIG_MSIX, c->msix },
-    };
-    unsigned next = PCI_CAPABILITY_LIST;
-
-    for (size_t i = 0; i < ARRAY_SIZE(caps); i++) {
-        if (caps[i].present) {
-            c->data[next] = caps[i].at;
-            next = caps[i].at + PCI_CAP_LIST_NEXT;
-        }
-    }
-    c->data[next] = 0;
-}
-
 static void init_pm(EpcConfig *c)
 {
     uint8_t *p = c->data + EPC_CONFIG_PM;
@@ -99,6 +76,7 @@ static void init_express(EpcConfig *c, unsigned width)
 {
     uint8_t *p = c->data + EPC_CONFIG_EXP;
     uint8_t *w = c->wmask + EPC_CONFIG_EXP;
+    uint8_t *init = c->init + EPC_CONFIG_EXP;
     uint16_t link = c->speed | width << 4;
 
     p[PCI_CAP_LIST_ID] = PCI_CAP_ID_EXP;
@@ -106,6 +84,7 @@ static void init_express(EpcConfig *c, unsigned width)
     set_long(p, PCI_EXP_DEVCAP, PCI_EXP_DEVCAP_EXT_TAG | PCI_EXP_DEVCAP_RBER |
              PCI_EXP_DEVCAP_FLR);
     set_word(w, PCI_EXP_DEVCTL, DEVCTL_WMASK);
+    set_word(init, PCI_EXP_DEVCTL, DEVCTL_DEFAULT);
     set_word(c->w1cmask + EPC_CONFIG_EXP, PCI_EXP_DEVSTA, DEVSTA_W1CMASK);
 
     set_long(p, PCI_EXP_LNKCAP, link | LNKCAP_ASPM_OPT_COMPL);
@@ -117,20 +96,15 @@ static void init_express(EpcConfig *c, unsigned width)
     /* Supported Link Speeds Vector: bit n is speed n */
     set_long(p, PCI_EXP_LNKCAP2, MAKE_64BIT_MASK(1, c->speed));
     set_word(w, PCI_EXP_LNKCTL2, PCI_EXP_LNKCTL2_TLS);
-}
-
-static void reset_defaults(EpcConfig *c)
-{
-    uint8_t *p = c->data + EPC_CONFIG_EXP;
-
-    set_word(p, PCI_EXP_DEVCTL, DEVCTL_DEFAULT);
-    set_word(p, PCI_EXP_LNKCTL2, c->speed);
+    set_word(init, PCI_EXP_LNKCTL2, c->speed);
 }
 
 void epc_config_init(EpcConfig *c, unsigned speed, unsigned width)
 {
     memset(c, 0, sizeof(*c));
     c->speed = speed;
+    c->free = EPC_CONFIG_FREE;
+    c->ext_free = PCI_CFG_SPACE_SIZE;
 
     set_long(c->data, PCI_VENDOR_ID, 0xffffffff);
     set_word(c->wmask, PCI_COMMAND, COMMAND_WMASK);
@@ -141,8 +115,8 @@ void epc_config_init(EpcConfig *c, unsigned speed, unsigned width)
 
     init_pm(c);
     init_express(c, width);
-    link_caps(c);
-    reset_defaults(c);
+    epc_config_link_caps(c);
+    epc_config_reset(c);
 }
 
 void epc_config_set_header(EpcConfig *c, const EpcHeader *h)
@@ -207,7 +181,7 @@ void epc_config_set_msi(EpcConfig *c, unsigned vectors)
         set_word(w, PCI_MSI_DATA_64, 0xffff);
         set_long(w, PCI_MSI_MASK_64, MAKE_64BIT_MASK(0, 1 << mmc));
     }
-    link_caps(c);
+    epc_config_link_caps(c);
 }
 
 void epc_config_set_msix(EpcConfig *c, unsigned vectors, unsigned bir,
@@ -227,7 +201,7 @@ void epc_config_set_msix(EpcConfig *c, unsigned vectors, unsigned bir,
         set_long(p, PCI_MSIX_TABLE, table | bir);
         set_long(p, PCI_MSIX_PBA, pba | bir);
     }
-    link_caps(c);
+    epc_config_link_caps(c);
 }
 
 /* ---- what the host does ---- */
@@ -318,8 +292,8 @@ void epc_config_reset(EpcConfig *c)
 {
     for (unsigned i = 0; i < EPC_CONFIG_SIZE; i++) {
         c->data[i] &= ~(c->wmask[i] | c->w1cmask[i]);
+        c->data[i] |= c->init[i] & c->wmask[i];
     }
-    reset_defaults(c);
 }
 
 /* ---- what the owner asks ---- */

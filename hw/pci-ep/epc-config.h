@@ -2,30 +2,40 @@
 /*
  * epc-config: the configuration space of one endpoint function
  *
- * The endpoint driver describes (header, BARs, MSI, MSI-X); PM and PCI Express
- * capabilities are always there; the host writes through masks.  Pure state: no
- * locks, no QEMU device; the owner serialises.
+ * The endpoint driver describes (header, BARs, MSI, MSI-X) and adds capabilities
+ * (epc-config-caps.c); PM and PCI Express capabilities are always there; the
+ * host writes through masks.  Pure state: no locks, no QEMU device; the owner
+ * serialises.
  */
 #ifndef HW_PCI_EP_EPC_CONFIG_H
 #define HW_PCI_EP_EPC_CONFIG_H
+
+#include "qemu/bitmap.h"
 
 #define EPC_CONFIG_SIZE 4096
 #define EPC_NUM_BARS    6
 
 /*
  * Where the capabilities are.  A function has the same layout in every run, so
- * that a host which saved configuration space across a link-down finds it.
- * The extended space, from 0x100, is all zero: no extended capabilities.
+ * that a host which saved configuration space across a link-down finds it; so
+ * MSI and MSI-X keep their places when absent.  Back to back, which leaves as
+ * much as possible to added ones: the five of a virtio device fit.
  */
 #define EPC_CONFIG_PM   0x40    /* 8 bytes */
-#define EPC_CONFIG_MSI  0x50    /* 24 bytes: 64-bit, per-vector masks */
-#define EPC_CONFIG_EXP  0x70    /* 60 bytes: version 2, endpoint, with FLR */
-#define EPC_CONFIG_MSIX 0xb0    /* 12 bytes */
+#define EPC_CONFIG_MSI  0x48    /* 24 bytes: 64-bit, per-vector masks */
+#define EPC_CONFIG_EXP  0x60    /* 60 bytes: version 2, endpoint, with FLR */
+#define EPC_CONFIG_MSIX 0x9c    /* 12 bytes */
+#define EPC_CONFIG_FREE 0xa8    /* added ones up to 0xff, extended from 0x100 */
 
 typedef struct EpcConfig {
     uint8_t data[EPC_CONFIG_SIZE];
     uint8_t wmask[EPC_CONFIG_SIZE];     /* bits the host may write */
     uint8_t w1cmask[EPC_CONFIG_SIZE];   /* bits a written 1 clears */
+    uint8_t init[EPC_CONFIG_SIZE];      /* what a reset makes of wmask bits */
+    DECLARE_BITMAP(added, EPC_CONFIG_SIZE); /* registers of added capabilities */
+    uint16_t free, ext_free;            /* what is free, to the end */
+    uint16_t first_added, last_added;   /* offsets, 0: none */
+    uint16_t last_ext;
     uint64_t bar_size[EPC_NUM_BARS];    /* 0: no BAR */
     uint8_t msi, msix;                  /* capability offsets, 0: absent */
     uint8_t speed;                      /* of the link, PCIe encoding */
@@ -59,6 +69,28 @@ void epc_config_set_bar(EpcConfig *c, unsigned bar, uint32_t flags,
 void epc_config_set_msi(EpcConfig *c, unsigned vectors);
 void epc_config_set_msix(EpcConfig *c, unsigned vectors, unsigned bir,
                          uint32_t table, uint32_t pba);
+
+/* Could there be a capability with this EPC_FN_CAP_ID and EPC_FN_SIZE? */
+bool epc_config_cap_valid(uint32_t id, uint64_t size);
+/* Its offset, or 0 when there is no room. */
+unsigned epc_config_add_cap(EpcConfig *c, uint32_t id, unsigned size);
+/*
+ * @size: 1, 2 or 4 bytes, aligned; @wmask: what the host may write of it.  False
+ * when it is not inside an added capability, past its header.
+ */
+bool epc_config_set_register(EpcConfig *c, uint64_t offset, uint64_t size,
+                             uint32_t value, uint32_t wmask);
+/* Puts the fixed capabilities that are there before the added ones. */
+void epc_config_link_caps(EpcConfig *c);
+/*
+ * Tells which aligned registers of added capabilities a write of the host
+ * touches.
+ */
+void epc_config_added_writes(const EpcConfig *c, uint32_t offset,
+                             const void *buf, uint32_t len,
+                             void (*tell)(void *opaque, unsigned offset,
+                                          unsigned size, uint32_t value),
+                             void *opaque);
 
 /*
  * Host access of any offset and length inside the space; false, with nothing
