@@ -187,6 +187,33 @@ static uint32_t cmd_set_msix(EpcFunction *fn)
     return EPC_STATUS_OK;
 }
 
+static uint32_t cmd_add_cap(EpcFunction *fn)
+{
+    unsigned at;
+
+    if (!epc_config_cap_valid(fn->cap_id, fn->size)) {
+        return EPC_STATUS_BAD_ARG;
+    }
+    if (!describable(fn->epc)) {
+        return EPC_STATUS_BAD_STATE;
+    }
+    QEMU_LOCK_GUARD(&fn->epc->lock);
+    at = epc_config_add_cap(&fn->cfg, fn->cap_id, fn->size);
+    if (!at) {
+        return EPC_STATUS_NO_SPACE;
+    }
+    fn->cap_offset = at;
+    return EPC_STATUS_OK;
+}
+
+static uint32_t cmd_write_config(EpcFunction *fn)
+{
+    QEMU_LOCK_GUARD(&fn->epc->lock);
+    return epc_config_set_register(&fn->cfg, fn->offset, fn->size, fn->value,
+                                   fn->wmask) ?
+           EPC_STATUS_OK : EPC_STATUS_BAD_ARG;
+}
+
 static uint32_t run_command(EpcFunction *fn, uint32_t cmd)
 {
     switch (cmd) {
@@ -206,6 +233,10 @@ static uint32_t run_command(EpcFunction *fn, uint32_t cmd)
         return cmd_set_msix(fn);
     case EPC_CMD_SET_AREAS:
         return epc_bar_set_areas(fn);
+    case EPC_CMD_ADD_CAP:
+        return cmd_add_cap(fn);
+    case EPC_CMD_WRITE_CONFIG:
+        return cmd_write_config(fn);
     default:
         return EPC_STATUS_BAD_CMD;
     }

@@ -98,6 +98,7 @@ static void link_went_down(EpcFunction *fn)
     epc_dma_table_clear(fn->dma);
     epc_irqs_clear(&fn->irqs);
     epc_config_reset(&fn->cfg);
+    epc_writes_clear(&fn->writes);
     fn->intx = (EpcIntx) { };
 }
 
@@ -123,6 +124,7 @@ static void host_changed(EpcFunction *fn, bool reset)
     if (reset) {
         fn->intx.level = false;
         fn->intx.masked = false;
+        epc_writes_clear(&fn->writes);
     }
     epc_fn_update_maps(fn);
     epc_intx_update(fn);
@@ -203,6 +205,16 @@ static void op_region_read(void *opaque, unsigned region, uint64_t offset,
     }
 }
 
+static void added_write(void *opaque, unsigned offset, unsigned size,
+                        uint32_t value)
+{
+    EpcFunction *fn = opaque;
+
+    trace_epc_config_write(fn->index, offset, size, value);
+    epc_writes_add(&fn->writes, offset, size, value);
+    epc_fn_event(fn, EPC_FN_EVENT_CONFIG);
+}
+
 /* Did it change what the function may do? */
 static bool config_write(EpcFunction *fn, uint64_t offset, const void *buf,
                          uint32_t count)
@@ -213,6 +225,7 @@ static bool config_write(EpcFunction *fn, uint64_t offset, const void *buf,
         !epc_config_write(&fn->cfg, offset, buf, count, &events)) {
         return false;
     }
+    epc_config_added_writes(&fn->cfg, offset, buf, count, added_write, fn);
     if (events) {
         host_changed(fn, events & EPC_FN_EVENT_FLR);
         epc_fn_event(fn, events);

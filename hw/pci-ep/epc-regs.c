@@ -40,7 +40,8 @@ static bool global_read(EpcState *s, hwaddr reg, uint32_t *v)
     case EPC_REG_FEATURES:
         *v = EPC_FEATURE_MSI | EPC_FEATURE_MSIX | EPC_FEATURE_INTX |
              EPC_FEATURE_WINDOW | EPC_FEATURE_RETARGET |
-             EPC_FEATURE_DOORBELL | EPC_FEATURE_DMA | EPC_FEATURE_SUBRANGE;
+             EPC_FEATURE_DOORBELL | EPC_FEATURE_DMA | EPC_FEATURE_SUBRANGE |
+             EPC_FEATURE_CAPS;
         break;
     case EPC_REG_FN_COUNT:
         *v = s->nfn;
@@ -201,6 +202,12 @@ static uint32_t *fn_argument(EpcFunction *fn, hwaddr reg)
         return &fn->subsys;
     case EPC_FN_INT_PIN:
         return &fn->int_pin;
+    case EPC_FN_CAP_ID:
+        return &fn->cap_id;
+    case EPC_FN_VALUE:
+        return &fn->value;
+    case EPC_FN_WMASK:
+        return &fn->wmask;
     default:
         return NULL;
     }
@@ -277,6 +284,18 @@ static bool fn_read(EpcFunction *fn, hwaddr reg, uint32_t *v)
     case EPC_FN_INBOUND_DROPPED:
         *v = fn->inbound_dropped;
         break;
+    case EPC_FN_CAP_OFFSET:
+        *v = fn->cap_offset;
+        break;
+    case EPC_FN_WRITE_INFO:
+        *v = epc_writes_info(&fn->writes);
+        break;
+    case EPC_FN_WRITE_VALUE:
+        *v = fn->writes.value;
+        break;
+    case EPC_FN_WRITE_NEXT:
+        *v = 0;
+        break;
     default:
         return false;
     }
@@ -308,6 +327,9 @@ static bool fn_write(EpcFunction *fn, hwaddr reg, uint32_t v)
         break;
     case EPC_FN_EVENT_MASK:
         set_mask(fn->epc, &fn->event_mask, v & EPC_FN_EVENT_ALL, fn->event);
+        break;
+    case EPC_FN_WRITE_NEXT:
+        epc_writes_next(&fn->writes);
         break;
     default:
         return false;

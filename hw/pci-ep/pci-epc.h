@@ -23,6 +23,7 @@
 #include "hw/pci-ep/epc-server.h"
 #include "hw/pci-ep/epc-target.h"
 #include "hw/pci-ep/epc-window.h"
+#include "hw/pci-ep/epc-writes.h"
 #include "hw/pci-ep/pci-epc-regs.h"
 #include "qom/object.h"
 
@@ -73,6 +74,7 @@ typedef struct EpcFunction {
     uint64_t addr, size, offset;
     uint32_t id, class_rev, subsys, int_pin;
     EpcAreaArg area[EPC_MAX_AREAS];
+    uint32_t cap_id, value, wmask;
 
     /* under EpcState.lock */
     uint32_t cmd, status;
@@ -80,6 +82,8 @@ typedef struct EpcFunction {
     uint32_t raise_dropped;
     uint32_t inbound_dropped;
     EpcConfig cfg;
+    uint32_t cap_offset;
+    EpcWrites writes;
     EpcBar bar[EPC_NUM_BARS];
     uint32_t msix_count, msix_bar, msix_table;
     EpcDmaTable *dma;

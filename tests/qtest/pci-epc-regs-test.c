@@ -36,6 +36,9 @@ static const Reg fn_regs[] = {
     { EPC_FN_PCI_COMMAND, RO }, { EPC_FN_MSI, RO }, { EPC_FN_MSIX, RO },
     { EPC_FN_DSTATE, RO }, { EPC_FN_RAISE_DROPPED, RO },
     { EPC_FN_INBOUND_DROPPED, RO },
+    { EPC_FN_CAP_ID, RW }, { EPC_FN_CAP_OFFSET, RO }, { EPC_FN_VALUE, RW },
+    { EPC_FN_WMASK, RW }, { EPC_FN_WRITE_INFO, RO },
+    { EPC_FN_WRITE_VALUE, RO }, { EPC_FN_WRITE_NEXT, WO },
 };
 
 static const Reg dma_regs[] = {

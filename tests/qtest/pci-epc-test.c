@@ -23,7 +23,7 @@ static void test_identity(void)
                     EPC_FEATURE_MSI | EPC_FEATURE_MSIX | EPC_FEATURE_INTX |
                     EPC_FEATURE_WINDOW | EPC_FEATURE_RETARGET |
                     EPC_FEATURE_DOORBELL | EPC_FEATURE_DMA |
-                    EPC_FEATURE_SUBRANGE);
+                    EPC_FEATURE_SUBRANGE | EPC_FEATURE_CAPS);
     g_assert_cmpuint(epe_reg(e, EPC_REG_FN_COUNT), ==, 1);
     g_assert_cmphex(epe_reg(e, EPC_REG_FN_STRIDE), >=, 0x2000);
     g_assert_cmphex(epe_reg(e, EPC_REG_RAISE_STRIDE), >=, EPC_RAISE_SIZE);
@@ -46,7 +46,8 @@ static void test_arguments(void)
     EpEndpoint *e = epe_start(EPE_SHARED, "");
     static const uint32_t narrow[] = {
         EPC_FN_BAR, EPC_FN_BAR_FLAGS, EPC_FN_COUNT, EPC_FN_ID, EPC_FN_CLASS,
-        EPC_FN_SUBSYS, EPC_FN_INT_PIN,
+        EPC_FN_SUBSYS, EPC_FN_INT_PIN, EPC_FN_CAP_ID, EPC_FN_VALUE,
+        EPC_FN_WMASK,
     };
     static const uint32_t wide[] = { EPC_FN_ADDR, EPC_FN_SIZE, EPC_FN_OFFSET };
 

@@ -275,17 +275,22 @@
 /*
  * ADD_CAP     Takes EPC_FN_CAP_ID and EPC_FN_SIZE (bytes with the capability's
  *             header): adds an empty capability, whose offset is then in
- *             EPC_FN_CAP_OFFSET.  BAD_STATE: link enabled.  NO_SPACE: does not
- *             fit.  BAD_ARG: size below 4 or above EPC_CAP_SIZE_MAX, or an id the
- *             device itself provides (power management, MSI, PCI Express, MSI-X).
+ *             EPC_FN_CAP_OFFSET.  It is the last one of its list.  Only the length
+ *             byte of a vendor-specific one (id 9) is filled in.  An id may be
+ *             added several times.
+ *             BAD_STATE: link enabled.  NO_SPACE: does not fit.  BAD_ARG: size
+ *             below 4 (8 when extended) or above EPC_CAP_SIZE_MAX, an id that is
+ *             0 or all ones, other bits of EPC_FN_CAP_ID, or an id the device
+ *             itself provides (power management, MSI, PCI Express, MSI-X).
  */
 #define EPC_CMD_ADD_CAP             9
 /*
  * WRITE_CONFIG  Takes EPC_FN_OFFSET, EPC_FN_SIZE (1, 2 or 4; aligned), EPC_FN_VALUE
  *             and EPC_FN_WMASK: sets the value of a register inside an added
- *             capability, past its header, and which bits of it the host may
- *             write.  Any time; the host reads the new value from now on.
- *             BAD_ARG: not inside an added capability.
+ *             capability, past its header (id and next; 2 bytes, extended 4), and
+ *             which bits of it the host may write.  Any time; the host reads the
+ *             new value from now on, and again after a reset.
+ *             BAD_ARG: not inside an added capability, size or alignment.
  */
 #define EPC_CMD_WRITE_CONFIG        10
 /*
@@ -330,7 +335,7 @@
 #define EPC_CAP_VERSION_SHIFT       16          /* 4 bits, with _EXT */
 #define EPC_CAP_EXT                 (1u << 31)  /* extended: above 0xff */
 #define EPC_CAP_SIZE_MAX            0x800
-/* (ro) Where ADD_CAP put the capability. */
+/* (ro) Where the last ADD_CAP that was OK put the capability. */
 #define EPC_FN_CAP_OFFSET           0x054
 #define EPC_FN_VALUE                0x058
 #define EPC_FN_WMASK                0x05c
@@ -377,11 +382,12 @@
 #define EPC_FN_INBOUND_DROPPED      0x09c
 
 /*
- * What the host wrote to added capabilities (ADD_CAP), oldest first; up to
- * EPC_FN_WRITES_MAX are kept.  INFO (ro): offset in 11:0, bytes (1, 2, 4) in
- * 18:16, LOST when newer ones were dropped after this one, VALID.  Zero when
- * empty.  VALUE (ro): the bytes written, before the mask.  NEXT (wo): any value
- * removes the oldest.
+ * What the host wrote to added capabilities (ADD_CAP), past their headers,
+ * oldest first; up to EPC_FN_WRITES_MAX are kept.  INFO (ro): offset in 11:0,
+ * bytes (1, 2, 4; aligned) in 18:16, LOST when newer ones were dropped after this
+ * one, VALID.  Zero when empty.  VALUE (ro): the bytes written, before the mask,
+ * of the one that INFO showed last.  NEXT (wo): any value removes that one.
+ * Any reset of the function by the host, and the end of the link, empties it.
  */
 #define EPC_FN_WRITE_INFO           0x0a0
 #define EPC_FN_WRITE_VALUE          0x0a4
