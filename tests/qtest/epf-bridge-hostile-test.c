@@ -443,19 +443,6 @@ static void test_hostile_running(void)
     }
 }
 
-static void test_broken_extended_caps(void)
-{
-    Fixture f;
-
-    fixture_start(&f);
-    stl_le_p(f.ep->config + 0x100, 0x10010003 | 0x200u << 20);
-    stl_le_p(f.ep->config + 0x200, 0x00010003 | 0x100u << 20);
-    g_assert_cmpint(eps_link_up(f.ep), ==, 0);
-    eph_wait_present(f.q, true);
-    fixture_check_identity(f.q);
-    fixture_end(&f);
-}
-
 /* Memory that could shrink is not mapped, and a file too short neither */
 static void test_bad_memory(void)
 {
@@ -488,8 +475,6 @@ int main(int argc, char **argv)
     qtest_add_func("epf-bridge/hostile/late", test_late);
     qtest_add_func("epf-bridge/hostile/query", test_hostile);
     qtest_add_func("epf-bridge/hostile/running", test_hostile_running);
-    qtest_add_func("epf-bridge/hostile/extended-caps",
-                   test_broken_extended_caps);
     qtest_add_func("epf-bridge/hostile/memory", test_bad_memory);
 
     return g_test_run();

@@ -9,6 +9,10 @@
 
 #define TIMEOUT_MS 10000
 
+/* PCIEXBAR of the host bridge, where firmware puts it as well */
+#define PCIEXBAR    0x60
+#define ECAM        0xb0000000u
+
 static QTestState *start(const char *first, const char *socket,
                          unsigned deadline_ms, bool shared)
 {
@@ -80,6 +84,22 @@ void eph_writel(QTestState *q, unsigned bdf, unsigned reg, uint32_t val)
 {
     select_reg(q, bdf, reg);
     qtest_outl(q, 0xcfc, val);
+}
+
+void eph_enable_ecam(QTestState *q)
+{
+    eph_writel(q, 0, PCIEXBAR + 4, 0);
+    eph_writel(q, 0, PCIEXBAR, ECAM | 1);
+}
+
+uint32_t eph_ecam_readl(QTestState *q, unsigned bdf, unsigned reg)
+{
+    return qtest_readl(q, ECAM + (bdf << 12) + reg);
+}
+
+void eph_ecam_writel(QTestState *q, unsigned bdf, unsigned reg, uint32_t val)
+{
+    qtest_writel(q, ECAM + (bdf << 12) + reg, val);
 }
 
 unsigned eph_find_cap(QTestState *q, unsigned bdf, uint8_t id)

@@ -30,6 +30,10 @@ uint32_t eph_readl(QTestState *q, unsigned bdf, unsigned reg);
 void eph_writeb(QTestState *q, unsigned bdf, unsigned reg, uint8_t val);
 void eph_writew(QTestState *q, unsigned bdf, unsigned reg, uint16_t val);
 void eph_writel(QTestState *q, unsigned bdf, unsigned reg, uint32_t val);
+/* Configuration space in memory, all 4 KiB of it, and accesses there */
+void eph_enable_ecam(QTestState *q);
+uint32_t eph_ecam_readl(QTestState *q, unsigned bdf, unsigned reg);
+void eph_ecam_writel(QTestState *q, unsigned bdf, unsigned reg, uint32_t val);
 /* 0: absent */
 unsigned eph_find_cap(QTestState *q, unsigned bdf, uint8_t id);
 

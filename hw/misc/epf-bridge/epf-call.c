@@ -103,7 +103,7 @@ EpwCaps epf_link_caps(EpfLink *l)
     return caps;
 }
 
-void epf_link_read(EpfLink *l, unsigned region, uint64_t offset,
+bool epf_link_read(EpfLink *l, unsigned region, uint64_t offset,
                    void *buf, uint32_t len)
 {
     VfuRegionRw rw = { .offset = offset, .region = region, .count = len };
@@ -111,18 +111,21 @@ void epf_link_read(EpfLink *l, unsigned region, uint64_t offset,
     size_t want = sizeof(rw) + len;
     EpwMsg *reply = NULL;
     const VfuRegionRw *r;
+    bool ok = false;
 
     memset(buf, 0xff, len);
     if (epf_link_call(l, VFU_CMD_REGION_READ, &iov, 1, NULL, 0, &reply)) {
-        return;
+        return false;
     }
     if (!epw_check_reply(reply, VFU_CMD_REGION_READ, want, want)) {
         r = (const VfuRegionRw *)reply->payload;
-        if (r->offset == offset && r->region == region && r->count == len) {
-            memcpy(buf, reply->payload + sizeof(rw), len);
-        }
+        ok = r->offset == offset && r->region == region && r->count == len;
+    }
+    if (ok) {
+        memcpy(buf, reply->payload + sizeof(rw), len);
     }
     epw_msg_free(reply);
+    return ok;
 }
 
 void epf_link_write(EpfLink *l, unsigned region, uint64_t offset,

@@ -3,12 +3,14 @@
  * epf-caps: the capabilities of a remote function
  *
  * Power management, PCI Express, MSI and MSI-X are carried out here, at the
- * offsets the endpoint chose.  Any other capability is shown as it was when
- * the link came up and is read-only for the guest, although its writes reach
- * the endpoint.
+ * offsets the endpoint chose.  Any other capability is the endpoint's: its
+ * place in the list is kept here, its registers are live, that is read from the
+ * endpoint each time.  Writes reach the endpoint in either case.
  */
 #include "qemu/osdep.h"
 #include "qapi/error.h"
+#include "qemu/bitmap.h"
+#include "qemu/bitops.h"
 #include "qemu/units.h"
 #include "hw/pci/msi.h"
 #include "hw/pci/msix.h"
@@ -18,6 +20,8 @@
 
 /* More do not fit between the header and 0x100 */
 #define MAX_CAPS ((PCI_CONFIG_SPACE_SIZE - PCI_CONFIG_HEADER_SIZE) / 4)
+
+#define EXT_HEADER_SIZE 4
 
 /* The endpoint's list in its order; false when it does not end. */
 static bool list_caps(const uint8_t *config, uint8_t *caps, unsigned *n,
@@ -153,8 +157,7 @@ static bool add_other(EpfFunction *f, uint8_t id, uint8_t at, unsigned room,
     if (pci_add_capability(d, id, at, len, errp) < 0) {
         return false;
     }
-    memcpy(d->config + at + PCI_CAP_FLAGS, from + PCI_CAP_FLAGS,
-           len - PCI_CAP_FLAGS);
+    bitmap_set(f->live, at + PCI_CAP_FLAGS, len - PCI_CAP_FLAGS);
     return true;
 }
 
@@ -206,34 +209,54 @@ static bool add_cap(EpfFunction *f, uint8_t at, unsigned room, uint32_t *seen,
 }
 
 /*
- * Extended capabilities are shown as they are; a list that does not end would
- * trap QEMU and the guest, so it is not shown at all.
+ * Does the list of extended capabilities end, with all of it where QEMU expects
+ * it?
  */
-static void copy_extended(EpfFunction *f)
+static bool extended_ends(const uint8_t *config)
+{
+    unsigned at = PCI_CONFIG_SPACE_SIZE;
+
+    for (unsigned n = 0; n <= PCIE_CONFIG_SPACE_SIZE / 4; n++) {
+        at = PCI_EXT_CAP_NEXT(pci_get_long(config + at));
+        if (!at) {
+            return true;
+        }
+        if (at < PCI_CONFIG_SPACE_SIZE || at > PCIE_CONFIG_SPACE_SIZE - 8) {
+            return false;
+        }
+    }
+    return false;
+}
+
+/*
+ * The headers of extended capabilities are shown as they are.  A list that does
+ * not end would trap QEMU and the guest, so it is not shown at all.  How long
+ * one of them is is not told, so all between the headers is live.
+ */
+static void add_extended(EpfFunction *f)
 {
     PCIDevice *d = PCI_DEVICE(f);
     const uint8_t *from = f->link->config;
     unsigned at = PCI_CONFIG_SPACE_SIZE;
-    unsigned n = 0;
 
-    if (f->link->config_size < PCIE_CONFIG_SPACE_SIZE || !d->exp.exp_cap) {
+    if (f->link->config_size < PCIE_CONFIG_SPACE_SIZE || !d->exp.exp_cap ||
+        !pci_get_long(from + at)) {
         return;
     }
+    if (!extended_ends(from)) {
+        epf_client_report(f->link->client, "the endpoint's list of extended "
+                          "capabilities is broken; they are hidden from the "
+                          "guest");
+        return;
+    }
+    bitmap_set(f->live, at, PCIE_CONFIG_SPACE_SIZE - at);
     while (at) {
         uint32_t header = pci_get_long(from + at);
 
+        pci_set_long(d->config + at, header);
+        bitmap_clear(f->live, at, EXT_HEADER_SIZE);
         at = PCI_EXT_CAP_NEXT(header);
-        if (at && (at < PCI_CONFIG_SPACE_SIZE ||
-                   at > PCIE_CONFIG_SPACE_SIZE - 8 ||
-                   ++n > PCIE_CONFIG_SPACE_SIZE / 8)) {
-            epf_client_report(f->link->client, "the endpoint's list of "
-                              "extended capabilities is broken; they are "
-                              "hidden from the guest");
-            return;
-        }
     }
-    memcpy(d->config + PCI_CONFIG_SPACE_SIZE, from + PCI_CONFIG_SPACE_SIZE,
-           PCIE_CONFIG_SPACE_SIZE - PCI_CONFIG_SPACE_SIZE);
 }
 
 bool epf_caps_init(EpfFunction *f, Error **errp)
@@ -251,8 +274,27 @@ bool epf_caps_init(EpfFunction *f, Error **errp)
             return false;
         }
     }
-    copy_extended(f);
+    add_extended(f);
     return true;
+}
+
+uint32_t epf_caps_read(EpfFunction *f, uint32_t addr, int len)
+{
+    uint32_t val = pci_default_read_config(PCI_DEVICE(f), addr, len);
+    uint8_t remote[4];
+
+    if (find_next_bit(f->live, addr + len, addr) == addr + len) {
+        return val;
+    }
+    if (!epf_link_read(f->link, VFU_REGION_CONFIG, addr, remote, len)) {
+        return UINT32_MAX;
+    }
+    for (int i = 0; i < len; i++) {
+        if (test_bit(addr + i, f->live)) {
+            val = deposit32(val, i * 8, 8, remote[i]);
+        }
+    }
+    return val;
 }
 
 void epf_caps_exit(EpfFunction *f)

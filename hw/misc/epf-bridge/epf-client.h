@@ -62,8 +62,8 @@ EpwCaps epf_link_caps(EpfLink *l);
  */
 void epf_link_waited(EpfLink *l, int64_t since);
 
-/* Region access by message; a failed read gives all ones. */
-void epf_link_read(EpfLink *l, unsigned region, uint64_t offset,
+/* Region access by message; a failed read gives all ones, and false. */
+bool epf_link_read(EpfLink *l, unsigned region, uint64_t offset,
                    void *buf, uint32_t len);
 void epf_link_write(EpfLink *l, unsigned region, uint64_t offset,
                     const void *buf, uint32_t len);

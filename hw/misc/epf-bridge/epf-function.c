@@ -2,7 +2,8 @@
 /*
  * epf-function: the PCI device the guest sees for one link-up
  *
- * Configuration reads are answered from the local copy, never over the socket.
+ * Configuration reads are answered from the local copy, but for registers of
+ * capabilities that the endpoint carries out itself (epf-caps.c).
  * Writes are applied locally and told to the endpoint, as they are and in
  * order; a function level reset reaches it the same way, as the write of
  * Device Control, and is not told a second time.
@@ -25,7 +26,7 @@ static uint32_t epf_function_config_read(PCIDevice *d, uint32_t addr, int len)
     if (epf_link_dead(f->link)) {
         return UINT32_MAX;
     }
-    return pci_default_read_config(d, addr, len);
+    return epf_caps_read(f, addr, len);
 }
 
 static void epf_function_config_write(PCIDevice *d, uint32_t addr,

@@ -8,6 +8,7 @@
 #ifndef HW_MISC_EPF_FUNCTION_H
 #define HW_MISC_EPF_FUNCTION_H
 
+#include "qemu/bitmap.h"
 #include "hw/pci/pci_device.h"
 #include "hw/pci-ep/ep-irqfd.h"
 #include "epf-client.h"
@@ -45,6 +46,8 @@ struct EpfFunction {
     MemoryRegion msix_table;    /* what the guest sees of the table ... */
     MemoryRegion msix_table_alias;  /* ... where it sees it */
     MemoryRegion msix_pba;
+    /* Bytes of configuration space that the endpoint is asked for */
+    DECLARE_BITMAP(live, PCIE_CONFIG_SPACE_SIZE);
     EpfIrqs irqs;
     MemoryListener listener;
     bool listening;
@@ -58,6 +61,8 @@ EpfFunction *epf_function_new(EpfLink *link, unsigned func);
 /* epf-caps.c */
 bool epf_caps_init(EpfFunction *f, Error **errp);
 void epf_caps_exit(EpfFunction *f);
+/* A read of configuration space by the guest */
+uint32_t epf_caps_read(EpfFunction *f, uint32_t addr, int len);
 
 /* epf-bars.c */
 void epf_bars_init(EpfFunction *f);
