@@ -15,6 +15,14 @@ epc_path() {
 ep_start() { epc_path && echo 1 >"$EPC_PATH/start"; }
 ep_stop() { epc_path && echo 0 >"$EPC_PATH/start"; }
 
+# The kind of DMA channel the driver gives out next.
+dma_mode_file() { echo "/sys/bus/pci/devices/$(basename "$EPC_PATH")/dma_mode"; }
+dma_mode() { sed -n 's/.*\[\(.*\)\].*/\1/p' "$(dma_mode_file)" 2>/dev/null; }
+set_dma_mode() {
+    [ -z "$1" ] || [ "$1" = "$(dma_mode)" ] || echo "$1" >"$(dma_mode_file)" ||
+        need "the controller has no DMA channels of the kind $1, which $FUNCTION needs"
+}
+
 # The driver has a controller, or the user learns why not.
 role_prepare() {
     [ -n "$NOLINK" ] && return
@@ -30,12 +38,21 @@ role_prepare() {
 
 role_setup() {
     [ -n "$NOLINK" ] && return
-    # shellcheck source=/dev/null
-    . "/pciep/ep-$FUNCTION.sh"
-    function_setup
-    epc_path && echo 1 >"$EPC_PATH/start" || need "the endpoint controller refused to start:" \
+    epc_path
+    _usual=$(dma_mode)
+    _names=
+    for _tag in $FUNCTIONS; do
+        # shellcheck source=/dev/null
+        . "/pciep/functions/$_tag"
+        # shellcheck source=/dev/null
+        . "/pciep/ep-$FUNCTION.sh"
+        set_dma_mode "${DMA_MODE:-$_usual}"
+        function_setup
+        _names="$_names $FUNCTION"
+    done
+    echo 1 >"$EPC_PATH/start" || need "the endpoint controller refused to start:" \
         "see ep.log for the reason the driver gives"
-    state "function $FUNCTION set up, link started"
+    state "function$_names set up, link started"
 }
 
 # Nothing more to do here: the host decides when it is over.

@@ -5,9 +5,9 @@
 # What the host may test with DMA, told in the subsystem id: 0 nothing, 1 all,
 # 2 all but copies within the host.
 dma_channels() {
-    case $(cat "/sys/bus/pci/devices/$(basename "$EPC_PATH")/dma_mode" 2>/dev/null) in
-    *"[memcpy]"*) echo 1 ;;
-    *"[slave]"*) echo 2 ;;
+    case $(dma_mode) in
+    memcpy) echo 1 ;;
+    slave) echo 2 ;;
     *) echo 0 ;;
     esac
 }
@@ -16,7 +16,7 @@ function_setup() {
     load pci_epf_test || need "the endpoint kernel did not take pci_epf_test, see ep.log"
     [ -d "$CFS/functions/pci_epf_test" ] || need "the endpoint kernel has no pci-epf-test:" \
         "set CONFIG_PCI_EPF_TEST=m and pass its modules with --ep-modules"
-    _f="$CFS/functions/pci_epf_test/func1"
+    _f="$CFS/functions/pci_epf_test/$TAG"
     mkdir "$_f" || need "cannot create the function pci_epf_test, see ep.log"
     echo 0x104c >"$_f/vendorid"
     echo 0xb500 >"$_f/deviceid"

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=sh
+# shellcheck disable=SC2034 # PORT, PREFIX and FAILED are for lib.sh and host-NAME.sh
 # The host guest: waits for the endpoint behind the root port, then runs the function's test.
 
-# endpoint VENDOR:DEVICE: prints the address of the first such PCI function.
+# endpoint VENDOR:DEVICE [N]: prints the address of the first such PCI function, or of
+# that with function number N.
 endpoint() {
-    for _d in /sys/bus/pci/devices/*; do
+    _of=${2:-?}
+    for _d in /sys/bus/pci/devices/*.$_of; do
         [ "$(cat "$_d/vendor" 2>/dev/null):$(cat "$_d/device" 2>/dev/null)" = "$1" ] || continue
         basename "$_d"
         return 0
@@ -24,19 +27,97 @@ pci_list() {
 
 role_prepare() {
     [ -n "$NOLINK" ] && return
-    # shellcheck source=/dev/null
-    [ -n "$FUNCTION" ] && [ -f "/pciep/host-$FUNCTION.sh" ] && . "/pciep/host-$FUNCTION.sh"
     [ -f /pciep/cmd ] || return
     state "waiting for the endpoint"
     [ -z "$ENDPOINT" ] || wait_for "$LINK_WAIT" endpoint "$ENDPOINT" ||
         log "no endpoint $ENDPOINT after $LINK_WAIT s, running the command all the same"
 }
 
-role_setup() { [ -n "$NOLINK" ] || function_setup; }
+# choose TAG: what function_setup and function_run are about
+choose() {
+    # shellcheck source=/dev/null
+    . "/pciep/functions/$1"
+    # shellcheck source=/dev/null
+    . "/pciep/host-$FUNCTION.sh"
+    [ "$FUNCTIONS" = "$1" ] || PREFIX="$1."
+}
 
+# The function is there, or the reader learns what is instead.
+function_appears() {
+    say "TAP version 13"
+    TAP_N=0
+    state "waiting for $FUNCTION"
+    wait_for "$LINK_WAIT" endpoint "$ENDPOINT" "$FN"
+    _status=$?
+    tap_result $_status endpoint.ENUMERATE
+    [ $_status = 0 ] && return
+    say "# no $ENDPOINT after $LINK_WAIT s; PCI functions in the host:"
+    pci_list | while read -r _line; do say "#   $_line"; done
+    say "1..$TAP_N"
+    return 1
+}
+
+# function_binds COMMAND...: its driver has it when the command succeeds
+function_binds() {
+    wait_for 20 "$@"
+    _status=$?
+    tap_result $_status endpoint.DRIVER_BOUND
+    say "1..$TAP_N"
+    return $_status
+}
+
+# check NAME COMMAND...: one result; what a command that failed said is its notes
+FAILED=0
+check() {
+    _check=$1
+    shift
+    state "$FUNCTION: $_check"
+    _since=$(cut -d. -f1 /proc/uptime)
+    ("$@") >"/tmp/check.$TAG" 2>&1
+    _status=$?
+    [ $_status = 0 ] || {
+        FAILED=1
+        tail -n 40 "/tmp/check.$TAG" | sed 's/^/# /' >&3
+    }
+    say "# $_check: $(($(cut -d. -f1 /proc/uptime) - _since)) s"
+    tap_result $_status "$FUNCTION.$_check"
+}
+
+role_setup() {
+    [ -n "$NOLINK" ] && return
+    for _tag in $FUNCTIONS; do
+        choose "$_tag"
+        function_setup || return
+    done
+}
+
+# Several functions are tested at the same time; what they report waits its turn.
 role_run() {
     [ -n "$NOLINK" ] && return 0
-    function_run
+    case $FUNCTIONS in
+    *" "*) ;;
+    *)
+        function_run
+        return
+        ;;
+    esac
+    exec 4>&3
+    PORT=4
+    for _tag in $FUNCTIONS; do
+        (
+            exec 3>"/tmp/tap.$_tag"
+            choose "$_tag"
+            function_run
+            echo $? >"/tmp/status.$_tag"
+        ) &
+    done
+    wait
+    _all=0
+    for _tag in $FUNCTIONS; do
+        cat "/tmp/tap.$_tag" >&3
+        [ "$(cat "/tmp/status.$_tag")" = 0 ] || _all=1
+    done
+    return $_all
 }
 
 role_finish() { :; }

@@ -4,13 +4,15 @@
 # port: lines that begin with "!" are for the launcher, the others are TAP.
 
 say() { printf '%s\n' "$*" >&3; }
+# For the launcher, also where descriptor 3 leads elsewhere
+tell() { printf '%s\n' "$*" >&"${PORT:-3}"; }
 log() { printf '%s\n' "pci-ep: $*" >/dev/kmsg; }
-state() { log "$*"; say "!state $*"; }
+state() { log "$*"; tell "!state $*"; }
 
 # The run makes no sense; the text says what to do.  Ends the script.
 need() {
     log "cannot run: $*"
-    say "!need $*"
+    tell "!need $*"
     exit 2
 }
 
@@ -74,14 +76,16 @@ net_up() {
     echo nameserver 10.0.2.3 >/etc/resolv.conf
 }
 
-# tap_result STATUS NAME [COMMENT]: one TAP result; TAP_N counts.
+# tap_result STATUS NAME [COMMENT]: one TAP result; TAP_N counts, PREFIX tells
+# functions apart when there are several.
+PREFIX=
 TAP_N=0
 tap_result() {
     TAP_N=$((TAP_N + 1))
     if [ "$1" = 0 ]; then
-        say "ok $TAP_N $2${3:+ $3}"
+        say "ok $TAP_N $PREFIX$2${3:+ $3}"
     else
-        say "not ok $TAP_N $2${3:+ $3}"
+        say "not ok $TAP_N $PREFIX$2${3:+ $3}"
     fi
 }
 

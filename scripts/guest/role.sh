@@ -27,8 +27,7 @@ elif [ -n "$IDLE" ]; then
     exit 0
 else
     role_prepare
-    role_setup
-    role_run
+    role_setup && role_run
     status=$?
 fi
 say "!exit $status"

@@ -13,6 +13,7 @@ One module, one job:
     guest      one guest: process, console, channel
     pair       two guests on one link, one event loop, one clock
     functions  what can run between the two
+    programs   programs of this machine for a guest
     tap        TAP in, TAP and JUnit out
     report     the files of a run and the verdict for people
     cli        options of pci-ep-run

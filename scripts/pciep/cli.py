@@ -19,6 +19,8 @@ EPILOG = '''
 examples:
   pci-ep-run demo                         what "make demo" runs
   pci-ep-run --function test --msix 2048 --host-cpus 12
+  pci-ep-run --function nvme,disk=file,size=1G
+                                          an NVMe controller that serves a file
   pci-ep-run --ep-kernel bzImage --ep-modules /tmp/mods --ep-driver pcie-qemu-ep.ko
                                           your own kernel in the endpoint guest
   pci-ep-run --host-file ./mytest --host-cmd '/root/mytest'
@@ -107,8 +109,7 @@ def _side_options(p, role, long):
         f'--{role}-mem',
         metavar='SIZE',
         type=memory,
-        default='512M',
-        help='memory (default 512M)',
+        help='memory (default 512M and what the functions need)',
     )
     g.add_argument(
         f'--{role}-qemu-arg',
@@ -144,10 +145,11 @@ def parser():
     g = p.add_argument_group('what runs')
     g.add_argument(
         '--function',
-        metavar='NAME',
-        choices=list(functions.FUNCTIONS),
-        default='test',
-        help='endpoint function and its test (default test), see --list',
+        metavar='NAME[,OPTION=VALUE...]',
+        action='append',
+        default=[],
+        help='endpoint function and its test (default test), see --list; repeatable: '
+        'functions 0, 1, ... of the device',
     )
     g.add_argument(
         '--list', action='store_true', help='list scenarios and functions, then exit'
@@ -170,8 +172,8 @@ def parser():
         '--timeout',
         metavar='S',
         type=seconds,
-        help='time limit of the run in seconds (default 300, none when interactive; 0 is '
-        'none)',
+        help='time limit of the run in seconds (default what the functions need, none '
+        'when interactive; 0 is none)',
     )
     g.add_argument(
         '--link-wait',
@@ -285,7 +287,7 @@ def build_pair(o, rundir, tell, on_tap, on_console):
         side('host', host),
         side('ep', ep),
         arch,
-        o.function,
+        o.functions,
         o.msix,
         link=not o.no_link,
         link_wait=o.link_wait,
@@ -303,6 +305,10 @@ def list_functions():
     print('functions:')
     for name, f in functions.FUNCTIONS.items():
         print(f'  {name:<10} {f.about}')
+        for option, about in f.options.items():
+            setting = f'{option}={about.default}'
+            words = f' ({" or ".join(about.kind)})' if type(about.kind) is tuple else ''
+            print(f'      {setting:<14} {about.about}{words}')
 
 
 def main(argv=None):
@@ -316,9 +322,14 @@ def main(argv=None):
         p.error('--interactive and --host-cmd or --ep-cmd exclude each other')
     if o.interactive and not sys.stdin.isatty():
         p.error('--interactive needs a terminal on standard input')
-    scenario = o.scenario or o.function
+    try:
+        o.functions = functions.instances(o.function or ['test'])
+    except ValueError as e:
+        p.error(str(e))
+    scenario = o.scenario or '+'.join(i.name for i in o.functions)
     rundir = os.path.abspath(o.log_dir or os.path.join(o.build_dir, 'results', scenario))
     rerun = shlex.join([sys.argv[0]] + argv)
     if o.timeout is None:
-        o.timeout = 0.0 if o.interactive else 300.0
+        most = sum(i.function.seconds for i in o.functions)
+        o.timeout = 0.0 if o.interactive else float(most)
     return session.Session(o, scenario, rundir, rerun, build_pair).run()

@@ -1,15 +1,100 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What can run between the two guests.  A function NAME also has ep-NAME.sh and
-host-NAME.sh in scripts/guest."""
+"""What can run between the guests.  A function NAME also has ep-NAME.sh and
+host-NAME.sh in scripts/guest; both get its options as OPT_NAME."""
+
+import os
+import re
+
+from . import CannotRun
 
 # The kernel's selftest and its errno results came with 6.14; pcitest was before.
 SELFTEST_SINCE = (6, 14)
+MEMORY = 512  # MiB of a guest when nothing needs more
+UNITS = {'K': 10, 'M': 20, 'G': 30}
+
+
+class Option:
+    """@kind: the words it may be, or "size", "number" or "path"."""
+
+    def __init__(self, default, kind, about):
+        self.default, self.kind, self.about = default, kind, about
+
+    def check(self, name, text):
+        if isinstance(self.kind, tuple):
+            good, hint = text in self.kind, ' or '.join(self.kind)
+        elif self.kind == 'size':
+            good = re.fullmatch(r'[1-9]\d*[KMG]', text)
+            hint = 'a size such as 64M or 1G'
+        elif self.kind == 'number':
+            good, hint = re.fullmatch(r'\d+', text), 'a number'
+        else:
+            good, hint = text, 'a path'
+        if not good:
+            raise ValueError(f'{name}={text}: write {hint}')
+        return text
+
+
+def size_of(text):
+    return int(text[:-1]) << UNITS[text[-1]]
 
 
 class Function:
-    def __init__(self, about, endpoint, host_modules=(), ep_modules=()):
-        self.about, self.endpoint = about, endpoint
-        self.host_modules, self.ep_modules = list(host_modules), list(ep_modules)
+    """@endpoint: vendor and device id that the host looks for.
+    @dma_mode: what kind of DMA channel it has to find; None: what the driver offers.
+    @ep_memory: more memory of the endpoint guest, MiB, from the options.
+    @ep_machine: more arguments of its QEMU, from the options and a directory.
+    """
+
+    def __init__(
+        self,
+        about,
+        endpoint,
+        host_modules=(),
+        ep_modules=(),
+        host_programs=(),
+        host_memory=0,
+        dma_mode=None,
+        seconds=300,
+        options=None,
+        ep_memory=lambda options: 0,
+        ep_machine=lambda instance, directory: [],
+    ):
+        self.about, self.endpoint, self.dma_mode = about, endpoint, dma_mode
+        self.modules = {'host': list(host_modules), 'ep': list(ep_modules)}
+        self.programs = {'host': list(host_programs), 'ep': []}
+        self.host_memory, self.seconds = host_memory, seconds
+        self.options = options or {}
+        self.ep_memory, self.ep_machine = ep_memory, ep_machine
+
+
+def _nvme_memory(options):
+    if options['disk'] != 'ram':
+        return 0
+    return size_of(options['size']) >> 20
+
+
+def _nvme_disk(instance, directory):
+    """The file that the endpoint guest serves, as a disk of that guest."""
+    o = instance.options
+    if o['disk'] != 'file':
+        return []
+    path = o['path'] or os.path.join(directory, f'{instance.tag}.disk')
+    try:
+        with open(path, 'ab') as f:
+            if not o['path']:
+                f.truncate(0)
+                f.truncate(size_of(o['size']))
+    except OSError as e:
+        raise CannotRun(
+            f'cannot write the disk {path}: {e.strerror}; check path= of nvme'
+        ) from e
+    name = path.replace(',', ',,')
+    return [
+        '-drive',
+        f'if=none,id={instance.tag},format=raw,file={name}',
+        '-device',
+        f'virtio-blk-pci,drive={instance.tag},serial={instance.tag}',
+    ]
 
 
 FUNCTIONS = {
@@ -18,8 +103,78 @@ FUNCTIONS = {
         '0x104c:0xb500',
         ['pci_endpoint_test'],
         ['pci_epf_test'],
-    )
+    ),
+    'nvme': Function(
+        'nvmet-pci-epf: an NVMe controller for the host\'s nvme driver',
+        '0x1af4:0x10f1',
+        ['nvme', 'ext4'],
+        ['nvmet_pci_epf', 'brd', 'virtio_blk'],
+        ['fio', 'mkfs.ext4', 'fsck.ext4'],
+        host_memory=256,
+        dma_mode='slave',
+        seconds=600,
+        options={
+            'disk': Option('ram', ('ram', 'file'), 'what the controller serves'),
+            'size': Option('128M', 'size', 'of that'),
+            'path': Option('', 'path', 'file to serve, kept as it is; default a new one'),
+            'data': Option('64M', 'size', 'written and read back at each queue depth'),
+            'files': Option('1000', 'number', 'files in the file system'),
+            'resets': Option('5', 'number', 'controller resets under load'),
+        },
+        ep_memory=_nvme_memory,
+        ep_machine=_nvme_disk,
+    ),
 }
+
+
+class Instance:
+    """A function as the user asked for it: NAME or NAME,OPTION=VALUE,..."""
+
+    def __init__(self, text):
+        self.name, *settings = text.split(',')
+        if self.name not in FUNCTIONS:
+            raise ValueError(
+                f'no function {self.name}; there is {", ".join(FUNCTIONS)}'
+            )
+        self.function = FUNCTIONS[self.name]
+        self.options = {k: v.default for k, v in self.function.options.items()}
+        for setting in settings:
+            name, _, value = setting.partition('=')
+            if name not in self.function.options:
+                names = ', '.join(self.function.options) or 'none'
+                raise ValueError(f'{self.name} has no option {name}; it has {names}')
+            self.options[name] = self.function.options[name].check(name, value)
+        self.number = 0  # on its controller, and so in the host
+        self.tag = 'fn0'
+
+    def env(self):
+        """What the scripts in the guests know about it."""
+        env = {f'OPT_{k.upper()}': v for k, v in self.options.items()}
+        env.update(
+            FUNCTION=self.name,
+            FN=self.number,
+            TAG=self.tag,
+            ENDPOINT=self.function.endpoint,
+            DMA_MODE=self.function.dma_mode or '',
+        )
+        return env
+
+
+def instances(texts):
+    """Function N of the controller is the Nth that was asked for."""
+    found = [Instance(t) for t in texts]
+    for number, i in enumerate(found):
+        i.number, i.tag = number, f'fn{number}'
+    return found
+
+
+def memory(role, found):
+    """What a guest needs for these functions, as QEMU writes it."""
+    if role == 'host':
+        more = sum(i.function.host_memory for i in found)
+    else:
+        more = sum(i.function.ep_memory(i.options) for i in found)
+    return f'{MEMORY + more}M'
 
 
 def test_tool(kernel):

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import time
 
-from . import CannotRun, functions, initramfs, kernels, machine
+from . import CannotRun, functions, initramfs, kernels, machine, programs
 from .console import load_allowed
 from .guest import Guest
 from .loop import Loop
@@ -28,7 +28,7 @@ class Side:
         self,
         kernel,
         cpus=2,
-        mem='512M',
+        mem=None,
         append='',
         files=(),
         modules=(),
@@ -104,6 +104,10 @@ def split_file(spec):
     return src, dst
 
 
+def _settings(env):
+    return ''.join(f'{k}={shlex.quote(str(v))}\n' for k, v in env.items())
+
+
 class Pair:
     def __init__(
         self,
@@ -113,7 +117,7 @@ class Pair:
         host,
         ep,
         arch='x86_64',
-        function='test',
+        functions=(),
         msix=64,
         msi=32,
         link=True,
@@ -130,7 +134,8 @@ class Pair:
             arch,
         )
         self.sides = {'host': host, 'ep': ep}
-        self.function, self.msix, self.msi = function, msix, msi
+        self.functions = list(functions)  # functions.Instance
+        self.msix, self.msi = msix, msi
         self.link, self.link_wait, self.first, self.delay = link, link_wait, first, delay
         self.on_tap, self.on_console = on_tap, on_console
         self.loop = Loop()
@@ -142,14 +147,13 @@ class Pair:
     # -- composing
 
     def _env(self, role, side):
-        f = functions.FUNCTIONS.get(self.function)
         a = machine.ARCH[self.arch]
         env = {
             'ROLE': role,
             'CONSOLE': a['console'],
             'RESULTS': a['results'],
-            'FUNCTION': self.function if f else '',
-            'ENDPOINT': f.endpoint if f else '',
+            'FUNCTIONS': ' '.join(i.tag for i in self.functions),
+            'ENDPOINT': self.functions[0].function.endpoint if self.functions else '',
             'MSI': self.msi,
             'MSIX': self.msix,
             'LINK_WAIT': self.link_wait,
@@ -161,16 +165,17 @@ class Pair:
             'TOOL': functions.test_tool(side.kernel)[0] if role == 'host' else '',
         }
         env.update(side.env)
-        return ''.join(f'{k}={shlex.quote(str(v))}\n' for k, v in env.items())
+        return _settings(env)
 
     def _compose(self, role):
         side = self.sides[role]
-        f = functions.FUNCTIONS.get(self.function)
         archive = initramfs.base(os.path.join(HERE, '../guest'))
         archive.data('pciep/env', self._env(role, side))
         wanted, files = list(side.modules), []
-        if f:
-            wanted += f.host_modules if role == 'host' else f.ep_modules
+        for i in self.functions:
+            archive.data(f'pciep/functions/{i.tag}', _settings(i.env()))
+            wanted += i.function.modules[role]
+            programs.add(archive, i.function.programs[role])
         if side.net:
             wanted += ['virtio_pci', 'virtio_net']
         if role == 'ep' and self.link:
@@ -178,7 +183,7 @@ class Pair:
             driver = side.kernel.driver()
             files += [driver] if driver else []
         kernels.add_modules(archive, side.kernel, wanted, files)
-        if role == 'host' and f:
+        if role == 'host' and any(i.name == 'test' for i in self.functions):
             program = functions.test_tool(side.kernel)[1]
             path = side.kernel.program(program)
             if path:
@@ -204,6 +209,11 @@ class Pair:
             allowed = load_allowed(os.path.join(HERE, 'allow.txt'))
             self.socket_dir = _socket_dir()
             for role, side in self.sides.items():
+                extra = []
+                if role == 'ep':
+                    for i in self.functions:
+                        extra += i.function.ep_machine(i, self.rundir)
+                side.mem = side.mem or functions.memory(role, self.functions)
                 spec = machine.Spec(
                     role,
                     self.arch,
@@ -217,7 +227,7 @@ class Pair:
                     side.net,
                     side.shared,
                     side.append,
-                    side.extra,
+                    extra + side.extra,
                     iommu=side.iommu,
                 )
                 script = os.path.join(self.rundir, f'{role}.sh')

@@ -50,7 +50,8 @@ def boot(tools, rundir, link, idle=True, extra=()):
     """
     since = time.monotonic()
     host = Side(tools.kernel, idle=idle, extra=extra)
-    with tools.pair(rundir, host, Side(tools.kernel), link=link) as pair:
+    what = {'functions': functions.instances(['test']), 'link': link}
+    with tools.pair(rundir, host, Side(tools.kernel), **what) as pair:
         pair.prepare()
         pair.start()
         guests = pair.guests

@@ -87,7 +87,7 @@ class Bench:
             files=[tools.program('pci-epf-bench.ko')],
             extra=self.qmp['ep'].arguments,
         )
-        self.pair = tools.pair(rundir, host, ep, function='')
+        self.pair = tools.pair(rundir, host, ep)
         if tools.has_device('ivshmem-doorbell'):
             path = os.path.join(self.directory.name, 'ivshmem')
             self.server = ivshmem.Server(path, self.pair.loop)

@@ -37,6 +37,12 @@ def limit(seconds):
     return mark
 
 
+def long(function):
+    """Decorator: only in "make check-long"."""
+    function.long = True
+    return function
+
+
 def check(condition, text):
     if not condition:
         raise Failed(text)
@@ -58,7 +64,7 @@ class Link:
 
     def __init__(self, pair):
         self.pair = pair
-        self.endpoint = functions.FUNCTIONS[pair.function].endpoint
+        self.endpoint = pair.functions[0].function.endpoint
 
     def on(self, role, command, seconds=30, status=0):
         """Runs a command in a guest; fails unless it ends with @status (None: any)."""
@@ -142,7 +148,7 @@ class Context:
             raise Skipped(f'kernel {name} is not built: run "make kernels"')
         return kernels.built(self.build, name)
 
-    def pair(self, kernel='7', host=None, ep=None, **kw):
+    def pair(self, kernel='7', host=None, ep=None, function=('test',), **kw):
         """Two guests, not yet started: the host idle, the endpoint with the function."""
         k = self.kernel(kernel)
         arch = 'x86_64'
@@ -155,6 +161,7 @@ class Context:
             Side(k, idle=True, **(host or {})),
             Side(k, **(ep or {})),
             arch,
+            functions.instances(function),
             **kw,
         )
         pair.prepare()
