@@ -17,6 +17,7 @@ help:
 	@echo 'make              QEMU with the devices, a guest kernel and its modules'
 	@echo 'make demo         two linked guests pass the kernel'\''s endpoint test'
 	@echo 'make check        all tests: check-unit check-qtest check-guest check-style'
+	@echo 'make check-long    guest tests that take longer: whole disks, many pings'
 	@echo 'make bench        speed and memory against yardsticks: build/bench.json, bench.svg'
 	@echo 'make qemu         only QEMU: build/qemu'
 	@echo 'make kernels      all guest kernels with modules: build/kernel-*, build/modules-*'
@@ -44,7 +45,7 @@ bench: all
 check: build/build.ninja
 	@$(RUN) unit qtest guest style
 
-check-unit check-qtest check-guest check-style: build/build.ninja
+check-unit check-qtest check-guest check-style check-long: build/build.ninja
 	@$(RUN) $(@:check-%=%)
 
 check-qemu-10.2:
@@ -54,4 +55,4 @@ clean:
 	rm -rf build
 
 .PHONY: all help qemu kernels demo bench check check-unit check-qtest \
-	check-guest check-style check-qemu-10.2 clean
+	check-guest check-style check-long check-qemu-10.2 clean

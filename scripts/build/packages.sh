@@ -34,6 +34,9 @@ libelf-dev          kernel
 libssl-dev          kernel
 lz4                 kernel image
 cpio                initramfs
+e2fsprogs           tests with a file system in a guest
+fio                 tests with a disk in a guest
+iputils-ping        tests with a network in a guest
 kmod                initramfs, depmod
 busybox-static      initramfs
 shellcheck          make check-style

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=sh
+# An NVMe controller: nvmet with a namespace on a disk of this guest, and the port
+# type that makes a PCI function of it.
+
+NVMET=/sys/kernel/config/nvmet
+
+# The largest of the RAM disks, in KiB: brd has one size for all.
+ram_disk_kib() {
+    _kib=0
+    for _t in $FUNCTIONS; do
+        _s=$(. "/pciep/functions/$_t"; [ "$FUNCTION" = nvme ] && echo "$OPT_SIZE")
+        case $_s in
+        *K) _s=${_s%K} ;;
+        *M) _s=$((${_s%M} * 1024)) ;;
+        *G) _s=$((${_s%G} * 1048576)) ;;
+        *) _s=0 ;;
+        esac
+        [ "$_s" -le "$_kib" ] || _kib=$_s
+    done
+    echo "$_kib"
+}
+
+file_disk() {
+    for _d in /sys/block/vd*; do
+        [ "$(cat "$_d/serial" 2>/dev/null)" = "$TAG" ] && echo "/dev/${_d##*/}" && return
+    done
+    return 1
+}
+
+# Prints the device to serve
+disk() {
+    case $OPT_DISK in
+    ram)
+        [ -d /sys/module/brd ] ||
+            insmod "$(cat /pciep/load/brd)" "rd_size=$(ram_disk_kib)" rd_nr=8
+        [ -b "/dev/ram$FN" ] && echo "/dev/ram$FN"
+        ;;
+    file)
+        load virtio_blk && wait_for 10 file_disk && file_disk
+        ;;
+    esac
+}
+
+# serve NAME DEVICE PORT: a subsystem with one namespace, open to any host
+serve() {
+    _s=$NVMET/subsystems/$1
+    mkdir "$_s" && echo 1 >"$_s/attr_allow_any_host" &&
+        echo 0x1af4 >"$_s/attr_vendor_id" && echo 0x1af4 >"$_s/attr_subsys_vendor_id" &&
+        mkdir "$_s/namespaces/1" && echo "$2" >"$_s/namespaces/1/device_path" &&
+        echo 1 >"$_s/namespaces/1/enable" &&
+        mkdir "$NVMET/ports/$3" && echo pci >"$NVMET/ports/$3/addr_trtype" &&
+        ln -s "$_s" "$NVMET/ports/$3/subsystems/"
+}
+
+function_setup() {
+    load nvmet_pci_epf && [ -d "$CFS/functions/nvmet_pci_epf" ] ||
+        need "the endpoint kernel has no nvmet-pci-epf: use one since 6.14 with" \
+            "CONFIG_NVME_TARGET_PCI_EPF=m and pass its modules with --ep-modules"
+    _disk=$(disk)
+    [ -b "$_disk" ] || need "no $OPT_DISK disk in the endpoint guest, see ep.log"
+    _port=$((FN + 1))
+    serve "$TAG" "$_disk" "$_port" || need "nvmet refused the disk $_disk, see ep.log"
+    _f="$CFS/functions/nvmet_pci_epf/$TAG"
+    mkdir "$_f" || need "cannot create the function nvmet_pci_epf, see ep.log"
+    echo "${ENDPOINT#*:}" >"$_f/deviceid"
+    echo 8 >"$_f/msix_interrupts"
+    echo "$_port" >"$_f/nvme/portid"
+    echo "$TAG" >"$_f/nvme/subsysnqn"
+    ln -s "$_f" "$EPC_PATH/" || need "the controller refused the function, see ep.log"
+}
