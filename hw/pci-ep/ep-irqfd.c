@@ -20,12 +20,12 @@
 #include "hw/pci/msi.h"
 #include "hw/pci/msix.h"
 #include "hw/pci-ep/ep-irqfd.h"
+#include "hw/pci-ep/ep-signal.h"
 #include "system/kvm.h"
 #include "trace.h"
 
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/uio.h>
 
 /* Signals taken before the main loop gets its turn */
 #define TAKE_BUDGET 64
@@ -80,16 +80,6 @@ static bool arm(EpIrqfds *s, EpLine *l, int op, bool armed)
     return !epoll_ctl(s->epoll, op, event_notifier_get_fd(&l->n), &ev);
 }
 
-static void forget_signals(EpLine *l)
-{
-    uint64_t count;
-    struct iovec iov = { &count, sizeof(count) };
-
-    /* Nothing to read, or a kernel that cannot: one interrupt more, no less */
-    (void)!RETRY_ON_EINTR(preadv2(event_notifier_get_fd(&l->n), &iov, 1, -1,
-                                  RWF_NOWAIT));
-}
-
 static void deliver(EpIrqfds *s, EpLine *l)
 {
     PCIDevice *d = s->d;
@@ -114,7 +104,7 @@ static bool take_some(EpIrqfds *s)
         EpLine *l = &s->lines[ev[i].data.u32];
 
         if (s->kvm) {
-            forget_signals(l);
+            ep_signal_take(event_notifier_get_fd(&l->n));
         }
         deliver(s, l);
     }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * ep-signal: signal an eventfd that the peer made
+ * ep-signal: an eventfd that the peer holds too
  *
  * The kernel itself signals eventfds without waiting, for instance when a
  * request of asynchronous I/O completes.  A read of nothing completes while it
@@ -9,6 +9,7 @@
 #include "qemu/osdep.h"
 #include <linux/aio_abi.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include "qemu/memfd.h"
 #include "qapi/error.h"
 #include "hw/pci-ep/ep-signal.h"
@@ -80,4 +81,14 @@ bool ep_signal(int fd)
         collect();
     }
     return false;
+}
+
+bool ep_signal_take(int fd)
+{
+    uint64_t count;
+    struct iovec iov = { &count, sizeof(count) };
+
+    /* Whatever O_NONBLOCK says */
+    return RETRY_ON_EINTR(preadv2(fd, &iov, 1, -1, RWF_NOWAIT)) ==
+           sizeof(count);
 }

@@ -18,4 +18,10 @@ bool ep_signal_init(Error **errp);
  */
 bool ep_signal(int fd);
 
+/*
+ * Takes what eventfd @fd counted, and never blocks.  False: nothing, or a
+ * kernel that cannot.  Any thread.
+ */
+bool ep_signal_take(int fd);
+
 #endif /* HW_PCI_EP_EP_SIGNAL_H */

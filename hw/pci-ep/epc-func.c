@@ -26,7 +26,7 @@ static void clear_targets(EpcFunction *fn)
 void epc_fn_destroy(EpcFunction *fn)
 {
     clear_targets(fn);
-    epc_irqs_clear(&fn->irqs);
+    epc_ioeventfd_free(fn);
     epc_dma_table_free(fn->dma);
 }
 
@@ -37,10 +37,12 @@ void epc_fn_clear(EpcFunction *fn)
         .index = fn->index,
         .server = fn->server,
         .dma = fn->dma,
+        .io = fn->io,
     };
 
     clear_targets(fn);
-    epc_irqs_clear(&fn->irqs);
+    epc_irqs_clear(fn);
+    keep.io_stale = fn->io_stale;
     epc_dma_table_clear(fn->dma);
     *fn = keep;
     epc_irqs_init(&fn->irqs);
@@ -58,6 +60,7 @@ void epc_fn_update_maps(EpcFunction *fn)
 {
     EpcWindow *w = &fn->epc->window;
 
+    epc_ioeventfd_changed(fn);
     if (epc_fn_may_dma(fn)) {
         epc_window_restore(w, fn->index, fn->dma, 0, UINT64_MAX);
     } else {

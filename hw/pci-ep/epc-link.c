@@ -52,7 +52,11 @@ static void link_stop(EpcState *s)
         s->link_enabled = false;
         /* Before the host hears of it and uses its memory for other things */
         epc_window_clear(&s->window);
+        for (unsigned i = 0; i < s->nfn; i++) {
+            epc_ioeventfd_changed(&s->fn[i]);
+        }
     }
+    epc_ioeventfd_update(s);
     if (wait) {
         epc_dma_drain(s);
         epc_server_disable(s->fn[0].server, link_stopped, wait);
@@ -82,6 +86,7 @@ static void link_went_up(EpcState *s)
     if (s->link_enabled && !s->link_up) {
         s->link_up = true;
         s->generation++;
+        epc_ioeventfd_changed(&s->fn[0]);
         epc_event(s, EPC_EVENT_LINK);
     }
 }
@@ -96,7 +101,7 @@ static void link_went_down(EpcFunction *fn)
     }
     epc_window_clear(&s->window);
     epc_dma_table_clear(fn->dma);
-    epc_irqs_clear(&fn->irqs);
+    epc_irqs_clear(fn);
     epc_config_reset(&fn->cfg);
     epc_writes_clear(&fn->writes);
     fn->intx = (EpcIntx) { };
@@ -275,7 +280,7 @@ static void op_irq_set(void *opaque, unsigned index, unsigned n, int fd)
     EpcFunction *fn = opaque;
 
     QEMU_LOCK_GUARD(&fn->epc->lock);
-    epc_irqs_set(&fn->irqs, index, n, fd);
+    epc_irqs_set(fn, index, n, fd);
     if (index == VFU_IRQ_INTX) {
         fn->intx.masked = false;
         epc_intx_update(fn);

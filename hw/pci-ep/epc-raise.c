@@ -20,43 +20,77 @@ static void close_fd(int *fd)
     }
 }
 
+void epc_eventfd_unref(EpcEventfd *e)
+{
+    if (--e->refs == 0) {
+        event_notifier_cleanup(&e->n);
+        g_free(e);
+    }
+}
+
+static EpcEventfd *eventfd_new(int fd)
+{
+    EpcEventfd *e = g_new0(EpcEventfd, 1);
+
+    event_notifier_init_fd(&e->n, fd);
+    e->refs = 1;
+    return e;
+}
+
+static void drop_eventfd(EpcEventfd **slot)
+{
+    EpcEventfd *e = *slot;
+
+    if (e) {
+        *slot = NULL;
+        if (e->refs > 1) {
+            ep_signal_take(event_notifier_get_fd(&e->n));
+        }
+        epc_eventfd_unref(e);
+    }
+}
+
 void epc_irqs_init(EpcIrqs *irqs)
 {
-    memset(irqs, 0xff, sizeof(*irqs));
+    *irqs = (EpcIrqs) { .intx = -1 };
 }
 
-void epc_irqs_clear(EpcIrqs *irqs)
+void epc_irqs_clear(EpcFunction *fn)
 {
+    EpcIrqs *irqs = &fn->irqs;
+
     close_fd(&irqs->intx);
     for (unsigned n = 0; n < ARRAY_SIZE(irqs->msi); n++) {
-        close_fd(&irqs->msi[n]);
+        drop_eventfd(&irqs->msi[n]);
     }
     for (unsigned n = 0; n < ARRAY_SIZE(irqs->msix); n++) {
-        close_fd(&irqs->msix[n]);
+        drop_eventfd(&irqs->msix[n]);
     }
+    epc_ioeventfd_changed(fn);
 }
 
-static int *irq_slot(EpcIrqs *irqs, unsigned index, unsigned n)
+static EpcEventfd **irq_slot(EpcIrqs *irqs, unsigned index, unsigned n)
 {
-    switch (index) {
-    case VFU_IRQ_INTX:
-        return n == 0 ? &irqs->intx : NULL;
-    case VFU_IRQ_MSI:
-        return n < ARRAY_SIZE(irqs->msi) ? &irqs->msi[n] : NULL;
-    case VFU_IRQ_MSIX:
-        return n < ARRAY_SIZE(irqs->msix) ? &irqs->msix[n] : NULL;
-    default:
-        return NULL;
+    if (index == VFU_IRQ_MSI && n < ARRAY_SIZE(irqs->msi)) {
+        return &irqs->msi[n];
     }
+    if (index == VFU_IRQ_MSIX && n < ARRAY_SIZE(irqs->msix)) {
+        return &irqs->msix[n];
+    }
+    return NULL;
 }
 
-void epc_irqs_set(EpcIrqs *irqs, unsigned index, unsigned n, int fd)
+void epc_irqs_set(EpcFunction *fn, unsigned index, unsigned n, int fd)
 {
-    int *slot = irq_slot(irqs, index, n);
+    EpcEventfd **slot = irq_slot(&fn->irqs, index, n);
 
     if (slot) {
-        close_fd(slot);
-        *slot = fd;
+        drop_eventfd(slot);
+        *slot = fd >= 0 ? eventfd_new(fd) : NULL;
+        epc_ioeventfd_changed(fn);
+    } else if (index == VFU_IRQ_INTX && n == 0) {
+        close_fd(&fn->irqs.intx);
+        fn->irqs.intx = fd;
     } else if (fd >= 0) {
         close(fd);
     }
@@ -65,7 +99,13 @@ void epc_irqs_set(EpcIrqs *irqs, unsigned index, unsigned n, int fd)
 static void raised(EpcFunction *fn, const char *kind, unsigned n, bool ok)
 {
     fn->raise_dropped += !ok;
+    fn->epc->slow_interrupts += ok;
     trace_epc_raise(fn->index, kind, n, ok);
+}
+
+static bool signal_host(const EpcEventfd *e)
+{
+    return e && ep_signal(event_notifier_get_fd(&e->n));
 }
 
 void epc_raise_msi(EpcFunction *fn, unsigned n)
@@ -73,7 +113,7 @@ void epc_raise_msi(EpcFunction *fn, unsigned n)
     QEMU_LOCK_GUARD(&fn->epc->lock);
     raised(fn, "MSI", n, epc_fn_may_dma(fn) &&
            n < epc_config_msi_enabled(&fn->cfg) &&
-           ep_signal(fn->irqs.msi[n]));
+           signal_host(fn->irqs.msi[n]));
 }
 
 void epc_raise_msix(EpcFunction *fn, unsigned n)
@@ -84,7 +124,7 @@ void epc_raise_msix(EpcFunction *fn, unsigned n)
     raised(fn, "MSI-X", n, epc_fn_may_dma(fn) &&
            epc_config_msix_enabled(&fn->cfg, &masked) &&
            n < epc_config_msix_size(&fn->cfg) &&
-           ep_signal(fn->irqs.msix[n]));
+           signal_host(fn->irqs.msix[n]));
 }
 
 /* Is INTx a way to interrupt the host now?  Lock held. */

@@ -530,11 +530,14 @@ static uint64_t epc_regs_read(void *opaque, hwaddr addr, unsigned size)
         return UINT64_MAX;
     }
     p = epc_place(s, addr);
-    QEMU_LOCK_GUARD(&s->lock);
-    if (!place_read(s, &p, size, &value)) {
-        s->bad_access++;
-        value = UINT64_MAX;
+    WITH_QEMU_LOCK_GUARD(&s->lock) {
+        if (!place_read(s, &p, size, &value)) {
+            s->bad_access++;
+            value = UINT64_MAX;
+        }
     }
+    /* What the guest does next may depend on the value */
+    epc_ioeventfd_update(s);
     return value;
 }
 

@@ -82,6 +82,7 @@ static void epc_bh(void *opaque)
     qemu_mutex_unlock(&s->lock);
 
     g_slist_free_full(retired, (GDestroyNotify)epc_target_free);
+    epc_ioeventfd_update(s);
     for (unsigned v = 0; v < EPC_VECTORS; v++) {
         if (test_bit(v, notify)) {
             msix_notify(PCI_DEVICE(s), v);
@@ -134,6 +135,7 @@ void epc_reset_all(EpcState *s)
     }
     qemu_mutex_unlock(&s->lock);
 
+    epc_ioeventfd_update(s);
     for (unsigned i = 0; i < s->nfn; i++) {
         epc_server_disable(s->fn[i].server, epc_reset_done, s);
     }
@@ -264,6 +266,16 @@ static bool epc_init_functions(EpcState *s, Error **errp)
     return s->fn[0].server;
 }
 
+static void epc_detach_host(EpcState *s)
+{
+    WITH_QEMU_LOCK_GUARD(&s->lock) {
+        for (unsigned i = 0; i < s->nfn; i++) {
+            epc_irqs_clear(&s->fn[i]);
+        }
+    }
+    epc_ioeventfd_update(s);
+}
+
 static void epc_exit(PCIDevice *pdev)
 {
     EpcState *s = PCI_EPC(pdev);
@@ -273,6 +285,7 @@ static void epc_exit(PCIDevice *pdev)
         qemu_remove_exit_notifier(&s->process_exit);
         epc_dma_exit(s);
         epc_window_clear(&s->window);
+        epc_detach_host(s);
         for (unsigned i = 0; i < s->nfn; i++) {
             epc_fn_destroy(&s->fn[i]);
         }
@@ -300,6 +313,7 @@ static void epc_realize(PCIDevice *pdev, Error **errp)
         error_prepend(errp, "pci-epc: ");
         return;
     }
+    s->ioeventfd = epc_ioeventfd_wanted(s->ioeventfd_prop);
     s->bh = qemu_bh_new_guarded(epc_bh, s, &DEVICE(s)->mem_reentrancy_guard);
     if (!epc_init_pci(s, errp) || !epc_init_window(s, errp) ||
         !epc_doorbells_init(s, errp) || !epc_init_functions(s, errp)) {
@@ -396,6 +410,18 @@ static void epc_get_messages(Object *obj, Visitor *v, const char *name,
     visit_type_uint64(v, name, &value, errp);
 }
 
+static void epc_get_slow_interrupts(Object *obj, Visitor *v, const char *name,
+                                    void *opaque, Error **errp)
+{
+    EpcState *s = PCI_EPC(obj);
+    uint64_t value;
+
+    WITH_QEMU_LOCK_GUARD(&s->lock) {
+        value = s->slow_interrupts;
+    }
+    visit_type_uint64(v, name, &value, errp);
+}
+
 static void epc_add_counter(ObjectClass *oc, const char *name, const char *what)
 {
     object_class_property_add(oc, name, "uint32", epc_get_counter, NULL, NULL,
@@ -410,6 +436,9 @@ static const Property epc_properties[] = {
     DEFINE_PROP_UINT32("deadline-ms", EpcState, deadline_ms, 1000),
     DEFINE_PROP_UINT32("max-maps", EpcState, max_maps, 8192),
     DEFINE_PROP_BOOL("trust-unsealed-memory", EpcState, trust_unsealed, false),
+    /* For tests: on without KVM, or off with it */
+    DEFINE_PROP_ON_OFF_AUTO("x-ioeventfd", EpcState, ioeventfd_prop,
+                            ON_OFF_AUTO_AUTO),
     DEFINE_PROP_PCIE_LINK_SPEED("x-speed", EpcState, speed, PCIE_LINK_SPEED_16),
     DEFINE_PROP_PCIE_LINK_WIDTH("x-width", EpcState, width, PCIE_LINK_WIDTH_4),
 };
@@ -448,6 +477,11 @@ static void epc_class_init(ObjectClass *oc, EPC_CONST void *data)
                               NULL, NULL);
     object_class_property_set_description(oc, "messages",
                                           "Socket messages, both ways");
+    object_class_property_add(oc, "slow-interrupts", "uint64",
+                              epc_get_slow_interrupts, NULL, NULL, NULL);
+    object_class_property_set_description(oc, "slow-interrupts",
+                                          "Interrupts to the host that a "
+                                          "thread of QEMU delivered");
 }
 
 static const TypeInfo epc_type = {

@@ -15,6 +15,7 @@
 #define HW_PCI_EP_PCI_EPC_H
 
 #include "hw/pci/pci_device.h"
+#include "qemu/event_notifier.h"
 #include "qemu/bitmap.h"
 #include "hw/pci-ep/compat.h"
 #include "hw/pci-ep/epc-config.h"
@@ -52,11 +53,20 @@ typedef struct EpcAreaArg {
     uint32_t type;
 } EpcAreaArg;
 
+/* An eventfd of the host that raises may signal without us */
+typedef struct EpcEventfd {
+    EventNotifier n;
+    unsigned refs;
+} EpcEventfd;
+
+/* Eventfds of the host */
 typedef struct EpcIrqs {
-    int intx;               /* eventfds of the host, -1: none */
-    int msi[EPC_MAX_MSI];
-    int msix[EPC_MAX_MSIX];
+    int intx;               /* -1: none */
+    EpcEventfd *msi[EPC_MAX_MSI];
+    EpcEventfd *msix[EPC_MAX_MSIX];
 } EpcIrqs;
+
+typedef struct EpcIoEventfds EpcIoEventfds;
 
 typedef struct EpcIntx {
     bool level;             /* as raised by the endpoint */
@@ -75,6 +85,7 @@ typedef struct EpcFunction {
     uint32_t id, class_rev, subsys, int_pin;
     EpcAreaArg area[EPC_MAX_AREAS];
     uint32_t cap_id, value, wmask;
+    EpcIoEventfds *io;          /* BQL */
 
     /* under EpcState.lock */
     uint32_t cmd, status;
@@ -88,6 +99,7 @@ typedef struct EpcFunction {
     uint32_t msix_count, msix_bar, msix_table;
     EpcDmaTable *dma;
     EpcIrqs irqs;
+    bool io_stale;              /* what raises are allowed has changed */
     EpcIntx intx;
 } EpcFunction;
 
@@ -103,7 +115,10 @@ struct EpcState {
     PCIExpLinkWidth width;
     bool trust_unsealed;
     uint32_t max_maps;
+    OnOffAuto ioeventfd_prop;
 
+    bool ioeventfd;
+    bool io_stale;              /* one of the functions is */
     MemoryRegion regs;
     MemoryRegion window_mr;
     QEMUBH *bh;
@@ -121,6 +136,7 @@ struct EpcState {
     uint16_t generation;
     uint32_t epoch;             /* device resets; older completions are void */
     uint32_t bad_access;
+    uint64_t slow_interrupts;   /* that a thread of QEMU delivered */
     EpcWindow window;
     EpcDma dma;                 /* see there */
     EpcDoorbells doorbells;     /* see there */
@@ -185,15 +201,26 @@ void epc_fn_update_maps(EpcFunction *fn);
 /* ---- epc-raise.c ---- */
 void epc_irqs_init(EpcIrqs *irqs);
 /* Detaches all.  Lock held. */
-void epc_irqs_clear(EpcIrqs *irqs);
+void epc_irqs_clear(EpcFunction *fn);
 /* Takes @fd over; index and vector were checked.  Lock held. */
-void epc_irqs_set(EpcIrqs *irqs, unsigned index, unsigned n, int fd);
+void epc_irqs_set(EpcFunction *fn, unsigned index, unsigned n, int fd);
+/* Lock held. */
+void epc_eventfd_unref(EpcEventfd *e);
 /* Writes to the raise area.  BQL. */
 void epc_raise_msi(EpcFunction *fn, unsigned n);
 void epc_raise_msix(EpcFunction *fn, unsigned n);
 void epc_raise_intx(EpcFunction *fn, bool level);
 /* Tells the host what the level is now, if that changed.  Lock held. */
 void epc_intx_update(EpcFunction *fn);
+
+/* ---- epc-ioeventfd.c ---- */
+bool epc_ioeventfd_wanted(OnOffAuto prop);
+/* Eventfds, or something epc_fn_may_dma() depends on, changed.  Lock held. */
+void epc_ioeventfd_changed(EpcFunction *fn);
+/* From now on every raise is judged by the state of now.  BQL. */
+void epc_ioeventfd_update(EpcState *s);
+/* After an update that found no eventfds */
+void epc_ioeventfd_free(EpcFunction *fn);
 
 /* ---- epc-inbound.c ---- */
 

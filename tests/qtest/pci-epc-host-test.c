@@ -555,78 +555,6 @@ static void test_retarget_host_dies(void)
 
 /* ---- Interrupts ---- */
 
-static void expect_irq(EpEndpoint *e, uint32_t what, int fd, bool delivered)
-{
-    static uint32_t dropped;
-
-    dropped = epe_fn(e, EPC_FN_RAISE_DROPPED);
-    epe_raise(e, what, 0x12345678);
-    g_assert_cmpuint(epe_fn(e, EPC_FN_RAISE_DROPPED), ==,
-                     dropped + !delivered);
-    g_assert_cmpuint(pep_wait_eventfd(fd, delivered ? PEP_TIMEOUT_MS : 0), ==,
-                     delivered);
-}
-
-static void test_msi(void)
-{
-    EpEndpoint *e = epe_start(EPE_SHARED, "");
-    PepClient *c = epe_attach(e);
-    unsigned cap = pep_find_cap(c, PCI_CAP_ID_MSI);
-    int fd = new_eventfd();
-
-    expect_irq(e, EPC_RAISE_MSI(1), fd, false);
-    g_assert_cmpint(pep_set_irq(c, VFU_IRQ_MSI, 1, fd), ==, 0);
-    expect_irq(e, EPC_RAISE_MSI(1), fd, false);     /* not enabled */
-    pep_set_config(c, cap + PCI_MSI_FLAGS, 2, PCI_MSI_FLAGS_ENABLE | 1 << 4);
-    expect_irq(e, EPC_RAISE_MSI(1), fd, false);     /* no bus master */
-    pep_set_config(c, PCI_COMMAND, 2, PCI_COMMAND_MASTER);
-    expect_irq(e, EPC_RAISE_MSI(1), fd, true);
-    expect_irq(e, EPC_RAISE_MSI(0), fd, false);     /* no eventfd */
-    expect_irq(e, EPC_RAISE_MSI(2), fd, false);     /* not among the enabled */
-    pep_set_config(c, cap + PCI_MSI_FLAGS, 2, PCI_MSI_FLAGS_ENABLE);
-    expect_irq(e, EPC_RAISE_MSI(1), fd, false);
-    pep_set_config(c, cap + PCI_MSI_FLAGS, 2, PCI_MSI_FLAGS_ENABLE | 2 << 4);
-    expect_irq(e, EPC_RAISE_MSI(1), fd, true);
-    g_assert_cmpint(pep_set_irq(c, VFU_IRQ_MSI, 4, fd), ==, EINVAL);
-    g_assert_cmpint(pep_reset(c, VFU_EP_RESET_HOT), ==, 0);
-    expect_irq(e, EPC_RAISE_MSI(1), fd, false);
-    close(fd);
-    epe_detach(e, c);
-}
-
-static void test_msix(void)
-{
-    EpEndpoint *e = epe_start(EPE_SHARED, "");
-    PepClient *c = epe_attach(e);
-    unsigned cap = pep_find_cap(c, PCI_CAP_ID_MSIX);
-    VfuSetIrqs off = {
-        .argsz = sizeof(off),
-        .flags = VFU_IRQ_DATA_NONE | VFU_IRQ_ACTION_TRIGGER,
-        .index = VFU_IRQ_MSIX,
-    };
-    int fd = new_eventfd();
-
-    g_assert_cmpint(pep_set_irq(c, VFU_IRQ_MSIX, 7, fd), ==, 0);
-    expect_irq(e, EPC_RAISE_MSIX(7), fd, false);
-    pep_set_config(c, PCI_COMMAND, 2, PCI_COMMAND_MASTER);
-    expect_irq(e, EPC_RAISE_MSIX(7), fd, false);
-    pep_set_config(c, cap + PCI_MSIX_FLAGS, 2, PCI_MSIX_FLAGS_ENABLE);
-    expect_irq(e, EPC_RAISE_MSIX(7), fd, true);
-    expect_irq(e, EPC_RAISE_MSIX(6), fd, false);
-    expect_irq(e, EPC_RAISE_MSIX(8), fd, false);
-    expect_irq(e, EPC_RAISE_MSIX(2047), fd, false);
-    g_assert_cmpint(pep_set_irq(c, VFU_IRQ_MSIX, 8, fd), ==, EINVAL);
-    /* masking is the host's own business */
-    pep_set_config(c, cap + PCI_MSIX_FLAGS, 2,
-                   PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL);
-    expect_irq(e, EPC_RAISE_MSIX(7), fd, true);
-    g_assert_cmpint(pep_call_fds(c, VFU_CMD_SET_IRQS, &off, sizeof(off), NULL,
-                                 0), ==, 0);
-    expect_irq(e, EPC_RAISE_MSIX(7), fd, false);
-    close(fd);
-    epe_detach(e, c);
-}
-
 static void expect_intx(PepClient *c, uint32_t level)
 {
     PepMsg *m = pep_command(c, VFU_CMD_EP_INTX);
@@ -686,8 +614,6 @@ int main(int argc, char **argv)
     qtest_add_func("/pci-epc/host/bar/retarget", test_retarget);
     qtest_add_func("/pci-epc/host/bar/deadline", test_retarget_deadline);
     qtest_add_func("/pci-epc/host/bar/host-dies", test_retarget_host_dies);
-    qtest_add_func("/pci-epc/host/irq/msi", test_msi);
-    qtest_add_func("/pci-epc/host/irq/msix", test_msix);
     qtest_add_func("/pci-epc/host/irq/intx", test_intx);
     return g_test_run();
 }

@@ -58,6 +58,22 @@ static void test_full(void)
     close(fd);
 }
 
+/* A peer that clears O_NONBLOCK cannot make it wait */
+static void test_take(void)
+{
+    int fd = eventfd(0, EFD_CLOEXEC);
+
+    alarm(10);
+    g_assert_false(ep_signal_take(fd));
+    g_assert_true(ep_signal(fd));
+    g_assert_true(ep_signal(fd));
+    g_assert_true(ep_signal_take(fd));
+    g_assert_false(ep_signal_take(fd));
+    alarm(0);
+    close(fd);
+    g_assert_false(ep_signal_take(fd));
+}
+
 static void test_other_files(void)
 {
     int fd[2];
@@ -102,6 +118,7 @@ int main(int argc, char **argv)
     ep_signal_init(&error_abort);
     g_test_add_func("/ep-signal/count", test_count);
     g_test_add_func("/ep-signal/full", test_full);
+    g_test_add_func("/ep-signal/take", test_take);
     g_test_add_func("/ep-signal/other-files", test_other_files);
     g_test_add_func("/ep-signal/threads", test_threads);
     return g_test_run();
