@@ -4,6 +4,7 @@
  */
 #include <linux/array_size.h>
 #include <linux/device.h>
+#include <linux/iopoll.h>
 #include <linux/jiffies.h>
 #include <linux/lockdep.h>
 
@@ -188,12 +189,19 @@ int qemu_ep_link_command(struct qemu_ep *ep, u32 cmd)
 /**
  * qemu_ep_reset() - put the device in the state it has after power-up
  * @ep: the controller
+ *
+ * Returns when no host can reach memory of this guest any more.
  */
 void qemu_ep_reset(struct qemu_ep *ep)
 {
+	u32 timeout_us = (ep->deadline + QEMU_EP_MARGIN_MS) * USEC_PER_MSEC;
+	u32 status;
+
 	writel(EPC_RESET_MAGIC, ep->regs + EPC_REG_RESET);
-	/* Reset is complete when the write is: do not leave it posted. */
-	readl(ep->regs + EPC_REG_MAGIC);
+	if (readl_poll_timeout(ep->regs + EPC_REG_LINK_STATUS, status,
+			       status != EPC_STATUS_BUSY, USEC_PER_MSEC,
+			       timeout_us))
+		dev_err(qemu_ep_parent(ep), "RESET: host still has memory of this guest: stop the host\n");
 }
 
 irqreturn_t qemu_ep_command_irq(int irq, void *data)
