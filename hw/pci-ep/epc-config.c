@@ -23,6 +23,8 @@
                          PCI_STATUS_SIG_SYSTEM_ERROR | \
                          PCI_STATUS_DETECTED_PARITY)
 
+#define HEADER_TYPE_MULTI   0x80        /* not in every pci_regs.h */
+
 /* Max payload is 128 bytes, so its field in Device Control stays 0. */
 #define DEVCTL_WMASK    (PCI_EXP_DEVCTL_CERE | PCI_EXP_DEVCTL_NFERE | \
                          PCI_EXP_DEVCTL_FERE | PCI_EXP_DEVCTL_URRE | \
@@ -127,6 +129,17 @@ void epc_config_set_header(EpcConfig *c, const EpcHeader *h)
     set_word(c->data, PCI_SUBSYSTEM_VENDOR_ID, h->subsys_vendor);
     set_word(c->data, PCI_SUBSYSTEM_ID, h->subsys);
     c->data[PCI_INTERRUPT_PIN] = h->int_pin;
+}
+
+bool epc_config_empty(const EpcConfig *c)
+{
+    return get_word(c, PCI_VENDOR_ID) == 0xffff;
+}
+
+void epc_config_set_multifunction(EpcConfig *c, bool others)
+{
+    c->data[PCI_HEADER_TYPE] = PCI_HEADER_TYPE_NORMAL |
+                               (others ? HEADER_TYPE_MULTI : 0);
 }
 
 static void set_bar_register(EpcConfig *c, unsigned bar, uint32_t type,

@@ -54,6 +54,10 @@ typedef struct EpcHeader {
  */
 void epc_config_init(EpcConfig *c, unsigned speed, unsigned width);
 void epc_config_set_header(EpcConfig *c, const EpcHeader *h);
+/* No vendor: there is nothing to be shown. */
+bool epc_config_empty(const EpcConfig *c);
+/* Are there other functions? */
+void epc_config_set_multifunction(EpcConfig *c, bool others);
 
 /*
  * @flags: EPC_BAR_FLAG_*; @size: power of two >= 4096, checked by the caller,

@@ -103,7 +103,7 @@ static uint32_t remote_get(EpcState *s, End *e, uint32_t len)
 {
     EpcFunction *fn = &s->fn[e->fn];
 
-    if (!epc_link_usable(s)) {
+    if (!epc_fn_usable(fn)) {
         return EPC_DMA_NO_LINK;
     }
     if (!epc_fn_may_dma(fn)) {

@@ -51,7 +51,7 @@ void epc_fn_clear(EpcFunction *fn)
 
 bool epc_fn_may_dma(const EpcFunction *fn)
 {
-    return epc_link_usable(fn->epc) &&
+    return epc_fn_usable(fn) &&
            (epc_config_command(&fn->cfg) & PCI_COMMAND_MASTER) &&
            epc_config_dstate(&fn->cfg) == 0;
 }
@@ -90,7 +90,7 @@ uint32_t epc_fn_startable(const EpcFunction *fn)
 {
     uint32_t n = fn->msix_count;
 
-    if (lduw_le_p(fn->cfg.data + PCI_VENDOR_ID) == 0xffff) {
+    if (epc_config_empty(&fn->cfg)) {
         return EPC_STATUS_BAD_STATE;
     }
     if (n && !fits_bar(fn, fn->msix_table,
@@ -105,7 +105,7 @@ uint32_t epc_fn_startable(const EpcFunction *fn)
 static bool describable(EpcState *s)
 {
     QEMU_LOCK_GUARD(&s->lock);
-    return !s->link_enabled && s->link_status != EPC_STATUS_BUSY;
+    return epc_link_idle(s);
 }
 
 static uint32_t cmd_set_header(EpcFunction *fn)
@@ -141,7 +141,7 @@ static uint32_t cmd_map(EpcFunction *fn)
     }
     if (!epc_fn_may_dma(fn)) {
         epc_window_unmap(&s->window, fn->index, fn->offset);
-        return epc_link_usable(s) ? EPC_STATUS_NOT_MAPPED : EPC_STATUS_NO_LINK;
+        return epc_fn_usable(fn) ? EPC_STATUS_NOT_MAPPED : EPC_STATUS_NO_LINK;
     }
     return epc_window_map(&s->window, fn->index, fn->dma, fn->offset,
                           fn->addr, fn->size);
@@ -217,6 +217,24 @@ static uint32_t cmd_write_config(EpcFunction *fn)
            EPC_STATUS_OK : EPC_STATUS_BAD_ARG;
 }
 
+static uint32_t cmd_remove(EpcFunction *fn)
+{
+    EpcState *s = fn->epc;
+
+    if (!describable(s)) {
+        return EPC_STATUS_BAD_STATE;
+    }
+    QEMU_LOCK_GUARD(&s->lock);
+    clear_targets(fn);
+    memset(fn->bar, 0, sizeof(fn->bar));
+    fn->msix_count = fn->msix_bar = fn->msix_table = 0;
+    epc_window_forget(&s->window, fn->index);
+    epc_config_init(&fn->cfg, s->speed, s->width);
+    epc_writes_clear(&fn->writes);
+    fn->cap_offset = 0;
+    return EPC_STATUS_OK;
+}
+
 static uint32_t run_command(EpcFunction *fn, uint32_t cmd)
 {
     switch (cmd) {
@@ -240,6 +258,8 @@ static uint32_t run_command(EpcFunction *fn, uint32_t cmd)
         return cmd_add_cap(fn);
     case EPC_CMD_WRITE_CONFIG:
         return cmd_write_config(fn);
+    case EPC_CMD_REMOVE:
+        return cmd_remove(fn);
     default:
         return EPC_STATUS_BAD_CMD;
     }

@@ -91,7 +91,7 @@ static void bar_remapped(void *opaque, int err)
 static bool host_attached(EpcState *s)
 {
     QEMU_LOCK_GUARD(&s->lock);
-    return s->link_enabled || s->link_status == EPC_STATUS_BUSY;
+    return !epc_link_idle(s);
 }
 
 /* Exchanges the target; the answer is BUSY when the host has to let go. */

@@ -12,43 +12,221 @@
 #include "hw/pci-ep/pci-epc.h"
 #include "trace.h"
 
-/* ---- START and STOP ---- */
+/*
+ * ---- Up and down ----
+ *
+ * Clients that know of several functions have joined: their functions come up
+ * when all shown ones have, and go down together.  When one goes, the others
+ * fall, and nobody joins again before all have let go.  Any other client is
+ * alone: its function comes and goes by itself.
+ */
 
-static void link_stopped(void *opaque)
+/* Something about fn->up changed.  Lock held. */
+static void link_update(EpcState *s)
 {
-    EpcWait *wait = opaque;
-    EpcState *s = wait->fn->epc;
+    bool up = false;
+
+    for (unsigned i = 0; i < s->nfn; i++) {
+        up |= s->fn[i].up;
+    }
+    if (up != s->link_up) {
+        s->link_up = up;
+        s->generation += up;
+        epc_event(s, EPC_EVENT_LINK);
+    }
+    trace_epc_link(up, s->generation);
+}
+
+/* Lock held. */
+static void function_up(EpcFunction *fn)
+{
+    fn->up = true;
+    fn->resets = (EpcResets) { };
+    /* The client may have been faster than its siblings */
+    epc_fn_update_maps(fn);
+    epc_ioeventfd_changed(fn);
+}
+
+/* Are all of them there now?  Lock held. */
+static void function_joined(EpcState *s)
+{
+    if (s->falling) {
+        return;
+    }
+    for (unsigned i = 0; i < s->nfn; i++) {
+        if ((s->shown & BIT(i)) && !s->fn[i].joined) {
+            return;
+        }
+    }
+    s->resets = (EpcResets) { };
+    for (unsigned i = 0; i < s->nfn; i++) {
+        if (s->shown & BIT(i)) {
+            function_up(&s->fn[i]);
+        }
+    }
+}
+
+/* Lock held. */
+static void went_up(EpcFunction *fn, bool joined)
+{
+    EpcState *s = fn->epc;
+
+    if (!s->link_enabled || (s->falling & BIT(fn->index))) {
+        return;     /* it will be taken down */
+    }
+    fn->joined = joined;
+    fn->alone = !joined;
+    if (joined) {
+        function_joined(s);
+    } else {
+        function_up(fn);
+    }
+    link_update(s);
+}
+
+/* The client of @fn has let go.  Lock held. */
+static void went_down(EpcFunction *fn)
+{
+    EpcState *s = fn->epc;
+
+    for (unsigned i = 0; i < s->nfn; i++) {
+        EpcFunction *other = &s->fn[i];
+
+        if (other == fn || (fn->joined && other->joined)) {
+            other->up = false;
+            epc_ioeventfd_changed(other);
+            epc_window_forget(&s->window, i);
+        }
+    }
+    epc_dma_table_clear(fn->dma);
+    epc_irqs_clear(fn);
+    epc_config_reset(&fn->cfg);
+    epc_writes_clear(&fn->writes);
+    fn->intx = (EpcIntx) { };
+    fn->joined = fn->alone = false;
+    link_update(s);
+}
+
+/* All may come up.  Lock held. */
+static void enable_shown(EpcState *s)
+{
+    for (unsigned i = 0; i < s->nfn; i++) {
+        if (s->shown & BIT(i)) {
+            epc_server_enable(s->fn[i].server, s->shown);
+        }
+    }
+}
+
+static void fallen(void *opaque)
+{
+    EpcFunction *fn = opaque;
+    EpcState *s = fn->epc;
 
     QEMU_LOCK_GUARD(&s->lock);
-    if (epc_wait_end(wait)) {
+    s->falling &= ~BIT(fn->index);
+    if (s->falling) {
+        return;
+    }
+    if (s->link_status == EPC_STATUS_BUSY) {
         s->link_status = EPC_STATUS_OK;
         epc_notify(s, EPC_VECTOR_COMMAND);
     }
+    if (s->link_enabled && !s->closing) {
+        enable_shown(s);
+    }
+}
+
+/* Lock not held; all functions, or those whose client is not alone. */
+static void fall(EpcState *s, bool all)
+{
+    uint32_t mask = 0;
+
+    QEMU_LOCK_GUARD(&s->fall_lock);
+    WITH_QEMU_LOCK_GUARD(&s->lock) {
+        for (unsigned i = 0; i < s->nfn && !s->closing; i++) {
+            if (all || !s->fn[i].alone) {
+                mask |= BIT(i) & ~s->falling;
+            }
+        }
+        s->falling |= mask;
+    }
+    for (unsigned i = 0; i < s->nfn; i++) {
+        if (mask & BIT(i)) {
+            epc_server_disable(s->fn[i].server, fallen, &s->fn[i]);
+        }
+    }
+}
+
+void epc_link_fall(EpcState *s)
+{
+    fall(s, true);
+    QEMU_LOCK_GUARD(&s->lock);
+    s->link_status = s->falling ? EPC_STATUS_BUSY : EPC_STATUS_OK;
+}
+
+static void op_link(void *opaque, bool up, bool joined)
+{
+    EpcFunction *fn = opaque;
+    EpcState *s = fn->epc;
+    bool cascade = false;
+
+    WITH_QEMU_LOCK_GUARD(&s->lock) {
+        if (up) {
+            went_up(fn, joined);
+        } else {
+            cascade = fn->joined;
+            went_down(fn);
+        }
+    }
+    epc_dma_drain(s);
+    if (cascade) {
+        fall(s, false);
+    }
+}
+
+/* ---- START and STOP ---- */
+
+/* What a START would show, as bits; EPC_STATUS_*. */
+static uint32_t startable(EpcState *s, uint32_t *shown)
+{
+    *shown = 0;
+    for (unsigned i = 0; i < s->nfn; i++) {
+        EpcFunction *fn = &s->fn[i];
+        uint32_t status;
+
+        if (i && epc_config_empty(&fn->cfg)) {
+            continue;
+        }
+        status = epc_fn_startable(fn);
+        if (status != EPC_STATUS_OK) {
+            return status;
+        }
+        *shown |= BIT(i);
+    }
+    return EPC_STATUS_OK;
 }
 
 static void link_start(EpcState *s)
 {
-    uint32_t status = epc_fn_startable(&s->fn[0]);
-    bool start = status == EPC_STATUS_OK && !s->link_enabled;
+    uint32_t shown;
+    uint32_t status = startable(s, &shown);
 
-    WITH_QEMU_LOCK_GUARD(&s->lock) {
-        s->link_status = s->link_enabled ? EPC_STATUS_OK : status;
-        s->link_enabled |= start;
+    QEMU_LOCK_GUARD(&s->lock);
+    s->link_status = s->link_enabled ? EPC_STATUS_OK : status;
+    if (s->link_enabled || status != EPC_STATUS_OK) {
+        return;
     }
-    if (start) {
-        epc_server_enable(s->fn[0].server);
+    s->link_enabled = true;
+    s->shown = shown;
+    epc_config_set_multifunction(&s->fn[0].cfg, shown != 1);
+    if (!s->falling) {
+        enable_shown(s);
     }
 }
 
 static void link_stop(EpcState *s)
 {
-    EpcWait *wait = NULL;
-
     WITH_QEMU_LOCK_GUARD(&s->lock) {
-        if (s->link_enabled) {
-            wait = epc_wait_new(&s->fn[0], NULL);
-        }
-        s->link_status = wait ? EPC_STATUS_BUSY : EPC_STATUS_OK;
         s->link_enabled = false;
         /* Before the host hears of it and uses its memory for other things */
         epc_window_clear(&s->window);
@@ -57,10 +235,8 @@ static void link_stop(EpcState *s)
         }
     }
     epc_ioeventfd_update(s);
-    if (wait) {
-        epc_dma_drain(s);
-        epc_server_disable(s->fn[0].server, link_stopped, wait);
-    }
+    epc_dma_drain(s);
+    epc_link_fall(s);
 }
 
 void epc_link_command(EpcState *s, uint32_t cmd)
@@ -81,47 +257,7 @@ void epc_link_command(EpcState *s, uint32_t cmd)
     trace_epc_link_command(cmd, s->link_status);
 }
 
-static void link_went_up(EpcState *s)
-{
-    if (s->link_enabled && !s->link_up) {
-        s->link_up = true;
-        s->generation++;
-        epc_ioeventfd_changed(&s->fn[0]);
-        epc_event(s, EPC_EVENT_LINK);
-    }
-}
-
-static void link_went_down(EpcFunction *fn)
-{
-    EpcState *s = fn->epc;
-
-    if (s->link_up) {
-        s->link_up = false;
-        epc_event(s, EPC_EVENT_LINK);
-    }
-    epc_window_clear(&s->window);
-    epc_dma_table_clear(fn->dma);
-    epc_irqs_clear(fn);
-    epc_config_reset(&fn->cfg);
-    epc_writes_clear(&fn->writes);
-    fn->intx = (EpcIntx) { };
-}
-
-static void op_link(void *opaque, bool up)
-{
-    EpcFunction *fn = opaque;
-    EpcState *s = fn->epc;
-
-    WITH_QEMU_LOCK_GUARD(&s->lock) {
-        if (up) {
-            link_went_up(s);
-        } else {
-            link_went_down(fn);
-        }
-        trace_epc_link(s->link_up, s->generation);
-    }
-    epc_dma_drain(s);
-}
+/* ---- Resets ---- */
 
 /* The host changed the configuration space of @fn, or @reset it. */
 static void host_changed(EpcFunction *fn, bool reset)
@@ -135,32 +271,56 @@ static void host_changed(EpcFunction *fn, bool reset)
     epc_intx_update(fn);
 }
 
-static void reset_function(EpcFunction *fn, unsigned kind)
+static void reset_function(EpcFunction *fn)
+{
+    epc_config_reset(&fn->cfg);
+    host_changed(fn, true);
+}
+
+/*
+ * A reset of the device: the client of each function tells it, the endpoint
+ * hears of it once.  @mine counts those that this client told, @all those that
+ * the endpoint heard of.
+ */
+static void reset_device(EpcFunction *fn, uint32_t *mine, uint32_t *all,
+                         uint32_t event)
 {
     EpcState *s = fn->epc;
 
-    QEMU_LOCK_GUARD(&s->lock);
-    trace_epc_host_reset(fn->index, kind);
-    epc_config_reset(&fn->cfg);
-    host_changed(fn, true);
-    switch (kind) {
-    case VFU_EP_RESET_PERST:
-        epc_event(s, EPC_EVENT_PERST);
-        break;
-    case VFU_EP_RESET_FLR:
-        epc_fn_event(fn, EPC_FN_EVENT_FLR);
-        break;
-    default:
-        epc_event(s, EPC_EVENT_HOT_RESET);
+    if (fn->joined && ++*mine <= *all) {
+        return;
     }
+    *all = fn->joined ? *mine : *all;
+    for (unsigned i = 0; i < s->nfn; i++) {
+        if (fn->joined && s->fn[i].joined) {
+            reset_function(&s->fn[i]);
+        }
+    }
+    epc_event(s, event);
 }
 
 static void op_reset(void *opaque, unsigned kind)
 {
     EpcFunction *fn = opaque;
+    EpcState *s = fn->epc;
 
-    reset_function(fn, kind);
-    epc_dma_drain(fn->epc);
+    WITH_QEMU_LOCK_GUARD(&s->lock) {
+        trace_epc_host_reset(fn->index, kind);
+        reset_function(fn);
+        switch (kind) {
+        case VFU_EP_RESET_PERST:
+            reset_device(fn, &fn->resets.perst, &s->resets.perst,
+                         EPC_EVENT_PERST);
+            break;
+        case VFU_EP_RESET_FLR:
+            epc_fn_event(fn, EPC_FN_EVENT_FLR);
+            break;
+        default:
+            reset_device(fn, &fn->resets.hot, &s->resets.hot,
+                         EPC_EVENT_HOT_RESET);
+        }
+    }
+    epc_dma_drain(s);
 }
 
 /* ---- Regions ---- */
@@ -202,7 +362,7 @@ static void op_region_read(void *opaque, unsigned region, uint64_t offset,
     EpcFunction *fn = opaque;
 
     QEMU_LOCK_GUARD(&fn->epc->lock);
-    if (region <= VFU_REGION_BAR5 && fn->epc->link_up) {
+    if (region <= VFU_REGION_BAR5 && fn->up) {
         epc_target_read(fn->bar[region].target, offset, buf, count);
     } else if (region != VFU_REGION_CONFIG || offset > UINT32_MAX ||
                !epc_config_read(&fn->cfg, offset, buf, count)) {
@@ -245,7 +405,7 @@ static void op_region_write(void *opaque, unsigned region, uint64_t offset,
     bool changed = false;
 
     WITH_QEMU_LOCK_GUARD(&fn->epc->lock) {
-        if (region <= VFU_REGION_BAR5 && fn->epc->link_up) {
+        if (region <= VFU_REGION_BAR5 && fn->up) {
             epc_bar_write(fn, region, offset, buf, count);
         } else if (region == VFU_REGION_CONFIG) {
             changed = config_write(fn, offset, buf, count);
@@ -305,8 +465,8 @@ static void warn_unmappable(EpcState *s, Error *err)
         return;
     }
     s->warned_unmappable = true;
-    warn_reportf_err(err, "pci-epc: the outbound window cannot reach memory "
-                     "of the host: ");
+    warn_reportf_err(err, "%s: the outbound window cannot reach memory of "
+                     "the host: ", epc_name(s));
 }
 
 static int op_dma_map(void *opaque, const VfuDmaMap *map, int fd)

@@ -130,7 +130,7 @@ void epc_raise_msix(EpcFunction *fn, unsigned n)
 /* Is INTx a way to interrupt the host now?  Lock held. */
 static bool intx_enabled(const EpcFunction *fn)
 {
-    return fn->epc->link_up && fn->cfg.data[PCI_INTERRUPT_PIN] &&
+    return fn->up && fn->cfg.data[PCI_INTERRUPT_PIN] &&
            !(epc_config_command(&fn->cfg) & PCI_COMMAND_INTX_DISABLE);
 }
 

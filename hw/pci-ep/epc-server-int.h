@@ -18,7 +18,7 @@
 /* What this server does of the extension */
 #define EPC_SERVER_FEATURES (VFU_EP_FEATURE_LINK | VFU_EP_FEATURE_RESET | \
                              VFU_EP_FEATURE_REMAP | VFU_EP_FEATURE_INTX | \
-                             VFU_EP_FEATURE_AREAS)
+                             VFU_EP_FEATURE_AREAS | VFU_EP_FEATURE_FUNC)
 
 /* See the table in epc-server.c. */
 typedef enum EpcServerLink {
@@ -39,6 +39,7 @@ typedef struct EpcConn {
     /* under EpcServer.lock */
     bool ready;             /* VERSION was answered, plain is valid */
     bool plain;             /* the client does not know of link states */
+    bool joined;            /* it knows of several functions */
     bool over;              /* closed: free it when there are no users */
     unsigned users;         /* threads that use session without a lock */
     uint32_t asked;         /* regions whose memory the client asked for */
@@ -84,6 +85,7 @@ struct EpcServer {
     /* A leaf: nothing is called under it but the session's senders. */
     QemuMutex lock;
     bool enabled;
+    uint32_t functions;     /* of the last epc_server_enable() */
     EpcServerLink link;
     bool told;              /* the owner was told that the link is up */
     uint32_t generation;

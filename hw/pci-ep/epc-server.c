@@ -3,8 +3,9 @@
  * epc-server: connections and the state of the link
  *
  * The link has four states.  "enabled" is what the owner wants, between
- * epc_server_enable() and epc_server_disable(); it may change at any time, but
- * only one EP_LINK is on its way at any time.
+ * epc_server_enable() and epc_server_disable(), once nobody waits for an earlier
+ * epc_server_disable() any more; it may change at any time, but only one EP_LINK
+ * is on its way at any time.
  *
  *   state     event                        action                    next
  *   --------  ---------------------------  ------------------------  --------
@@ -121,6 +122,12 @@ static gboolean conn_silent(void *opaque)
 
 static void link_answered(EpwSession *es, int err, EpwMsg *reply, void *opaque);
 
+/* May the link be up?  Under lock. */
+static bool link_wanted(EpcServer *s)
+{
+    return s->enabled && QSIMPLEQ_EMPTY(&s->dones);
+}
+
 /* Sends the EP_LINK that the state asks for, if any. */
 static void link_next(EpcServer *s)
 {
@@ -140,7 +147,8 @@ static void link_next(EpcServer *s)
             msg.state = VFU_EP_LINK_UP;
             msg.speed = s->speed;
             msg.width = s->width;
-        } else if (s->link == EPS_UP && !s->enabled) {
+            msg.functions = c->joined ? s->functions : 0;
+        } else if (s->link == EPS_UP && !link_wanted(s)) {
             s->link = EPS_LOWERING;
             msg.state = VFU_EP_LINK_DOWN;
         } else {
@@ -200,15 +208,16 @@ static void link_down(EpcServer *s, int err, bool gone)
 {
     EpcDones dones = QSIMPLEQ_HEAD_INITIALIZER(dones);
     uint32_t generation;
-    bool told;
+    bool told, joined;
 
     WITH_QEMU_LOCK_GUARD(&s->lock) {
         told = s->told;
         s->told = false;
+        joined = s->conn->joined;
         generation = s->generation;
     }
     if (told) {
-        s->ops->link(s->opaque, false);
+        s->ops->link(s->opaque, false, joined);
     }
     trace_epc_server_link(s->name, "down", generation);
     WITH_QEMU_LOCK_GUARD(&s->lock) {
@@ -226,19 +235,20 @@ static void link_down(EpcServer *s, int err, bool gone)
 /* EP_LINK was answered well: by the reader. */
 static void link_settle(EpcServer *s)
 {
-    bool up = false, down;
+    bool up = false, down, joined;
 
     QEMU_LOCK_GUARD(&s->op_lock);
     WITH_QEMU_LOCK_GUARD(&s->lock) {
         down = s->link == EPS_LOWERING;
         if (s->link == EPS_RAISING) {
             s->link = EPS_UP;
-            up = s->told = s->enabled;
+            up = s->told = link_wanted(s);
         }
+        joined = s->conn && s->conn->joined;
     }
     if (up) {
         trace_epc_server_link(s->name, "up", s->generation);
-        s->ops->link(s->opaque, true);
+        s->ops->link(s->opaque, true, joined);
     } else if (down) {
         link_down(s, 0, false);
     }
@@ -292,7 +302,7 @@ static bool plain_attach(EpcConn *c)
         c->plain = true;
     }
     trace_epc_server_link(s->name, "up", s->generation);
-    s->ops->link(s->opaque, true);
+    s->ops->link(s->opaque, true, false);
     return true;
 }
 
@@ -355,6 +365,7 @@ static void conn_version(EpcConn *c, EpwSession *es, EpwMsg *m, EpwToken *t)
     epw_reply(t, &iov, 1, NULL, 0);
     WITH_QEMU_LOCK_GUARD(&c->s->lock) {
         c->ready = true;
+        c->joined = caps.features & VFU_EP_FEATURE_FUNC;
     }
 }
 
@@ -558,10 +569,11 @@ void epc_server_free(EpcServer *s)
 
 /* ---- calls of the owner ---- */
 
-void epc_server_enable(EpcServer *s)
+void epc_server_enable(EpcServer *s, uint32_t functions)
 {
     WITH_QEMU_LOCK_GUARD(&s->lock) {
         s->enabled = true;
+        s->functions = functions;
     }
     link_next(s);
 }

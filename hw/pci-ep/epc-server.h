@@ -109,9 +109,10 @@ typedef struct EpcServerOps {
     /*
      * The link came up (the client acknowledged) or went down (acknowledged,
      * timed out or closed: all irq fds and DMA maps are to be forgotten; the
-     * server has not called irq_set or dma_unmap for them).
+     * server has not called irq_set or dma_unmap for them).  @joined: the client
+     * knows of several functions and was told which there are.
      */
-    void (*link)(void *opaque, bool up);
+    void (*link)(void *opaque, bool up, bool joined);
 } EpcServerOps;
 
 typedef struct EpcServerConfig {
@@ -135,12 +136,13 @@ EpcServer *epc_server_new(const EpcServerConfig *cfg, const EpcServerOps *ops,
 void epc_server_free(EpcServer *s);
 
 /*
- * Lets the link train, or takes it down.  Any thread.  @done(opaque) is called
+ * Lets the link train, or takes it down.  Any thread.  @functions: what a client
+ * that knows of several is told, see VfuEpLink.  @done(opaque) is called
  * once, when the client has let go (acknowledged or dead) and link(false) was
  * called; at once when the link is down already.  An enable in between lets the
  * link come up again, after that.
  */
-void epc_server_enable(EpcServer *s);
+void epc_server_enable(EpcServer *s, uint32_t functions);
 void epc_server_disable(EpcServer *s, void (*done)(void *opaque), void *opaque);
 bool epc_server_link_up(EpcServer *s);
 

@@ -172,8 +172,8 @@ static void target_export(EpcState *s, EpcTarget *t, unsigned first)
     }
     if (why && !s->warned_unshared) {
         s->warned_unshared = true;
-        warn_report("pci-epc: the host accesses a BAR slowly, by message: %s",
-                    why);
+        warn_report("%s: the host accesses a BAR slowly, by message: %s",
+                    epc_name(s), why);
     }
 }
 

@@ -193,6 +193,20 @@ void epc_window_clear(EpcWindow *w)
     }
 }
 
+void epc_window_forget(EpcWindow *w, unsigned fn)
+{
+    EpcMap *m = map_first(w, 0, UINT64_MAX);
+
+    while (m) {
+        EpcMap *next = map_next(m, 0, UINT64_MAX);
+
+        if (m->fn == fn) {
+            map_free(w, m);
+        }
+        m = next;
+    }
+}
+
 void epc_window_revoke(EpcWindow *w, unsigned fn, uint64_t first, uint64_t last)
 {
     IntervalTreeNode *n;

@@ -34,6 +34,8 @@ bool epc_window_init(EpcWindow *w, uint64_t size, unsigned max, Error **errp);
 
 /* Forgets all maps.  The memory stays: guest accesses may be under way. */
 void epc_window_clear(EpcWindow *w);
+/* The same for the maps of function @fn */
+void epc_window_forget(EpcWindow *w, unsigned fn);
 
 /*
  * MAP of function @fn: EPC_STATUS_*.  BAD_ARG changes nothing; on any other

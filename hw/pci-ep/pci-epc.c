@@ -30,6 +30,11 @@
 #define EPC_DEADLINE_MIN    10
 #define EPC_DEADLINE_MAX    60000
 
+const char *epc_name(EpcState *s)
+{
+    return DEVICE(s)->id ?: TYPE_PCI_EPC;
+}
+
 void epc_notify(EpcState *s, unsigned vector)
 {
     set_bit(vector, s->notify);
@@ -110,11 +115,6 @@ bool epc_wait_end(EpcWait *wait)
     return valid;
 }
 
-static void epc_reset_done(void *opaque)
-{
-    /* Nobody waits: the registers are at their reset values already. */
-}
-
 void epc_reset_all(EpcState *s)
 {
     trace_epc_reset_all();
@@ -127,6 +127,7 @@ void epc_reset_all(EpcState *s)
     s->link_cmd = 0;
     s->link_status = EPC_STATUS_OK;
     s->link_enabled = s->link_up = false;
+    s->shown = 0;
     s->bad_access = 0;
     epc_window_clear(&s->window);
     epc_doorbells_reset(s);
@@ -136,9 +137,7 @@ void epc_reset_all(EpcState *s)
     qemu_mutex_unlock(&s->lock);
 
     epc_ioeventfd_update(s);
-    for (unsigned i = 0; i < s->nfn; i++) {
-        epc_server_disable(s->fn[i].server, epc_reset_done, s);
-    }
+    epc_link_fall(s);
 }
 
 static void epc_reset_hold(Object *obj, ResetType type)
@@ -162,9 +161,9 @@ static bool epc_check_properties(EpcState *s, Error **errp)
                    (unsigned)(EPC_WINDOW_MAX / GiB));
         return false;
     }
-    if (s->nfn != 1) {
+    if (!s->nfn || s->nfn > EPC_MAX_FUNCTIONS) {
         error_setg(errp, "pci-epc: functions=%" PRIu32 " is not supported; "
-                   "use functions=1", s->nfn);
+                   "use 1 to %d", s->nfn, EPC_MAX_FUNCTIONS);
         return false;
     }
     if (s->deadline_ms < EPC_DEADLINE_MIN ||
@@ -230,6 +229,11 @@ static bool epc_init_pci(EpcState *s, Error **errp)
 static void epc_end_threads(EpcState *s)
 {
     epc_dma_stop(s);
+    /* From now on no server is called because of another one */
+    WITH_QEMU_LOCK_GUARD(&s->fall_lock) {
+        QEMU_LOCK_GUARD(&s->lock);
+        s->closing = true;
+    }
     for (unsigned i = 0; i < s->nfn; i++) {
         if (s->fn[i].server) {
             epc_server_free(s->fn[i].server);
@@ -244,17 +248,25 @@ static void epc_process_exit(Notifier *n, void *data)
     epc_end_threads(container_of(n, EpcState, process_exit));
 }
 
-static bool epc_init_functions(EpcState *s, Error **errp)
+/* Function 0 has the names that the user gave, N has them with .N appended. */
+static bool epc_init_server(EpcState *s, unsigned i, Error **errp)
 {
-    const char *id = DEVICE(s)->id;
+    g_autofree char *path = i ? g_strdup_printf("%s.%u", s->socket, i) : NULL;
+    g_autofree char *name = i ? g_strdup_printf("%s.%u", epc_name(s), i) : NULL;
     EpcServerConfig cfg = {
-        .path = s->socket,
-        .name = id ? id : TYPE_PCI_EPC,
+        .path = path ?: s->socket,
+        .name = name ?: epc_name(s),
         .deadline_ms = s->deadline_ms,
         .speed = s->speed,
         .width = s->width,
     };
 
+    s->fn[i].server = epc_server_new(&cfg, &epc_server_ops, &s->fn[i], errp);
+    return s->fn[i].server;
+}
+
+static bool epc_init_functions(EpcState *s, Error **errp)
+{
     s->fn = g_new0(EpcFunction, s->nfn);
     for (unsigned i = 0; i < s->nfn; i++) {
         epc_fn_init(s, &s->fn[i], i);
@@ -262,8 +274,12 @@ static bool epc_init_functions(EpcState *s, Error **errp)
     epc_dma_init(s);
     s->process_exit.notify = epc_process_exit;
     qemu_add_exit_notifier(&s->process_exit);
-    s->fn[0].server = epc_server_new(&cfg, &epc_server_ops, &s->fn[0], errp);
-    return s->fn[0].server;
+    for (unsigned i = 0; i < s->nfn; i++) {
+        if (!epc_init_server(s, i, errp)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 static void epc_detach_host(EpcState *s)
@@ -338,6 +354,7 @@ static void epc_memory_free(EpcMemory *m)
 static void epc_instance_init(Object *obj)
 {
     qemu_mutex_init(&PCI_EPC(obj)->lock);
+    qemu_mutex_init(&PCI_EPC(obj)->fall_lock);
     /* Asks for 4 KiB of configuration space, whose size precedes realize. */
     PCI_DEVICE(obj)->cap_present |= QEMU_PCI_CAP_EXPRESS;
 }
@@ -354,6 +371,7 @@ static void epc_instance_finalize(Object *obj)
         m->size = s->window.size;
         call_rcu(m, epc_memory_free, rcu);
     }
+    qemu_mutex_destroy(&s->fall_lock);
     qemu_mutex_destroy(&s->lock);
 }
 

@@ -74,6 +74,11 @@ typedef struct EpcIntx {
     bool masked;            /* by a plain client, or by the last signal */
 } EpcIntx;
 
+/* Resets of the whole device since the link came up; a session each tells */
+typedef struct EpcResets {
+    uint32_t hot, perst;
+} EpcResets;
+
 typedef struct EpcFunction {
     struct EpcState *epc;
     unsigned index;
@@ -101,6 +106,10 @@ typedef struct EpcFunction {
     EpcIrqs irqs;
     bool io_stale;              /* what raises are allowed has changed */
     EpcIntx intx;
+    bool up;                /* the host has this function */
+    bool joined;            /* its client waits for all functions or has them */
+    bool alone;             /* its client knows of this function only */
+    EpcResets resets;       /* that its client told */
 } EpcFunction;
 
 struct EpcState {
@@ -125,14 +134,19 @@ struct EpcState {
     Notifier process_exit;
     EpcFunction *fn;            /* nfn of them while realized */
 
+    QemuMutex fall_lock;        /* see epc-link.c; taken before lock */
     QemuMutex lock;
     /* under lock */
+    bool closing;               /* servers are being freed */
     DECLARE_BITMAP(notify, EPC_VECTORS);    /* EPC_VECTOR_* to be raised */
     GSList *retired;            /* EpcTarget, to be freed under the BQL */
     uint32_t event, event_mask;
     uint32_t link_cmd, link_status;
     bool link_enabled;
-    bool link_up;
+    bool link_up;               /* some function is up */
+    uint32_t shown;             /* functions of the last START, as bits */
+    uint32_t falling;           /* functions that are being taken down */
+    EpcResets resets;           /* that the endpoint was told */
     uint16_t generation;
     uint32_t epoch;             /* device resets; older completions are void */
     uint32_t bad_access;
@@ -146,6 +160,9 @@ struct EpcState {
 };
 
 /* ---- pci-epc.c ---- */
+
+/* For messages: which of several controllers it is. */
+const char *epc_name(EpcState *s);
 
 /* Raises a vector of this device soon.  Lock held. */
 void epc_notify(EpcState *s, unsigned vector);
@@ -176,6 +193,16 @@ extern const MemoryRegionOps epc_regs_ops;
 /* ---- epc-link.c ---- */
 extern const EpcServerOps epc_server_ops;
 
+/*
+ * Takes all functions down.  No function comes up before that is done, and
+ * link_status is BUSY until then.  Lock not held.
+ */
+void epc_link_fall(EpcState *s);
+/* May the endpoint change what a host is shown?  Lock held. */
+static inline bool epc_link_idle(const EpcState *s)
+{
+    return !s->link_enabled && !s->falling;
+}
 /* EPC_REG_LINK_CMD.  BQL. */
 void epc_link_command(EpcState *s, uint32_t cmd);
 
@@ -189,9 +216,9 @@ void epc_fn_command(EpcFunction *fn, uint32_t cmd);
 /* EPC_STATUS_* of an attempt to start the link with this function. */
 uint32_t epc_fn_startable(const EpcFunction *fn);
 /* May memory of the host be used?  Not any more once STOP began.  Lock held. */
-static inline bool epc_link_usable(const EpcState *s)
+static inline bool epc_fn_usable(const EpcFunction *fn)
 {
-    return s->link_up && s->link_enabled;
+    return fn->up && fn->epc->link_enabled;
 }
 /* May the function master the bus?  Lock held. */
 bool epc_fn_may_dma(const EpcFunction *fn);

@@ -94,6 +94,7 @@ EpEndpoint *epe_start(const char *ram, const char *props)
     e->fn_base = epe_reg(e, EPC_REG_FN_BASE);
     e->fn_stride = epe_reg(e, EPC_REG_FN_STRIDE);
     e->raise_base = epe_reg(e, EPC_REG_RAISE_BASE);
+    e->raise_stride = epe_reg(e, EPC_REG_RAISE_STRIDE);
     return e;
 }
 
@@ -151,24 +152,34 @@ void epe_set(EpEndpoint *e, uint32_t reg, uint32_t val)
     epe_write(e, reg, 4, val);
 }
 
+void epe_select(EpEndpoint *e, unsigned fn)
+{
+    e->fn = fn;
+}
+
+static uint64_t fn_page(EpEndpoint *e)
+{
+    return e->fn_base + e->fn * e->fn_stride;
+}
+
 uint32_t epe_fn(EpEndpoint *e, uint32_t reg)
 {
-    return epe_read(e, e->fn_base + reg, 4);
+    return epe_read(e, fn_page(e) + reg, 4);
 }
 
 void epe_fn_set(EpEndpoint *e, uint32_t reg, uint32_t val)
 {
-    epe_write(e, e->fn_base + reg, 4, val);
+    epe_write(e, fn_page(e) + reg, 4, val);
 }
 
 void epe_fn_set64(EpEndpoint *e, uint32_t reg, uint64_t val)
 {
-    epe_write(e, e->fn_base + reg, 8, val);
+    epe_write(e, fn_page(e) + reg, 8, val);
 }
 
 void epe_raise(EpEndpoint *e, uint32_t what, uint32_t val)
 {
-    epe_write(e, e->raise_base + what, 4, val);
+    epe_write(e, e->raise_base + e->fn * e->raise_stride + what, 4, val);
 }
 
 static uint64_t doorbell_at(EpEndpoint *e, unsigned n, uint32_t reg)
@@ -206,7 +217,7 @@ static uint32_t wait_status(EpEndpoint *e, uint64_t reg)
 
 uint32_t epe_wait(EpEndpoint *e)
 {
-    return wait_status(e, e->fn_base + EPC_FN_STATUS);
+    return wait_status(e, fn_page(e) + EPC_FN_STATUS);
 }
 
 uint32_t epe_wait_link_cmd(EpEndpoint *e)

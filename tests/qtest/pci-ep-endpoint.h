@@ -27,7 +27,8 @@ typedef struct EpEndpoint {
     QTestState *q;
     char *dir;
     char *socket;
-    uint32_t fn_base, fn_stride, raise_base;
+    uint32_t fn_base, fn_stride, raise_base, raise_stride;
+    unsigned fn;            /* selected */
 } EpEndpoint;
 
 /* @ram: EPE_SHARED, .. @props: more properties of pci-epc, with a comma */
@@ -41,7 +42,9 @@ uint64_t epe_read(EpEndpoint *e, uint64_t offset, unsigned width);
 void epe_write(EpEndpoint *e, uint64_t offset, unsigned width, uint64_t val);
 uint32_t epe_reg(EpEndpoint *e, uint32_t reg);
 void epe_set(EpEndpoint *e, uint32_t reg, uint32_t val);
-/* The same in the page of function 0 */
+/* Which function epe_fn() and all below are for; 0 at first */
+void epe_select(EpEndpoint *e, unsigned fn);
+/* The same in the page of the selected function */
 uint32_t epe_fn(EpEndpoint *e, uint32_t reg);
 void epe_fn_set(EpEndpoint *e, uint32_t reg, uint32_t val);
 void epe_fn_set64(EpEndpoint *e, uint32_t reg, uint64_t val);

@@ -16,7 +16,7 @@
 
 #define EXTENSION "{\"capabilities\":{\"max_msg_fds\":16," \
     "\"max_data_xfer_size\":1048576,\"" VFU_EP_KEY "\":{\"version\":1," \
-    "\"features\":[\"link\",\"reset\",\"remap\",\"intx\"]}}}"
+    "\"features\":[\"link\",\"reset\",\"remap\",\"intx\",\"func\"]}}}"
 
 /* ---- Messages ---- */
 
@@ -345,6 +345,7 @@ void pep_link(PepClient *c, uint32_t state)
     c->link_state = state;
     c->speed = link.speed;
     c->width = link.width;
+    c->functions = link.functions;
     pep_answer(c, m, 0);
     pep_msg_free(m);
 }

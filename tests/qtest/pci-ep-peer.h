@@ -47,6 +47,7 @@ typedef struct PepClient {
     uint32_t generation;    /* of the last EP_LINK */
     uint32_t link_state;
     uint16_t speed, width;
+    uint32_t functions;
 } PepClient;
 
 /* VERSION with @json (NULL: the extension with all features) */

@@ -430,9 +430,14 @@ static void check_after_reset(Dma *d)
     g_assert_cmpuint(epe_prop(d->e, "live-maps"), ==, 0);
     g_assert_cmpuint(epe_prop(d->e, "dma-regions"), ==, 0);
 
-    /* the host lets go when it likes, which is no news to the endpoint */
-    pep_link(d->c, VFU_EP_LINK_DOWN);
+    /* the host still has the old memory; so wait before it is used again */
+    g_assert_cmpuint(epe_reg(d->e, EPC_REG_LINK_STATUS), ==, EPC_STATUS_BUSY);
+    g_assert_cmpuint(epe_set_header(d->e, EPE_ID, 1), ==,
+                     EPC_STATUS_BAD_STATE);
     g_assert_false(epe_vector(d->e, EPC_VECTOR_COMMAND, 50));
+    pep_link(d->c, VFU_EP_LINK_DOWN);
+    g_assert_cmpuint(epe_wait_link_cmd(d->e), ==, EPC_STATUS_OK);
+    g_assert_true(epe_vector(d->e, EPC_VECTOR_COMMAND, EPE_TIMEOUT_MS));
 
     /* the next link is as good as new */
     epe_describe(d->e);

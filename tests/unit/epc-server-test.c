@@ -141,9 +141,9 @@ static void reset(void *opaque, unsigned kind)
     note(opaque, "reset%u ", kind);
 }
 
-static void link_changed(void *opaque, bool up)
+static void link_changed(void *opaque, bool up, bool joined)
 {
-    note(opaque, "link%d ", up);
+    note(opaque, "%s%d ", joined ? "joined" : "link", up);
 }
 
 static const EpcServerOps test_ops = {
@@ -482,7 +482,7 @@ int test_attach_with(TestServer *t, const char *features, unsigned max_fds,
 {
     int sock = attach(t, features, max_fds);
 
-    epc_server_enable(t->s);
+    epc_server_enable(t->s, 1);
     *generation = test_serve_link(sock, VFU_EP_LINK_UP);
     expect_log(t, "link1 ");
     return sock;

@@ -26,7 +26,7 @@ static void set_up(Fixture *f, gconstpointer plain)
 {
     f->t = test_server_new();
     if (plain) {
-        epc_server_enable(f->t->s);
+        epc_server_enable(f->t->s, 1);
         f->sock = test_connect(f->t);
         g_assert_cmpint(test_version(f->sock, TEST_VERSION_PLAIN), ==, 0);
         expect_log(f->t, "link1 ");
@@ -440,7 +440,7 @@ static void test_plain_bytes(void)
     char byte;
     int sock;
 
-    epc_server_enable(t->s);
+    epc_server_enable(t->s, 1);
     sock = test_connect(t);
     test_send_version(sock, TEST_VERSION_PLAIN);
     g_assert_true(test_recv(sock, r));
@@ -475,7 +475,7 @@ static void test_plain_dead(Fixture *f, gconstpointer plain)
     int fd = eventfd(0, 0), nofd;
 
     epc_server_disable(f->t->s, test_done, f->t);
-    epc_server_enable(f->t->s);
+    epc_server_enable(f->t->s, 1);
     expect_log(f->t, "link0 ");
     WAIT_FOR(qatomic_load_acquire(&f->t->dones) == 1);
     g_assert_false(epc_server_link_up(f->t->s));

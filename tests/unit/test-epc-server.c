@@ -22,8 +22,8 @@ static void test_handshake(void)
     g_assert_cmpint(test_version(sock, "{}"), ==, EINVAL);
     g_assert_false(epc_server_link_up(t->s));
 
-    epc_server_enable(t->s);
-    epc_server_enable(t->s);        /* once more changes nothing */
+    epc_server_enable(t->s, 1);
+    epc_server_enable(t->s, 1);        /* once more changes nothing */
     expect_log(t, "");
     test_serve_link(sock, VFU_EP_LINK_UP);
     expect_log(t, "link1 ");
@@ -82,7 +82,7 @@ static void test_no_link_feature(void)
     VfuRegionInfo info;
     int sock, fd;
 
-    epc_server_enable(t->s);
+    epc_server_enable(t->s, 1);
     sock = test_connect(t);
     g_assert_cmpint(test_version(sock, json), ==, 0);
     expect_log(t, "link1 ");
@@ -130,7 +130,7 @@ static void test_second_client(void)
     }
 
     /* the first one did not notice; after it comes another */
-    epc_server_enable(t->s);
+    epc_server_enable(t->s, 1);
     test_serve_link(first, VFU_EP_LINK_UP);
     expect_log(t, "link1 ");
     close(first);
@@ -156,7 +156,7 @@ static void test_silent(void)
     attached = test_attach(t);
     g_usleep(2 * TEST_DEADLINE_MS * 1000);
     test_turn();
-    epc_server_enable(t->s);
+    epc_server_enable(t->s, 1);
     test_serve_link(attached, VFU_EP_LINK_UP);
     expect_log(t, "link1 ");
     close(attached);
@@ -179,7 +179,7 @@ static void test_up_down(void)
                          generation);
         expect_log(t, "link0 ");
         WAIT_FOR(qatomic_load_acquire(&t->dones) == i);
-        epc_server_enable(t->s);
+        epc_server_enable(t->s, 1);
         next = test_serve_link(sock, VFU_EP_LINK_UP);
         g_assert_cmpuint(next, ==, generation + 1);
         generation = next;
@@ -197,7 +197,7 @@ static void test_down_alone(void)
 
     epc_server_disable(t->s, test_done, t);
     g_assert_cmpint(t->dones, ==, 1);
-    epc_server_enable(t->s);
+    epc_server_enable(t->s, 1);
     epc_server_disable(t->s, test_done, t);
     g_assert_cmpint(t->dones, ==, 2);
     expect_log(t, "");
@@ -209,7 +209,7 @@ static void test_disable_while_raising(void)
     TestServer *t = test_server_new();
     int sock = test_attach(t);
 
-    epc_server_enable(t->s);
+    epc_server_enable(t->s, 1);
     epc_server_disable(t->s, test_done, t);
     g_assert_cmpint(t->dones, ==, 0);
     test_serve_link(sock, VFU_EP_LINK_UP);
@@ -227,9 +227,9 @@ static void test_enable_while_lowering(void)
     int sock = test_attach_up(t, &generation);
 
     epc_server_disable(t->s, test_done, t);
-    epc_server_enable(t->s);
+    epc_server_enable(t->s, 1);
     epc_server_disable(t->s, test_done, t);
-    epc_server_enable(t->s);
+    epc_server_enable(t->s, 1);
     test_serve_link(sock, VFU_EP_LINK_DOWN);
     g_assert_cmpuint(test_serve_link(sock, VFU_EP_LINK_UP), ==,
                      generation + 1);
@@ -248,7 +248,7 @@ static void test_lost(gconstpointer silent)
     int sock;
 
     sock = test_attach(t);          /* raising */
-    epc_server_enable(t->s);
+    epc_server_enable(t->s, 1);
     test_serve(sock, VFU_CMD_EP_LINK, &l, sizeof(l), -1);
     if (silent) {
         expect_eof(sock);
@@ -280,7 +280,7 @@ static void test_link_refused(void)
     VfuEpLink l;
     int sock;
 
-    epc_server_enable(t->s);
+    epc_server_enable(t->s, 1);
     for (int i = 0; i < 2; i++) {
         g_autofree TestReply *r = g_new(TestReply, 1);
 
@@ -309,7 +309,7 @@ static void test_free(void)
             sock = test_attach(t);
         } else if (i == 3) {
             sock = test_attach(t);
-            epc_server_enable(t->s);
+            epc_server_enable(t->s, 1);
             test_serve(sock, VFU_CMD_EP_LINK, &l, sizeof(l), -1);
         } else if (i > 3) {
             sock = test_attach_up(t, &generation);

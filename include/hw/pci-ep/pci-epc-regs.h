@@ -117,7 +117,10 @@
 /*
  * (wo) Writing EPC_RESET_MAGIC takes the link down, forgets every function,
  * BAR, map and event, and masks all events, as after power-up.  Complete when
- * the write returns.  Other values change nothing and count as bad access.
+ * the write returns, but for hosts that were attached: they can reach the memory
+ * behind BARs, and EPC_REG_LINK_STATUS is EPC_STATUS_BUSY, until they have let go
+ * or their deadline expired.  Other values change nothing and count as bad
+ * access.
  */
 #define EPC_REG_RESET               0x030
 #define EPC_RESET_MAGIC             0x52455345  /* "ESER" */
@@ -141,7 +144,8 @@
  *        up when a host is attached, at once or later, and EPC_EVENT_LINK
  *        tells.  BAD_STATE when function 0 has no header (no vendor id).
  *        OK without effect when already started.  Functions without a header
- *        are not shown.
+ *        are not shown; what keeps one that has a header from being shown is
+ *        the status, and then none is.
  * STOP   Takes the link down.  OK when the host has let go of all memory of
  *        this guest, or its deadline expired.  Always OK in the end.
  */
@@ -151,9 +155,10 @@
 #define EPC_REG_LINK_STATUS         0x044
 
 /*
- * (ro) Link state.  The generation grows by one (modulo 2^16) each time the
- * link comes up, so a driver that sees UP with a new generation knows that the
- * link was down in between.
+ * (ro) Link state: UP when all functions that are shown are, or one of them with
+ * a host that knows of a single function.  The generation grows by one (modulo
+ * 2^16) each time the link comes up, so a driver that sees UP with a new
+ * generation knows that the link was down in between.
  */
 #define EPC_REG_LINK                0x048
 #define EPC_LINK_UP                 (1u << 0)
@@ -295,7 +300,8 @@
 #define EPC_CMD_WRITE_CONFIG        10
 /*
  * REMOVE      The function is as after power-up: no header, BARs, interrupts,
- *             maps or capabilities.  BAD_STATE: link enabled.
+ *             maps or capabilities.  Arguments, events, their mask and counters
+ *             stay.  BAD_STATE: link enabled.
  */
 #define EPC_CMD_REMOVE              11
 
