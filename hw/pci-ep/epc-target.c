@@ -16,7 +16,8 @@ typedef struct EpcPiece {
     enum { PIECE_NONE, PIECE_RAM, PIECE_WINDOW, PIECE_DOORBELL } kind;
     uint64_t start;         /* in the BAR */
     uint64_t size;
-    MemoryRegion *mr;       /* referenced; NULL: NONE */
+    MemoryRegion *mr;       /* referenced unless WINDOW; NULL: NONE */
+    EpcMemory *memory;      /* WINDOW: referenced */
     hwaddr offset;          /* in mr */
     uint8_t *host;          /* RAM and WINDOW */
     int fd;                 /* what the host may map of it, -1: nothing */
@@ -48,8 +49,12 @@ void epc_target_free(EpcTarget *t)
         return;
     }
     for (unsigned i = 0; i < t->pieces->len; i++) {
-        if (get_piece(t, i)->mr) {
-            memory_region_unref(get_piece(t, i)->mr);
+        EpcPiece *p = get_piece(t, i);
+
+        if (p->kind == PIECE_WINDOW) {
+            epc_memory_unref(p->memory);
+        } else if (p->mr) {
+            memory_region_unref(p->mr);
         }
     }
     g_array_free(t->pieces, true);
@@ -66,12 +71,14 @@ void epc_target_retire(EpcState *s, EpcTarget *t)
 
 /* ---- Building ---- */
 
-static bool is_window_of_other(EpcState *s, MemoryRegion *mr)
+/* The memory behind @mr when that is the window of another controller */
+static EpcMemory *window_of_other(EpcState *s, MemoryRegion *mr)
 {
     Object *owner = memory_region_owner(mr);
     EpcState *other = (EpcState *)object_dynamic_cast(owner, TYPE_PCI_EPC);
 
-    return other && other != s && mr == &other->window_mr;
+    return other && other != s && mr == &other->window_mr ?
+           other->window_memory : NULL;
 }
 
 /* Is @p something that a BAR may lead to?  Fills its kind. */
@@ -81,7 +88,8 @@ static bool piece_resolve(EpcState *s, EpcPiece *p)
         p->kind = PIECE_DOORBELL;
         return true;
     }
-    if (is_window_of_other(s, p->mr)) {
+    p->memory = window_of_other(s, p->mr);
+    if (p->memory) {
         p->kind = PIECE_WINDOW;
     } else if (memory_region_is_ram(p->mr) && !p->mr->readonly &&
                !memory_region_is_ram_device(p->mr)) {
@@ -129,7 +137,11 @@ static uint64_t target_step(EpcState *s, EpcTarget *t, unsigned first,
     if (last && (last->kind != p.kind || p.kind != PIECE_RAM)) {
         return 0;
     }
-    memory_region_ref(p.mr);
+    if (p.kind == PIECE_WINDOW) {
+        epc_memory_ref(p.memory);
+    } else {
+        memory_region_ref(p.mr);
+    }
     g_array_append_val(t->pieces, p);
     return p.size;
 }

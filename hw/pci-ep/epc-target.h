@@ -4,7 +4,7 @@
  *
  * A target is a list of pieces, back to back from the start of the BAR; past
  * its end there is nothing.  A piece is resolved once, when the endpoint sets
- * the BAR, and holds its memory region from then on.  So the host's accesses
+ * the BAR, and holds its memory from then on.  So the host's accesses
  * need neither the BQL nor an address translation, and whatever the guest does
  * to its memory map later, they reach what was meant or memory of this guest
  * that is unused.

@@ -186,12 +186,52 @@ static bool epc_check_properties(EpcState *s, Error **errp)
     return true;
 }
 
+/* ---- Memory of the window ---- */
+
+struct EpcMemory {
+    struct rcu_head rcu;
+    unsigned refs;
+    void *base;
+    size_t size;
+};
+
+static EpcMemory *epc_memory_new(void *base, size_t size)
+{
+    EpcMemory *m = g_new0(EpcMemory, 1);
+
+    m->refs = 1;
+    m->base = base;
+    m->size = size;
+    return m;
+}
+
+EpcMemory *epc_memory_ref(EpcMemory *m)
+{
+    qatomic_inc(&m->refs);
+    return m;
+}
+
+static void epc_memory_free(EpcMemory *m)
+{
+    ep_mem_release(m->base, m->size);
+    g_free(m);
+}
+
+void epc_memory_unref(EpcMemory *m)
+{
+    /* The RAM block of the window was given to RCU before. */
+    if (m && qatomic_fetch_dec(&m->refs) == 1) {
+        call_rcu(m, epc_memory_free, rcu);
+    }
+}
+
 static bool epc_init_window(EpcState *s, Error **errp)
 {
     if (!epc_window_init(&s->window, s->window_size, s->max_maps, errp)) {
         error_prepend(errp, "pci-epc: no memory for the window: ");
         return false;
     }
+    s->window_memory = epc_memory_new(s->window.base, s->window_size);
     memory_region_init_ram_device_ptr(&s->window_mr, OBJECT(s),
                                       "pci-epc-window", s->window_size,
                                       s->window.base);
@@ -339,18 +379,6 @@ static void epc_realize(PCIDevice *pdev, Error **errp)
 
 /* ---- Object ---- */
 
-typedef struct EpcMemory {
-    struct rcu_head rcu;
-    void *base;
-    size_t size;
-} EpcMemory;
-
-static void epc_memory_free(EpcMemory *m)
-{
-    ep_mem_release(m->base, m->size);
-    g_free(m);
-}
-
 static void epc_instance_init(Object *obj)
 {
     qemu_mutex_init(&PCI_EPC(obj)->lock);
@@ -363,14 +391,7 @@ static void epc_instance_finalize(Object *obj)
 {
     EpcState *s = PCI_EPC(obj);
 
-    if (s->window.base) {
-        EpcMemory *m = g_new(EpcMemory, 1);
-
-        /* The RAM block of the window was given to RCU before us. */
-        m->base = s->window.base;
-        m->size = s->window.size;
-        call_rcu(m, epc_memory_free, rcu);
-    }
+    epc_memory_unref(s->window_memory);
     qemu_mutex_destroy(&s->fall_lock);
     qemu_mutex_destroy(&s->lock);
 }

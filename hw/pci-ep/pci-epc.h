@@ -41,6 +41,15 @@ OBJECT_DECLARE_SIMPLE_TYPE(EpcState, PCI_EPC)
 #define EPC_RAISE_STRIDE    EPC_RAISE_SIZE
 #define EPC_REGS_SIZE       0x40000
 
+/*
+ * Memory of a window.  It outlives its device while a BAR of another one leads
+ * there.  Any thread.
+ */
+typedef struct EpcMemory EpcMemory;
+EpcMemory *epc_memory_ref(EpcMemory *m);
+/* NULL is fine. */
+void epc_memory_unref(EpcMemory *m);
+
 typedef struct EpcBar {
     uint64_t size;          /* as the host sees it; 0: not defined */
     uint32_t flags;         /* EPC_BAR_FLAG_* */
@@ -130,6 +139,7 @@ struct EpcState {
     bool io_stale;              /* one of the functions is */
     MemoryRegion regs;
     MemoryRegion window_mr;
+    EpcMemory *window_memory;
     QEMUBH *bh;
     Notifier process_exit;
     EpcFunction *fn;            /* nfn of them while realized */
