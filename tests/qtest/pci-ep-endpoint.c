@@ -10,12 +10,13 @@
 #include "pci-ep-endpoint.h"
 
 #define SLOT            5
+#define SECOND          0x400000ull     /* between BARs of two controllers */
 #define VECTOR_DATA     0x5a5a0000u
 
 static void config_write(EpEndpoint *e, unsigned reg, unsigned width,
                          uint32_t val)
 {
-    qtest_outl(e->q, 0xcf8, 1u << 31 | SLOT << 11 | (reg & 0xfc));
+    qtest_outl(e->q, 0xcf8, 1u << 31 | e->slot << 11 | (reg & 0xfc));
     if (width == 2) {
         qtest_outw(e->q, 0xcfc + (reg & 2), val);
     } else {
@@ -25,7 +26,7 @@ static void config_write(EpEndpoint *e, unsigned reg, unsigned width,
 
 static uint32_t config_read(EpEndpoint *e, unsigned reg)
 {
-    qtest_outl(e->q, 0xcf8, 1u << 31 | SLOT << 11 | (reg & 0xfc));
+    qtest_outl(e->q, 0xcf8, 1u << 31 | e->slot << 11 | (reg & 0xfc));
     return qtest_inl(e->q, 0xcfc) >> (reg & 3) * 8;
 }
 
@@ -49,10 +50,10 @@ static void enable_msix(EpEndpoint *e)
     g_assert_cmpuint(cap, !=, 0);
     g_assert_cmphex(config_read(e, cap + PCI_MSIX_TABLE) & ~7u, ==, 0);
     for (unsigned v = 0; v < EPC_VECTORS; v++) {
-        uint64_t entry = EPE_MSIX + v * 16;
+        uint64_t entry = e->msix + v * 16;
 
-        qtest_writel(e->q, EPE_VECTORS + v * 4, 0);
-        qtest_writel(e->q, entry, EPE_VECTORS + v * 4);
+        qtest_writel(e->q, e->vectors + v * 4, 0);
+        qtest_writel(e->q, entry, e->vectors + v * 4);
         qtest_writel(e->q, entry + 4, 0);
         qtest_writel(e->q, entry + 8, VECTOR_DATA + v);
         qtest_writel(e->q, entry + 12, 0);
@@ -60,47 +61,89 @@ static void enable_msix(EpEndpoint *e)
     config_write(e, cap + PCI_MSIX_FLAGS, 2, PCI_MSIX_FLAGS_ENABLE);
 }
 
+static void set_bar(EpEndpoint *e, unsigned bar, uint64_t addr, bool wide)
+{
+    unsigned reg = PCI_BASE_ADDRESS_0 + 4 * bar;
+
+    config_write(e, reg, 4, (uint32_t)addr);
+    if (wide) {
+        config_write(e, reg + 4, 4, addr >> 32);
+    }
+}
+
 void epe_enable(EpEndpoint *e)
 {
     g_assert_cmphex(config_read(e, PCI_VENDOR_ID), ==,
                     EPC_PCI_VENDOR_ID | EPC_PCI_DEVICE_ID << 16);
-    config_write(e, PCI_BASE_ADDRESS_0 + 4 * EPC_BAR_REGS, 4, EPE_REGS);
-    config_write(e, PCI_BASE_ADDRESS_0 + 4 * EPC_BAR_MSIX, 4, EPE_MSIX);
-    config_write(e, PCI_BASE_ADDRESS_0 + 4 * EPC_BAR_WINDOW, 4,
-                 (uint32_t)EPE_WINDOW);
-    config_write(e, PCI_BASE_ADDRESS_0 + 4 * EPC_BAR_WINDOW + 4, 4,
-                 EPE_WINDOW >> 32);
-    config_write(e, PCI_BASE_ADDRESS_0 + 4 * EPC_BAR_DOORBELL, 4,
-                 (uint32_t)EPE_DOORBELL);
-    config_write(e, PCI_BASE_ADDRESS_0 + 4 * EPC_BAR_DOORBELL + 4, 4,
-                 EPE_DOORBELL >> 32);
+    set_bar(e, EPC_BAR_REGS, e->regs, false);
+    set_bar(e, EPC_BAR_MSIX, e->msix, false);
+    set_bar(e, EPC_BAR_WINDOW, e->window, true);
+    set_bar(e, EPC_BAR_DOORBELL, e->doorbell, true);
     config_write(e, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
     enable_msix(e);
 }
 
-EpEndpoint *epe_start(const char *ram, const char *props)
+static EpEndpoint *new_endpoint(const char *id, unsigned index)
 {
     EpEndpoint *e = g_new0(EpEndpoint, 1);
 
+    e->id = id;
+    e->slot = SLOT + index;
+    e->regs = EPE_REGS + index * SECOND;
+    e->msix = EPE_MSIX + index * SECOND;
+    e->window = EPE_WINDOW << index;
+    e->doorbell = EPE_DOORBELL + index * SECOND;
+    e->vectors = EPE_VECTORS + index * 0x1000;
     e->dir = g_dir_make_tmp("pci-epc-XXXXXX", NULL);
     g_assert_nonnull(e->dir);
     e->socket = g_strdup_printf("%s/link", e->dir);
-    e->q = qtest_initf("-machine q35 -m 128M -nodefaults "
-                       "-object %s,id=ram,size=128M "
-                       "-machine memory-backend=ram "
-                       "-device pci-epc,id=epc,addr=%d,socket=%s%s",
-                       ram, SLOT, e->socket, props);
+    return e;
+}
+
+static void find_registers(EpEndpoint *e)
+{
     epe_enable(e);
     e->fn_base = epe_reg(e, EPC_REG_FN_BASE);
     e->fn_stride = epe_reg(e, EPC_REG_FN_STRIDE);
     e->raise_base = epe_reg(e, EPC_REG_RAISE_BASE);
     e->raise_stride = epe_reg(e, EPC_REG_RAISE_STRIDE);
+}
+
+#define MACHINE "-m 128M -nodefaults -object %s,id=ram,size=128M " \
+                "-machine memory-backend=ram " \
+                "-device pci-epc,id=epc,addr=%d,socket=%s"
+
+EpEndpoint *epe_start(const char *ram, const char *props)
+{
+    EpEndpoint *e = new_endpoint("epc", 0);
+
+    e->q = qtest_initf("-machine q35 " MACHINE "%s", ram, e->slot, e->socket,
+                       props);
+    find_registers(e);
+    return e;
+}
+
+EpEndpoint *epe_start_two(const char *machine, EpEndpoint **second)
+{
+    EpEndpoint *e = new_endpoint("epc", 0);
+    EpEndpoint *e2 = new_endpoint("epc2", 1);
+
+    e->q = qtest_initf("-machine %s " MACHINE
+                       " -device pci-epc,id=epc2,addr=%d,socket=%s", machine,
+                       EPE_SHARED, e->slot, e->socket, e2->slot, e2->socket);
+    e2->q = e->q;
+    e2->second = true;
+    find_registers(e);
+    find_registers(e2);
+    *second = e2;
     return e;
 }
 
 void epe_stop(EpEndpoint *e)
 {
-    qtest_quit(e->q);   /* takes its socket with it */
+    if (!e->second) {
+        qtest_quit(e->q);   /* takes the sockets with it */
+    }
     g_assert_cmpint(rmdir(e->dir), ==, 0);
     g_free(e->socket);
     g_free(e->dir);
@@ -109,7 +152,7 @@ void epe_stop(EpEndpoint *e)
 
 uint64_t epe_read(EpEndpoint *e, uint64_t offset, unsigned width)
 {
-    uint64_t addr = EPE_REGS + offset;
+    uint64_t addr = e->regs + offset;
 
     switch (width) {
     case 1:
@@ -125,7 +168,7 @@ uint64_t epe_read(EpEndpoint *e, uint64_t offset, unsigned width)
 
 void epe_write(EpEndpoint *e, uint64_t offset, unsigned width, uint64_t val)
 {
-    uint64_t addr = EPE_REGS + offset;
+    uint64_t addr = e->regs + offset;
 
     switch (width) {
     case 1:
@@ -339,16 +382,25 @@ void epe_describe(EpEndpoint *e)
                      EPC_STATUS_OK);
 }
 
-PepClient *epe_attach(EpEndpoint *e)
+static PepClient *bring_up(EpEndpoint *e, PepClient *c)
 {
-    PepClient *c;
-
-    epe_describe(e);
-    g_assert_cmpuint(epe_link(e, EPC_LINK_START), ==, EPC_STATUS_OK);
-    c = pep_attach(e->socket, NULL);
     pep_link(c, VFU_EP_LINK_UP);
     epe_wait_link(e, true);
     return c;
+}
+
+PepClient *epe_attach(EpEndpoint *e)
+{
+    epe_describe(e);
+    g_assert_cmpuint(epe_link(e, EPC_LINK_START), ==, EPC_STATUS_OK);
+    return bring_up(e, pep_attach(e->socket, NULL));
+}
+
+PepClient *epe_attach_areas(EpEndpoint *e, unsigned max_fds)
+{
+    epe_describe(e);
+    g_assert_cmpuint(epe_link(e, EPC_LINK_START), ==, EPC_STATUS_OK);
+    return bring_up(e, pep_attach_areas(e->socket, max_fds));
 }
 
 void epe_detach(EpEndpoint *e, PepClient *c)
@@ -361,7 +413,7 @@ void epe_detach(EpEndpoint *e, PepClient *c)
 bool epe_vector(EpEndpoint *e, unsigned vector, unsigned ms)
 {
     gint64 end = g_get_monotonic_time() + ms * 1000ll;
-    uint64_t at = EPE_VECTORS + vector * 4;
+    uint64_t at = e->vectors + vector * 4;
 
     for (;;) {
         uint32_t v = qtest_readl(e->q, at);
@@ -380,9 +432,9 @@ bool epe_vector(EpEndpoint *e, unsigned vector, unsigned ms)
 
 int64_t epe_prop(EpEndpoint *e, const char *name)
 {
+    g_autofree char *path = g_strdup_printf("/machine/peripheral/%s", e->id);
     QDict *rsp = qtest_qmp(e->q, "{'execute': 'qom-get', 'arguments': "
-                           "{'path': '/machine/peripheral/epc', "
-                           "'property': %s}}", name);
+                           "{'path': %s, 'property': %s}}", path, name);
     QObject *value = qdict_get(rsp, "return");
     QBool *b;
     int64_t v;

@@ -25,6 +25,10 @@
 
 typedef struct EpEndpoint {
     QTestState *q;
+    bool second;            /* the other one ends the machine */
+    const char *id;
+    unsigned slot;
+    uint64_t regs, msix, window, doorbell, vectors;     /* EPE_*, or higher */
     char *dir;
     char *socket;
     uint32_t fn_base, fn_stride, raise_base, raise_stride;
@@ -34,6 +38,8 @@ typedef struct EpEndpoint {
 /* @ram: EPE_SHARED, .. @props: more properties of pci-epc, with a comma */
 EpEndpoint *epe_start(const char *ram, const char *props);
 void epe_stop(EpEndpoint *e);
+/* Two controllers, "epc" and "epc2", in one @machine; stop the second last */
+EpEndpoint *epe_start_two(const char *machine, EpEndpoint **second);
 /* BARs, memory decoding, bus mastering, MSI-X; again after a machine reset */
 void epe_enable(EpEndpoint *e);
 
@@ -91,6 +97,8 @@ uint32_t epe_set_areas(EpEndpoint *e, uint32_t bar, uint32_t count);
 #define EPE_ID          0x10f11af4u
 void epe_describe(EpEndpoint *e);
 PepClient *epe_attach(EpEndpoint *e);
+/* With areas */
+PepClient *epe_attach_areas(EpEndpoint *e, unsigned max_fds);
 /* Both ends; the client first */
 void epe_detach(EpEndpoint *e, PepClient *c);
 

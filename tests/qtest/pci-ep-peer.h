@@ -12,7 +12,7 @@
 #include "hw/pci-ep/vfio-user-proto.h"
 
 #define PEP_TIMEOUT_MS  10000
-#define PEP_MAX_FDS     16
+#define PEP_MAX_FDS     80
 
 typedef struct PepMsg {
     VfuHeader hdr;
@@ -52,6 +52,8 @@ typedef struct PepClient {
 
 /* VERSION with @json (NULL: the extension with all features) */
 PepClient *pep_attach(const char *path, const char *json);
+/* The extension with areas too; takes @max_fds in a message */
+PepClient *pep_attach_areas(const char *path, unsigned max_fds);
 /* The same, but the caller wants the answer */
 PepClient *pep_new(const char *path);
 PepMsg *pep_version(PepClient *c, uint16_t major, const char *json);
@@ -94,5 +96,36 @@ int pep_dma_unmap(PepClient *c, uint64_t addr, uint64_t size);
 /* Attaches an eventfd to one vector */
 int pep_set_irq(PepClient *c, unsigned index, unsigned n, int fd);
 int pep_reset(PepClient *c, uint32_t kind);
+
+/* ---- areas and doorbells (pci-ep-peer-areas.c) ---- */
+
+typedef struct PepAreas {
+    unsigned count, nfds;
+    VfuEpArea area[VFU_EP_MAX_AREAS];
+    int fds[PEP_MAX_FDS];
+} PepAreas;
+
+typedef struct PepIoFds {
+    unsigned room;          /* that all would need */
+    unsigned count, nfds;
+    VfuRegionIoFd io[64];
+    int fds[PEP_MAX_FDS];
+} PepIoFds;
+
+/* Ask and check what is the same in all answers; free the last one before. */
+PepAreas *pep_areas(PepClient *c, unsigned bar);
+void pep_areas_free(PepAreas *a);
+PepIoFds *pep_io_fds(PepClient *c, unsigned bar);
+void pep_io_fds_free(PepIoFds *f);
+
+/* Memory of area @n; pep_unmap_area() it. */
+uint8_t *pep_map_area(const PepAreas *a, unsigned n);
+void pep_unmap_area(const PepAreas *a, unsigned n, uint8_t *mem);
+
+/* What the host's QEMU does when its guest writes @value to doorbell @n */
+void pep_ring(const PepIoFds *f, unsigned n, uint32_t value);
+
+/* Expects EP_REMAP of @bar and answers it */
+void pep_remap(PepClient *c, unsigned bar);
 
 #endif /* TESTS_QTEST_PCI_EP_PEER_H */

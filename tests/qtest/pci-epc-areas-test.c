@@ -1,0 +1,485 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * pci-epc and a scripted host: what is behind the parts of a BAR
+ */
+#include "qemu/osdep.h"
+#include "qemu/bswap.h"
+#include "hw/pci/pci_regs.h"
+#include "libqos/pci.h"
+#include "libqos/pci-pc.h"
+#include "pci-ep-endpoint.h"
+
+#define PAGE        0x1000u
+#define RAM(n)      (0x02000000ull + (n) * 0x100000ull)
+#define HOST        0x100000000ull      /* PCI address in the second host */
+
+static void check_area(const PepAreas *a, unsigned n, uint64_t offset,
+                       uint64_t size)
+{
+    g_assert_cmpuint(n, <, a->count);
+    g_assert_cmphex(a->area[n].offset, ==, offset);
+    g_assert_cmphex(a->area[n].size, ==, size);
+}
+
+/* Does area @n reach the endpoint's memory at @addr, both ways? */
+static void check_memory(EpEndpoint *e, const PepAreas *a, unsigned n,
+                         uint64_t addr)
+{
+    uint8_t *mem = pep_map_area(a, n);
+    uint64_t last = a->area[n].size - 4;
+    uint32_t v;
+
+    qtest_writel(e->q, addr + 4, 0x12345678);
+    memcpy(&v, mem + 4, 4);
+    g_assert_cmphex(v, ==, 0x12345678);
+    v = 0x9abcdef0;
+    memcpy(mem + last, &v, 4);
+    g_assert_cmphex(qtest_readl(e->q, addr + last), ==, 0x9abcdef0);
+    pep_unmap_area(a, n, mem);
+}
+
+static uint32_t peek(PepClient *c, unsigned bar, uint64_t offset)
+{
+    uint32_t v;
+
+    g_assert_cmpint(pep_read(c, bar, offset, &v, 4), ==, 0);
+    return v;
+}
+
+static void poke(PepClient *c, unsigned bar, uint64_t offset, uint32_t v)
+{
+    g_assert_cmpint(pep_write(c, bar, offset, &v, 4), ==, 0);
+}
+
+static uint32_t dropped(EpEndpoint *e)
+{
+    return epe_fn(e, EPC_FN_INBOUND_DROPPED);
+}
+
+/* Changes the areas of a live BAR. */
+static void set_areas_live(EpEndpoint *e, PepClient *c, uint32_t bar,
+                           uint32_t count)
+{
+    epe_fn_set(e, EPC_FN_BAR, bar);
+    epe_fn_set(e, EPC_FN_COUNT, count);
+    g_assert_cmpuint(epe_begin(e, EPC_CMD_SET_AREAS), ==, EPC_STATUS_BUSY);
+    pep_remap(c, bar);
+    g_assert_cmpuint(epe_wait(e), ==, EPC_STATUS_OK);
+}
+
+/* ---- Whole BARs ---- */
+
+static void test_whole(void)
+{
+    EpEndpoint *e = epe_start(EPE_SHARED, "");
+    PepClient *c = epe_attach_areas(e, 80);
+    PepAreas *a = pep_areas(c, 0);
+
+    g_assert_cmpuint(a->count, ==, 1);
+    check_area(a, 0, 0, EPE_BAR0_SIZE);
+    check_memory(e, a, 0, EPE_BAR0);
+    pep_areas_free(a);
+
+    a = pep_areas(c, 4);    /* no target */
+    g_assert_cmpuint(a->count, ==, 0);
+    pep_areas_free(a);
+    g_assert_cmphex(peek(c, 4, 0x100), ==, UINT32_MAX);
+    poke(c, 4, 0x100, 1);
+    g_assert_cmpuint(dropped(e), ==, 1);
+
+    a = pep_areas(c, 3);    /* no BAR */
+    g_assert_cmpuint(a->count, ==, 0);
+    pep_areas_free(a);
+    epe_detach(e, c);
+}
+
+/* Memory that is not shared has no areas. */
+static void test_unshared(void)
+{
+    EpEndpoint *e = epe_start(EPE_UNSHARED, "");
+    PepClient *c = epe_attach_areas(e, 80);
+    PepAreas *a = pep_areas(c, 0);
+
+    g_assert_cmpuint(a->count, ==, 0);
+    pep_areas_free(a);
+    poke(c, 0, 8, 0x11223344);
+    g_assert_cmphex(qtest_readl(e->q, EPE_BAR0 + 8), ==, 0x11223344);
+    g_assert_cmpuint(dropped(e), ==, 0);
+    epe_detach(e, c);
+}
+
+/* ---- Lists ---- */
+
+/* RAM, nothing, RAM that ends before the BAR does */
+static void three_areas(EpEndpoint *e)
+{
+    epe_area(e, 0, RAM(0), 2 * PAGE);
+    epe_area(e, 1, EPC_ADDR_NONE, PAGE);
+    epe_area(e, 2, RAM(1), 4 * PAGE);
+}
+
+static void check_three_areas(EpEndpoint *e, PepClient *c)
+{
+    PepAreas *a = pep_areas(c, 2);
+
+    g_assert_cmpuint(a->count, ==, 2);
+    check_area(a, 0, 0, 2 * PAGE);
+    check_area(a, 1, 3 * PAGE, 4 * PAGE);
+    check_memory(e, a, 0, RAM(0));
+    check_memory(e, a, 1, RAM(1));
+    pep_areas_free(a);
+}
+
+static void test_list(void)
+{
+    EpEndpoint *e = epe_start(EPE_SHARED, "");
+    PepClient *c = epe_attach_areas(e, 80);
+    PepAreas *a;
+
+    pep_areas_free(pep_areas(c, 2));
+    three_areas(e);
+    set_areas_live(e, c, 2, 3);
+    g_assert_true(epe_vector(e, EPC_VECTOR_COMMAND, 1000));
+    check_three_areas(e, c);
+
+    /* SET_BAR replaces them all */
+    epe_bar_args(e, 2, EPC_BAR_FLAG_64 | EPC_BAR_FLAG_PREFETCH, RAM(3),
+                 EPE_BAR2_SIZE);
+    g_assert_cmpuint(epe_begin(e, EPC_CMD_SET_BAR), ==, EPC_STATUS_BUSY);
+    pep_remap(c, 2);
+    g_assert_cmpuint(epe_wait(e), ==, EPC_STATUS_OK);
+    a = pep_areas(c, 2);
+    g_assert_cmpuint(a->count, ==, 1);
+    check_memory(e, a, 0, RAM(3));
+    pep_areas_free(a);
+    epe_detach(e, c);
+}
+
+/* The same by message; each write that lost something counts once. */
+static void test_messages(void)
+{
+    EpEndpoint *e = epe_start(EPE_SHARED, "");
+    PepClient *c = epe_attach_areas(e, 80);
+    g_autofree uint8_t *big = g_malloc(8 * PAGE);
+
+    three_areas(e);
+    g_assert_cmpuint(epe_set_areas(e, 2, 3), ==, EPC_STATUS_OK);
+    poke(c, 2, PAGE + 4, 0x01020304);
+    g_assert_cmphex(qtest_readl(e->q, RAM(0) + PAGE + 4), ==, 0x01020304);
+    qtest_writel(e->q, RAM(1), 0x05060708);
+    g_assert_cmphex(peek(c, 2, 3 * PAGE), ==, 0x05060708);
+    g_assert_cmpuint(dropped(e), ==, 0);
+
+    g_assert_cmphex(peek(c, 2, 2 * PAGE), ==, UINT32_MAX);
+    g_assert_cmphex(peek(c, 2, 7 * PAGE), ==, UINT32_MAX);
+    poke(c, 2, 2 * PAGE, 1);
+    poke(c, 2, 7 * PAGE, 1);
+    poke(c, 2, EPE_BAR2_SIZE - 4, 1);
+    g_assert_cmpuint(dropped(e), ==, 3);
+
+    /* across all of it */
+    memset(big, 0x5a, 8 * PAGE);
+    g_assert_cmpint(pep_write(c, 2, 0, big, 8 * PAGE), ==, 0);
+    g_assert_cmpuint(dropped(e), ==, 4);
+    g_assert_cmphex(qtest_readl(e->q, RAM(0) + 2 * PAGE - 4), ==, 0x5a5a5a5a);
+    g_assert_cmphex(qtest_readl(e->q, RAM(1) + 4 * PAGE - 4), ==, 0x5a5a5a5a);
+    g_assert_cmphex(qtest_readl(e->q, RAM(1) + 4 * PAGE), ==, 0);
+    memset(big, 0, 8 * PAGE);
+    g_assert_cmpint(pep_read(c, 2, 0, big, 8 * PAGE), ==, 0);
+    for (unsigned i = 0; i < 8; i++) {
+        g_assert_cmphex(big[i * PAGE], ==, i == 2 || i == 7 ? 0xff : 0x5a);
+    }
+    epe_detach(e, c);
+}
+
+/* As many as there can be, each to a page of its own, in reverse */
+static void test_most(void)
+{
+    EpEndpoint *e = epe_start(EPE_SHARED, "");
+    PepClient *c = epe_attach_areas(e, 80);
+    PepAreas *a;
+
+    for (unsigned n = 0; n < EPC_MAX_AREAS; n++) {
+        epe_area(e, n, RAM(0) + (EPC_MAX_AREAS - n) * PAGE, PAGE);
+    }
+    g_assert_cmpuint(epe_set_areas(e, 2, EPC_MAX_AREAS), ==, EPC_STATUS_OK);
+    a = pep_areas(c, 2);
+    g_assert_cmpuint(a->count, ==, EPC_MAX_AREAS);
+    g_assert_cmpuint(a->nfds, ==, 1);
+    for (unsigned n = 0; n < EPC_MAX_AREAS; n++) {
+        check_area(a, n, n * PAGE, PAGE);
+        check_memory(e, a, n, RAM(0) + (EPC_MAX_AREAS - n) * PAGE);
+    }
+    pep_areas_free(a);
+    epe_detach(e, c);
+}
+
+/* Subranges swapped while the host uses them: what it maps is never mixed. */
+static void test_swap(void)
+{
+    EpEndpoint *e = epe_start(EPE_SHARED, "");
+    PepClient *c = epe_attach_areas(e, 80);
+
+    pep_areas_free(pep_areas(c, 0));
+    for (unsigned i = 0; i < 64; i++) {
+        uint64_t size = EPE_BAR0_SIZE / 2;
+        PepAreas *a;
+
+        epe_area(e, 0, RAM(i & 1), size);
+        epe_area(e, 1, RAM(!(i & 1)), size);
+        set_areas_live(e, c, 0, 2);
+        a = pep_areas(c, 0);
+        g_assert_cmpuint(a->count, ==, 2);
+        check_memory(e, a, 0, RAM(i & 1));
+        check_memory(e, a, 1, RAM(!(i & 1)));
+        pep_areas_free(a);
+    }
+    epe_detach(e, c);
+}
+
+/* ---- Errors ---- */
+
+typedef struct Bad {
+    uint32_t bar, count;
+    uint64_t addr, size;
+    uint32_t type, status;
+} Bad;
+
+/* Each replaces area 1 of three good ones. */
+static const Bad bads[] = {
+    { 6, 3, RAM(0), PAGE, 0, EPC_STATUS_BAD_ARG },
+    { UINT32_MAX, 3, RAM(0), PAGE, 0, EPC_STATUS_BAD_ARG },
+    { 3, 3, RAM(0), PAGE, 0, EPC_STATUS_BAD_ARG },  /* not defined */
+    { 2, 0, RAM(0), PAGE, 0, EPC_STATUS_BAD_ARG },
+    { 2, EPC_MAX_AREAS + 1, RAM(0), PAGE, 0, EPC_STATUS_BAD_ARG },
+    { 2, UINT32_MAX, RAM(0), PAGE, 0, EPC_STATUS_BAD_ARG },
+    { 2, 3, RAM(0), 0, 0, EPC_STATUS_BAD_ARG },
+    { 2, 3, RAM(0), PAGE / 2, 0, EPC_STATUS_BAD_ARG },
+    { 2, 3, RAM(0), PAGE + 1, 0, EPC_STATUS_BAD_ARG },
+    { 2, 3, RAM(0) + 4, PAGE, 0, EPC_STATUS_BAD_ARG },
+    { 2, 3, RAM(0), PAGE, 2, EPC_STATUS_BAD_ARG },
+    { 2, 3, RAM(0), PAGE, UINT32_MAX, EPC_STATUS_BAD_ARG },
+    { 2, 3, RAM(0), EPE_BAR2_SIZE, 0, EPC_STATUS_BAD_ARG },
+    { 2, 3, RAM(0), -(uint64_t)PAGE, 0, EPC_STATUS_BAD_ARG },
+    { 2, 3, 0, EPE_BAR2_SIZE, EPC_AREA_NONE, EPC_STATUS_BAD_ARG },
+    { 2, 3, EPE_REGS, PAGE, 0, EPC_STATUS_BAD_TARGET },
+    { 2, 3, EPE_WINDOW, PAGE, 0, EPC_STATUS_BAD_TARGET },
+    { 2, 3, 0xd0000000, PAGE, 0, EPC_STATUS_BAD_TARGET },
+    { 2, 3, EPE_RAM_SIZE - PAGE, 2 * PAGE, 0, EPC_STATUS_BAD_TARGET },
+    { 2, 3, -(uint64_t)PAGE, 2 * PAGE, 0, EPC_STATUS_BAD_TARGET },
+    { 2, 3, EPE_DOORBELL - PAGE, 2 * PAGE, 0, EPC_STATUS_BAD_TARGET },
+    { 2, 3, EPE_DOORBELL + EPC_DOORBELL_BAR_SIZE - PAGE, 2 * PAGE, 0,
+      EPC_STATUS_BAD_TARGET },
+};
+
+static void test_bad(void)
+{
+    EpEndpoint *e = epe_start(EPE_SHARED, "");
+    PepClient *c = epe_attach_areas(e, 80);
+
+    three_areas(e);
+    g_assert_cmpuint(epe_set_areas(e, 2, 3), ==, EPC_STATUS_OK);
+    pep_areas_free(pep_areas(c, 2));
+    for (unsigned i = 0; i < ARRAY_SIZE(bads); i++) {
+        const Bad *b = &bads[i];
+        uint32_t status;
+
+        epe_area(e, 0, RAM(5), PAGE);
+        epe_area(e, 1, b->addr, b->size);
+        epe_fn_set(e, EPC_FN_AREA(1) + EPC_AREA_TYPE, b->type);
+        status = epe_set_areas(e, b->bar, b->count);
+        if (status != b->status) {
+            g_test_message("row %u", i);
+        }
+        g_assert_cmpuint(status, ==, b->status);
+        check_three_areas(e, c);
+    }
+    g_assert_true(pep_quiet(c, VFU_CMD_EP_REMAP, 50));
+    g_assert_cmpuint(epe_reg(e, EPC_REG_BAD_ACCESS), ==, 0);
+    epe_detach(e, c);
+}
+
+/* A type NONE, and a target that is EPC_ADDR_NONE, need no address. */
+static void test_none(void)
+{
+    EpEndpoint *e = epe_start(EPE_SHARED, "");
+
+    epe_describe(e);
+    epe_area(e, 0, EPC_ADDR_NONE, EPE_BAR2_SIZE);
+    g_assert_cmpuint(epe_set_areas(e, 2, 1), ==, EPC_STATUS_OK);
+    epe_fn_set64(e, EPC_FN_AREA(0) + EPC_AREA_ADDR, 0x123);
+    g_assert_cmpuint(epe_set_areas(e, 2, 1), ==, EPC_STATUS_OK);
+    epe_fn_set64(e, EPC_FN_AREA(0) + EPC_AREA_ADDR, EPC_ADDR_NONE);
+    epe_fn_set(e, EPC_FN_AREA(0) + EPC_AREA_TYPE, EPC_AREA_TARGET);
+    g_assert_cmpuint(epe_set_areas(e, 2, 1), ==, EPC_STATUS_OK);
+    epe_stop(e);
+}
+
+/* ---- Resets ---- */
+
+static void test_reset(bool busy)
+{
+    EpEndpoint *e = epe_start(EPE_SHARED, "");
+    PepClient *c = epe_attach_areas(e, 80);
+    PepMsg *m = NULL;
+    PepAreas *a;
+
+    pep_areas_free(pep_areas(c, 2));
+    three_areas(e);
+    if (busy) {
+        epe_fn_set(e, EPC_FN_BAR, 2);
+        epe_fn_set(e, EPC_FN_COUNT, 3);
+        g_assert_cmpuint(epe_begin(e, EPC_CMD_SET_AREAS), ==, EPC_STATUS_BUSY);
+        m = pep_command(c, VFU_CMD_EP_REMAP);
+    } else {
+        set_areas_live(e, c, 2, 3);
+    }
+    epe_set(e, EPC_REG_RESET, EPC_RESET_MAGIC);
+    g_assert_cmpuint(epe_fn(e, EPC_FN_STATUS), ==, EPC_STATUS_OK);
+    if (busy) {
+        pep_answer(c, m, 0);
+        pep_msg_free(m);
+    }
+    pep_link(c, VFU_EP_LINK_DOWN);
+    g_assert_cmphex(epe_fn(e, EPC_FN_AREA(2) + EPC_AREA_ADDR), ==, 0);
+    g_assert_cmpuint(epe_set_areas(e, 2, 1), ==, EPC_STATUS_BAD_ARG);
+
+    epe_describe(e);
+    g_assert_cmpuint(epe_link(e, EPC_LINK_START), ==, EPC_STATUS_OK);
+    pep_link(c, VFU_EP_LINK_UP);
+    a = pep_areas(c, 2);
+    g_assert_cmpuint(a->count, ==, 1);
+    check_area(a, 0, 0, EPE_BAR2_SIZE);
+    pep_areas_free(a);
+    pep_free(c);
+    epe_stop(e);
+}
+
+static void test_reset_idle(void)
+{
+    test_reset(false);
+}
+
+static void test_reset_busy(void)
+{
+    test_reset(true);
+}
+
+/* ---- The window of another controller ---- */
+
+typedef struct Two {
+    EpEndpoint *e, *e2;
+    PepClient *c, *c2;
+    uint8_t *mem;           /* memory of the second host */
+    int fd;
+} Two;
+
+/* BAR2 of the first leads to the window of the second and so to @mem. */
+static void two_start(Two *t, const char *machine)
+{
+    t->e = epe_start_two(machine, &t->e2);
+    t->c = epe_attach_areas(t->e, 80);
+    t->c2 = epe_attach(t->e2);
+    t->fd = pep_memfd(EPE_BAR2_SIZE, &t->mem);
+    pep_set_config(t->c2, PCI_COMMAND, 2,
+                   PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+    g_assert_cmpint(pep_dma_map(t->c2, HOST, EPE_BAR2_SIZE, t->fd, 0,
+                                VFU_DMA_READ | VFU_DMA_WRITE), ==, 0);
+    g_assert_cmpuint(epe_map(t->e2, 0, HOST, EPE_BAR2_SIZE), ==,
+                     EPC_STATUS_OK);
+    g_assert_cmpuint(epe_set_bar(t->e, 2,
+                                 EPC_BAR_FLAG_64 | EPC_BAR_FLAG_PREFETCH,
+                                 t->e2->window, EPE_BAR2_SIZE), ==,
+                     EPC_STATUS_OK);
+}
+
+static void two_end(Two *t)
+{
+    pep_free(t->c);
+    epe_stop(t->e);
+    epe_stop(t->e2);
+    close(t->fd);
+}
+
+static void test_window(void)
+{
+    PepAreas *a;
+    Two t;
+
+    two_start(&t, "q35");
+    a = pep_areas(t.c, 2);
+    g_assert_cmpuint(a->count, ==, 0);
+    pep_areas_free(a);
+    poke(t.c, 2, 0x1008, 0xcafe0001);
+    g_assert_cmphex((uint32_t)ldl_le_p(t.mem + 0x1008), ==, 0xcafe0001);
+    stl_le_p(t.mem + EPE_BAR2_SIZE - 4, 0xcafe0002);
+    g_assert_cmphex(peek(t.c, 2, EPE_BAR2_SIZE - 4), ==, 0xcafe0002);
+
+    /* what the second host takes away reads all ones, until it is back */
+    g_assert_cmpint(pep_dma_unmap(t.c2, HOST, EPE_BAR2_SIZE), ==, 0);
+    g_assert_cmphex(peek(t.c, 2, 0x1008), ==, UINT32_MAX);
+    poke(t.c, 2, 0x1008, 0);
+    g_assert_cmphex((uint32_t)ldl_le_p(t.mem + 0x1008), ==, 0xcafe0001);
+    g_assert_cmpint(pep_dma_map(t.c2, HOST, EPE_BAR2_SIZE, t.fd, 0,
+                                VFU_DMA_READ | VFU_DMA_WRITE), ==, 0);
+    g_assert_cmphex(peek(t.c, 2, 0x1008), ==, 0xcafe0001);
+
+    /* a part of it among others; past its end; its other BARs */
+    epe_area(t.e, 0, RAM(0), PAGE);
+    epe_area(t.e, 1, t.e2->window + PAGE, PAGE);
+    g_assert_cmpuint(epe_set_areas(t.e, 0, 2), ==, EPC_STATUS_OK);
+    a = pep_areas(t.c, 0);
+    g_assert_cmpuint(a->count, ==, 1);
+    pep_areas_free(a);
+    g_assert_cmphex(peek(t.c, 0, PAGE + 8), ==, 0xcafe0001);
+    epe_area(t.e, 1, t.e2->window + (256 << 20) - PAGE, 2 * PAGE);
+    g_assert_cmpuint(epe_set_areas(t.e, 0, 2), ==, EPC_STATUS_BAD_TARGET);
+    epe_area(t.e, 1, t.e2->regs, PAGE);
+    g_assert_cmpuint(epe_set_areas(t.e, 0, 2), ==, EPC_STATUS_BAD_TARGET);
+    epe_area(t.e, 1, t.e2->doorbell, PAGE);
+    g_assert_cmpuint(epe_set_areas(t.e, 0, 2), ==, EPC_STATUS_BAD_TARGET);
+    g_assert_cmphex(peek(t.c, 0, PAGE + 8), ==, 0xcafe0001);
+    pep_free(t.c2);
+    two_end(&t);
+}
+
+/* The controller whose window it is goes away. */
+static void test_window_unplug(void)
+{
+    Two t;
+
+    two_start(&t, "pc");
+    poke(t.c, 2, 0, 0xcafe0001);
+    qpci_unplug_acpi_device_test(t.e->q, "epc2", t.e2->slot);
+    g_assert_true(pep_wait_closed(t.c2, PEP_TIMEOUT_MS));
+    pep_free(t.c2);
+    g_assert_cmphex(peek(t.c, 2, 0), ==, UINT32_MAX);
+    poke(t.c, 2, 0, 0xcafe0002);
+    g_assert_cmphex((uint32_t)ldl_le_p(t.mem), ==, 0xcafe0001);
+
+    /* the last that leads there */
+    g_assert_cmpuint(epe_set_bar(t.e, 2,
+                                 EPC_BAR_FLAG_64 | EPC_BAR_FLAG_PREFETCH,
+                                 RAM(0), EPE_BAR2_SIZE), ==, EPC_STATUS_OK);
+    poke(t.c, 2, 0, 0xcafe0003);
+    g_assert_cmphex(qtest_readl(t.e->q, RAM(0)), ==, 0xcafe0003);
+    two_end(&t);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    qtest_add_func("/pci-epc/areas/whole", test_whole);
+    qtest_add_func("/pci-epc/areas/unshared", test_unshared);
+    qtest_add_func("/pci-epc/areas/list", test_list);
+    qtest_add_func("/pci-epc/areas/messages", test_messages);
+    qtest_add_func("/pci-epc/areas/most", test_most);
+    qtest_add_func("/pci-epc/areas/swap", test_swap);
+    qtest_add_func("/pci-epc/areas/bad", test_bad);
+    qtest_add_func("/pci-epc/areas/none", test_none);
+    qtest_add_func("/pci-epc/areas/reset", test_reset_idle);
+    qtest_add_func("/pci-epc/areas/reset-busy", test_reset_busy);
+    qtest_add_func("/pci-epc/areas/window", test_window);
+    qtest_add_func("/pci-epc/areas/window-unplug", test_window_unplug);
+    return g_test_run();
+}
