@@ -139,6 +139,26 @@ EpEndpoint *epe_start_two(const char *machine, EpEndpoint **second)
     return e;
 }
 
+EpEndpoint *epe_other(QTestState *q, unsigned slot, unsigned n)
+{
+    EpEndpoint *e = g_new0(EpEndpoint, 1);
+
+    e->q = q;
+    e->slot = slot;
+    e->regs = EPE_REGS + n * EPE_STRIDE;
+    e->msix = EPE_MSIX + n * EPE_STRIDE;
+    e->window = EPE_WINDOW + ((uint64_t)n << 32);
+    e->doorbell = EPE_DOORBELL + n * EPE_STRIDE;
+    e->vectors = EPE_VECTORS + n * 0x1000;
+    find_registers(e);
+    return e;
+}
+
+void epe_other_free(EpEndpoint *e)
+{
+    g_free(e);
+}
+
 void epe_stop(EpEndpoint *e)
 {
     if (!e->second) {

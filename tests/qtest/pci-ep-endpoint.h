@@ -40,6 +40,13 @@ EpEndpoint *epe_start(const char *ram, const char *props);
 void epe_stop(EpEndpoint *e);
 /* Two controllers, "epc" and "epc2", in one @machine; stop the second last */
 EpEndpoint *epe_start_two(const char *machine, EpEndpoint **second);
+/*
+ * The controller that is in @slot of @q, the @n-th; its BARs are EPE_STRIDE
+ * apart, its window 4 GiB
+ */
+#define EPE_STRIDE      0x1000000ull
+EpEndpoint *epe_other(QTestState *q, unsigned slot, unsigned n);
+void epe_other_free(EpEndpoint *e);
 /* BARs, memory decoding, bus mastering, MSI-X; again after a machine reset */
 void epe_enable(EpEndpoint *e);
 

@@ -538,6 +538,7 @@ int eps_link_up(EpServer *s)
     VfuEpLink l = {
         .argsz = sizeof(l), .generation = ++s->generation,
         .state = VFU_EP_LINK_UP, .speed = 3, .width = 4,
+        .functions = s->functions,
     };
 
     eps_wait_connected(s);

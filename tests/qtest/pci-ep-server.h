@@ -37,6 +37,7 @@ typedef struct EpsBar {
 struct EpServer {
     char *path;
     unsigned features;
+    uint32_t functions; /* with "func" */
     uint32_t max_fds;
 
     /* the device; change it with the link down, or under lock */

@@ -32,6 +32,8 @@
 #define DEFAULT_MEM_RESERVE     (32 * MiB)
 #define DEFAULT_PREF64_RESERVE  (1 * GiB)
 
+#define SLOT_MAX        0x1fff  /* what Slot Capabilities can tell */
+
 #define DEADLINE_MIN_MS 10
 #define DEADLINE_MAX_MS 60000
 
@@ -43,19 +45,18 @@ static PCIConfigWriteFunc *parent_config_write;
  */
 static void remove_functions(EpfBridge *b)
 {
-    for (unsigned i = 0; i < EPF_MAX_FUNCTIONS; i++) {
+    for (unsigned i = EPF_MAX_FUNCTIONS; i-- > 0;) {
         EpfFunction *f = b->functions[i];
 
         if (f) {
-            trace_epf_bridge_remove(b->link->generation, i);
+            trace_epf_bridge_remove(f->link->generation, i);
             b->functions[i] = NULL;
             hotplug_handler_unplug(HOTPLUG_HANDLER(b), DEVICE(f),
                                    &error_abort);
             object_unparent(OBJECT(f));
         }
     }
-    epf_link_unref(b->link);
-    b->link = NULL;
+    epf_group_put_links(b->link);
 }
 
 static bool add_function(EpfBridge *b, EpfLink *l, unsigned func, Error **errp)
@@ -76,13 +77,18 @@ static bool add_function(EpfBridge *b, EpfLink *l, unsigned func, Error **errp)
 }
 
 /* Function 0 last: a guest looks at the others once it is there. */
-static bool add_functions(EpfBridge *b, EpfLink *l, Error **errp)
+static bool add_functions(EpfBridge *b, EpfLink **links)
 {
-    const unsigned count = 1;
+    Error *err = NULL;
 
-    b->link = epf_link_ref(l);
-    for (unsigned i = count; i-- > 0;) {
-        if (!add_function(b, l, i, errp)) {
+    for (unsigned i = EPF_MAX_FUNCTIONS; i-- > 0;) {
+        if (!links[i]) {
+            continue;
+        }
+        b->link[i] = epf_link_ref(links[i]);
+        if (!add_function(b, links[i], i, &err)) {
+            epf_client_report(links[i]->client, "%s", error_get_pretty(err));
+            error_free(err);
             remove_functions(b);
             return false;
         }
@@ -90,22 +96,23 @@ static bool add_functions(EpfBridge *b, EpfLink *l, Error **errp)
     return true;
 }
 
-/* Makes the slot look like @l, which may be NULL. */
-static void show_link(EpfBridge *b, EpfLink *l)
+static bool is_showing(EpfBridge *b, EpfLink **links)
 {
-    Error *err = NULL;
+    return !memcmp(b->link, links, sizeof(b->link));
+}
 
-    if (b->link && b->link != l) {
+/* Makes the slot look like @links, all of which may be NULL. */
+static void show_links(EpfBridge *b, EpfLink **links)
+{
+    if (b->link[0] && !is_showing(b, links)) {
         remove_functions(b);
         epf_slot_set_present(PCI_DEVICE(b), false);
     }
-    if (l && !b->link) {
-        if (add_functions(b, l, &err)) {
+    if (links[0] && !b->link[0]) {
+        if (add_functions(b, links)) {
             epf_slot_set_present(PCI_DEVICE(b), true);
         } else {
-            l->refused = true;
-            epf_client_report(b->client, "%s", error_get_pretty(err));
-            error_free(err);
+            links[0]->refused = true;
         }
     }
     for (unsigned i = 0; i < EPF_MAX_FUNCTIONS; i++) {
@@ -115,14 +122,14 @@ static void show_link(EpfBridge *b, EpfLink *l)
     }
 }
 
-static bool is_shown(EpfBridge *b, EpfLink *l)
+static bool is_shown(EpfBridge *b, EpfLink **links)
 {
     for (unsigned i = 0; i < EPF_MAX_FUNCTIONS; i++) {
         if (b->functions[i] && !epf_bars_synced(b->functions[i])) {
             return false;
         }
     }
-    return b->link == l || (!b->link && l->refused);
+    return is_showing(b, links) || (!b->link[0] && links[0]->refused);
 }
 
 /* Waits without the BQL, so accesses of the bridge itself may end meanwhile. */
@@ -138,9 +145,10 @@ static void pause_vcpus(EpfBridge *b)
 static void epf_bridge_sync(void *opaque)
 {
     EpfBridge *b = opaque;
-    EpfLink *l = epf_client_get_link(b->client);
+    EpfLink *links[EPF_MAX_FUNCTIONS];
 
-    if (!is_shown(b, l)) {
+    epf_group_get_links(b->group, links);
+    if (!is_shown(b, links)) {
         /*
          * No vCPU may be on its way to a device meanwhile.  One that waits for
          * the BQL would reach what is left of the function; and TCG looks up
@@ -148,7 +156,7 @@ static void epf_bridge_sync(void *opaque)
          * the next, so any access may reach another device, or an assertion.
          */
         pause_vcpus(b);
-        show_link(b, l);
+        show_links(b, links);
         resume_all_vcpus();
     }
     for (unsigned i = 0; i < EPF_MAX_FUNCTIONS; i++) {
@@ -156,7 +164,7 @@ static void epf_bridge_sync(void *opaque)
             epf_irq_sync(b->functions[i]);
         }
     }
-    epf_link_unref(l);
+    epf_group_put_links(links);
 }
 
 static void epf_bridge_changed(void *opaque)
@@ -208,15 +216,16 @@ static void epf_bridge_unplug_request(HotplugHandler *handler,
  */
 static void forward_reset(EpfBridge *b, unsigned kind)
 {
-    if (!b->link) {
-        return;
-    }
     for (unsigned i = 0; i < EPF_MAX_FUNCTIONS; i++) {
         if (b->functions[i]) {
             epf_irq_sync(b->functions[i]);
         }
     }
-    epf_link_reset(b->link, kind);
+    for (unsigned i = 0; i < EPF_MAX_FUNCTIONS; i++) {
+        if (b->link[i]) {
+            epf_link_reset(b->link[i], kind);
+        }
+    }
 }
 
 static void epf_bridge_config_write(PCIDevice *d, uint32_t addr, uint32_t val,
@@ -325,7 +334,7 @@ static void epf_bridge_machine_done(Notifier *n, void *opaque)
                      "off'");
         exit(1);
     }
-    epf_client_start(b->client);
+    epf_group_start(b->group);
 }
 
 static bool check_properties(EpfBridge *b, Error **errp)
@@ -354,6 +363,19 @@ static bool check_properties(EpfBridge *b, Error **errp)
     return false;
 }
 
+/* The first free one of the chassis, so that several bridges need no numbers */
+static void choose_slot(PCIESlot *s)
+{
+    pcie_chassis_create(s->chassis);
+    while (pcie_chassis_add_slot(s) < 0) {
+        if (s->slot == SLOT_MAX) {
+            return;
+        }
+        s->slot++;
+    }
+    pcie_chassis_del_slot(s);   /* which the root port adds itself */
+}
+
 static void epf_bridge_realize(DeviceState *dev, Error **errp)
 {
     EpfBridge *b = EPF_BRIDGE(dev);
@@ -370,6 +392,9 @@ static void epf_bridge_realize(DeviceState *dev, Error **errp)
     if (!check_properties(b, errp)) {
         return;
     }
+    if (!PCIE_SLOT(b)->slot) {
+        choose_slot(PCIE_SLOT(b));
+    }
     rpc->parent_realize(dev, &err);
     if (err) {
         error_propagate(errp, err);
@@ -382,7 +407,7 @@ static void epf_bridge_realize(DeviceState *dev, Error **errp)
     epf_slot_init(d);
     add_nobody(b);
 
-    b->client = epf_client_new(&cfg, epf_bridge_changed, b);
+    b->group = epf_group_new(&cfg, epf_bridge_changed, b);
     /* This context runs in the main loop only, never in a nested one */
     b->bh = aio_bh_new_guarded(iohandler_get_aio_context(), epf_bridge_sync,
                                b, &dev->mem_reentrancy_guard);
@@ -392,28 +417,38 @@ static void epf_bridge_realize(DeviceState *dev, Error **errp)
 
 static bool get_link_up(Object *obj, Error **errp)
 {
-    return EPF_BRIDGE(obj)->link != NULL;
+    return EPF_BRIDGE(obj)->link[0] != NULL;
 }
 
 static bool get_connected(Object *obj, Error **errp)
 {
     EpfBridge *b = EPF_BRIDGE(obj);
 
-    return b->client && epf_client_connected(b->client);
+    return b->group && epf_client_connected(epf_group_client(b->group));
 }
 
 static char *get_last_error(Object *obj, Error **errp)
 {
     EpfBridge *b = EPF_BRIDGE(obj);
 
-    return b->client ? epf_client_last_error(b->client) : g_strdup("");
+    return b->group ? epf_client_last_error(epf_group_client(b->group)) :
+                      g_strdup("");
+}
+
+static void get_functions(Object *obj, Visitor *v, const char *name,
+                          void *opaque, Error **errp)
+{
+    EpfBridge *b = EPF_BRIDGE(obj);
+    uint32_t value = b->link[0] ? b->link[0]->functions : 0;
+
+    visit_type_uint32(v, name, &value, errp);
 }
 
 static void get_generation(Object *obj, Visitor *v, const char *name,
                            void *opaque, Error **errp)
 {
     EpfBridge *b = EPF_BRIDGE(obj);
-    uint32_t value = b->link ? b->link->generation : 0;
+    uint32_t value = b->link[0] ? b->link[0]->generation : 0;
 
     visit_type_uint32(v, name, &value, errp);
 }
@@ -422,7 +457,7 @@ static void get_messages(Object *obj, Visitor *v, const char *name,
                          void *opaque, Error **errp)
 {
     EpfBridge *b = EPF_BRIDGE(obj);
-    uint64_t value = b->client ? epf_client_messages(b->client) : 0;
+    uint64_t value = b->group ? epf_group_messages(b->group) : 0;
 
     visit_type_uint64(v, name, &value, errp);
 }
@@ -431,7 +466,7 @@ static void get_slow_interrupts(Object *obj, Visitor *v, const char *name,
                                 void *opaque, Error **errp)
 {
     EpfBridge *b = EPF_BRIDGE(obj);
-    uint64_t value = b->client ? epf_client_interrupts(b->client) : 0;
+    uint64_t value = b->group ? epf_group_interrupts(b->group) : 0;
 
     visit_type_uint64(v, name, &value, errp);
 }
@@ -502,6 +537,10 @@ static void epf_bridge_class_init(ObjectClass *oc, EPC_CONST void *data)
     object_class_property_add_str(oc, "last-error", get_last_error, NULL);
     object_class_property_add(oc, "generation", "uint32", get_generation,
                               NULL, NULL, NULL);
+    object_class_property_add(oc, "functions", "uint32", get_functions, NULL,
+                              NULL, NULL);
+    object_class_property_set_description(oc, "functions",
+                                          "Functions in the slot, as bits");
     object_class_property_add(oc, "messages", "uint64", get_messages, NULL,
                               NULL, NULL);
     object_class_property_set_description(oc, "messages",

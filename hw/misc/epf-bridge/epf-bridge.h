@@ -8,12 +8,11 @@
 #include "hw/pci/pci_bridge.h"
 #include "hw/pci/pcie_port.h"
 #include "epf-function.h"
+#include "epf-group.h"
 #include "qom/object.h"
 
 #define TYPE_EPF_BRIDGE "epf-bridge"
 OBJECT_DECLARE_SIMPLE_TYPE(EpfBridge, EPF_BRIDGE)
-
-#define EPF_MAX_FUNCTIONS 8
 
 struct EpfBridge {
     PCIESlot parent_obj;
@@ -24,11 +23,11 @@ struct EpfBridge {
     bool trust_unsealed;
     PCIResReserve reserve;
 
-    EpfClient *client;
+    EpfGroup *group;
     QEMUBH *bh;
     Notifier machine_done;
     MemoryRegion nobody;                        /* answers for a gone device */
-    EpfLink *link;                              /* what the slot shows */
+    EpfLink *link[EPF_MAX_FUNCTIONS];           /* what the slot shows */
     EpfFunction *functions[EPF_MAX_FUNCTIONS];  /* NULL: not there */
 };
 

@@ -10,7 +10,8 @@
 
 /* What this client does of the extension */
 #define EPF_CLIENT_FEATURES (VFU_EP_FEATURE_LINK | VFU_EP_FEATURE_RESET | \
-                             VFU_EP_FEATURE_REMAP | VFU_EP_FEATURE_INTX)
+                             VFU_EP_FEATURE_REMAP | VFU_EP_FEATURE_INTX | \
+                             VFU_EP_FEATURE_FUNC)
 
 typedef struct EpfJob EpfJob;
 
@@ -19,6 +20,8 @@ struct EpfClient {
     char *name;
     unsigned deadline_ms;
     bool trust_unsealed;
+    unsigned func;
+    EpfClient *first;       /* of function 0; NULL: this is it */
     void (*changed)(void *opaque);
     void *opaque;
     QemuThread thread;
@@ -29,6 +32,7 @@ struct EpfClient {
     QemuCond cond;
     EpwSession *session;    /* NULL: not connected */
     unsigned users;         /* of session */
+    bool wanted;            /* there is such a function: connect to it */
     bool agreed;            /* VERSION is done */
     bool closed;
     EpfLink *link;          /* announced by the endpoint, not dead */

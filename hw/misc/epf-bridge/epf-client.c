@@ -44,6 +44,11 @@ void epf_client_report(EpfClient *c, const char *fmt, ...)
             g_hash_table_add(c->warned, g_strdup(text));
     qemu_mutex_unlock(&c->lock);
 
+    if (c->first) {
+        QEMU_LOCK_GUARD(&c->first->lock);
+        g_free(c->first->last_error);
+        c->first->last_error = g_strdup(text);
+    }
     trace_epf_client_report(c->name, text);
     if (fresh) {
         warn_report("%s: %s", c->name, text);
@@ -105,10 +110,11 @@ EpfLink *epf_client_get_link(EpfClient *c)
  * The reader thread
  */
 static void link_up(EpfClient *c, uint32_t generation, unsigned speed,
-                    unsigned width)
+                    unsigned width, uint32_t functions)
 {
     EpfLink *l = epf_link_new(c, generation, speed, width);
 
+    l->functions = functions;
     qemu_mutex_lock(&c->lock);
     c->link = l;
     c->described = false;
@@ -145,15 +151,38 @@ static EpfLink *link_of(EpfClient *c, uint32_t generation)
            epf_link_ref(c->link) : NULL;
 }
 
-static void on_link(EpfClient *c, const VfuEpLink *m, EpwToken *token)
+/* The functions that @m names; 0: it is not for this one. */
+static uint32_t named_functions(EpfClient *c, EpwSession *s, const VfuEpLink *m)
 {
+    bool several = epw_session_caps(s).features & VFU_EP_FEATURE_FUNC;
+    uint32_t functions = several ? m->functions : BIT(0);
+
+    if ((functions & BIT(0)) && (functions & BIT(c->func)) &&
+        functions <= MAKE_64BIT_MASK(0, EPF_MAX_FUNCTIONS)) {
+        return functions;
+    }
+    epf_client_report(c, "the endpoint at '%s' has no function %u, but "
+                      "functions 0x%" PRIx32 "; is it a socket of another "
+                      "endpoint?", c->path, c->func, functions);
+    return 0;
+}
+
+static void on_link(EpfClient *c, EpwSession *s, const VfuEpLink *m,
+                    EpwToken *token)
+{
+    uint32_t functions;
     EpfLink *l;
 
     if (m->state == VFU_EP_LINK_UP) {
+        functions = named_functions(c, s, m);
+        if (!functions) {
+            epw_reply_error(token, EINVAL);
+            return;
+        }
         link_down(c, "the endpoint trained it again");
         /* Queries are refused until the endpoint has the reply */
         epw_reply(token, NULL, 0, NULL, 0);
-        link_up(c, m->generation, m->speed, m->width);
+        link_up(c, m->generation, m->speed, m->width, functions);
     } else {
         l = link_of(c, m->generation);
         if (!l) {
@@ -272,7 +301,7 @@ static void on_command(EpwSession *s, EpwMsg *msg, EpwToken *token,
 
     switch (msg->hdr.command) {
     case VFU_CMD_EP_LINK:
-        on_link(c, p, token);
+        on_link(c, s, p, token);
         break;
     case VFU_CMD_EP_REMAP:
         on_remap(c, p, token);
@@ -304,7 +333,8 @@ static void on_closed(EpwSession *s, const char *why, void *opaque)
     qemu_cond_broadcast(&c->cond);
     qemu_mutex_unlock(&c->lock);
     if (report) {
-        epf_client_report(c, "%s", why);
+        /* An endpoint that ends is no news for each of its functions */
+        epf_client_report(c->first ?: c, "%s", why);
     }
 }
 
@@ -353,7 +383,7 @@ static void version_done(EpwSession *s, int err, EpwMsg *reply, void *opaque)
     qemu_mutex_unlock(&c->lock);
     if (!(caps.features & VFU_EP_FEATURE_LINK)) {
         /* A plain vfio-user server: it is there as long as it is connected */
-        link_up(c, 0, 1, 1);
+        link_up(c, 0, 1, 1, BIT(c->func));
     }
 }
 
@@ -498,7 +528,7 @@ static void run_session(EpfClient *c, int fd)
     EpfLink *l;
 
     qemu_mutex_lock(&c->lock);
-    c->closed = false;
+    c->closed = !c->wanted;
     c->agreed = false;
     c->debt = 0;
     qemu_mutex_unlock(&c->lock);
@@ -524,13 +554,31 @@ static void run_session(EpfClient *c, int fd)
     epw_session_free(s);
 }
 
+/* True when it had to wait. */
+static bool wait_wanted(EpfClient *c)
+{
+    bool waited = false;
+
+    QEMU_LOCK_GUARD(&c->lock);
+    while (!c->wanted) {
+        waited = true;
+        qemu_cond_wait(&c->cond, &c->lock);
+    }
+    return waited;
+}
+
 static void *link_thread(void *opaque)
 {
     EpfClient *c = opaque;
     unsigned backoff = BACKOFF_MIN_MS;
 
     for (;;) {
-        int fd = try_connect(c);
+        int fd;
+
+        if (wait_wanted(c)) {
+            backoff = BACKOFF_MIN_MS;
+        }
+        fd = try_connect(c);
 
         if (fd >= 0) {
             run_session(c, fd);
@@ -551,6 +599,8 @@ EpfClient *epf_client_new(const EpfClientConfig *cfg,
     c->name = g_strdup(cfg->name);
     c->deadline_ms = cfg->deadline_ms;
     c->trust_unsealed = cfg->trust_unsealed;
+    c->func = cfg->func;
+    c->first = cfg->first;
     c->changed = changed;
     c->opaque = opaque;
     stat64_init(&c->messages, 0);
@@ -561,6 +611,16 @@ EpfClient *epf_client_new(const EpfClientConfig *cfg,
     qemu_cond_init(&c->work);
     QSIMPLEQ_INIT(&c->jobs);
     return c;
+}
+
+void epf_client_want(EpfClient *c, bool wanted)
+{
+    QEMU_LOCK_GUARD(&c->lock);
+    if (c->wanted && !wanted) {
+        c->closed = true;
+    }
+    c->wanted = wanted;
+    qemu_cond_broadcast(&c->cond);
 }
 
 void epf_client_start(EpfClient *c)

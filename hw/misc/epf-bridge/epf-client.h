@@ -17,6 +17,8 @@ typedef struct EpfClientConfig {
     const char *name;           /* for messages and the thread */
     unsigned deadline_ms;
     bool trust_unsealed;
+    unsigned func;
+    EpfClient *first;           /* function 0, which reports for all; or NULL */
 } EpfClientConfig;
 
 /* @changed: any thread, no locks of the client held, must not block. */
@@ -24,6 +26,8 @@ EpfClient *epf_client_new(const EpfClientConfig *cfg,
                           void (*changed)(void *opaque), void *opaque);
 /* Lets the thread run.  Main loop, once. */
 void epf_client_start(EpfClient *c);
+/* Connects for ever, or leaves the endpoint alone, as at first. */
+void epf_client_want(EpfClient *c, bool wanted);
 
 /* False with @errp when no socket can ever appear at @path. */
 bool epf_client_check_path(const char *path, Error **errp);

@@ -131,6 +131,9 @@ EpfFunction *epf_function_new(EpfLink *link, unsigned func)
     EpfFunction *f = EPF_FUNCTION(d);
 
     f->link = epf_link_ref(link);
+    if (link->functions != BIT(0)) {
+        d->cap_present |= QEMU_PCI_CAP_MULTIFUNCTION;
+    }
     return f;
 }
 

@@ -19,6 +19,7 @@
 #include "hw/pci-ep/epw.h"
 
 #define EPF_NUM_BARS 6
+#define EPF_MAX_FUNCTIONS 8
 
 typedef struct EpfClient EpfClient;
 
@@ -46,6 +47,7 @@ typedef struct EpfLink {
     uint32_t generation;
     PCIExpLinkSpeed speed;
     PCIExpLinkWidth width;
+    uint32_t functions;     /* of the endpoint, as bits; this one is among them */
 
     /* Description: constant once the client offers the link */
     EpfBar bar[EPF_NUM_BARS];
