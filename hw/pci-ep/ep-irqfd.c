@@ -36,6 +36,7 @@ typedef struct EpLine {
     int virq;               /* KVM's name of the route, -1: none */
     MSIMessage msg;         /* that the route leads to */
     bool open;
+    bool enabled;
     bool want;              /* to be bound */
     bool bound;             /* to KVM, else armed */
 } EpLine;
@@ -80,18 +81,23 @@ static bool arm(EpIrqfds *s, EpLine *l, int op, bool armed)
     return !epoll_ctl(s->epoll, op, event_notifier_get_fd(&l->n), &ev);
 }
 
+static void raise_vector(PCIDevice *d, unsigned vector)
+{
+    if (msix_enabled(d)) {
+        if (vector < d->msix_entries_nr) {
+            msix_notify(d, vector);
+        }
+    } else if (msi_enabled(d) && vector < msi_nr_vectors_allocated(d)) {
+        msi_notify(d, vector);
+    }
+}
+
 static void deliver(EpIrqfds *s, EpLine *l)
 {
-    PCIDevice *d = s->d;
-
-    if (msix_enabled(d)) {
-        if (l->vector < d->msix_entries_nr) {
-            msix_notify(d, l->vector);
-        }
-    } else if (msi_enabled(d) && l->vector < msi_nr_vectors_allocated(d)) {
-        msi_notify(d, l->vector);
+    if (l->enabled) {
+        raise_vector(s->d, l->vector);
     }
-    s->taken(s->opaque, l - s->lines, l->vector);
+    s->taken(s->opaque, l - s->lines, l->vector, l->enabled);
 }
 
 /* False: there may be more. */
@@ -116,6 +122,16 @@ static void on_signal(void *opaque)
     take_some(opaque);
 }
 
+void ep_irqfds_take(EpIrqfds *s)
+{
+    /* A peer that never stops signalling is not waited for */
+    for (unsigned i = 0; i <= s->nopen / TAKE_BUDGET; i++) {
+        if (s->epoll < 0 || take_some(s)) {
+            return;
+        }
+    }
+}
+
 /* ---- KVM ---- */
 
 /* Can an interrupt of @l be delivered at once, and by which message? */
@@ -123,7 +139,8 @@ static bool deliverable(EpIrqfds *s, const EpLine *l, MSIMessage *msg)
 {
     PCIDevice *d = s->d;
 
-    if (!(pci_get_word(d->config + PCI_COMMAND) & PCI_COMMAND_MASTER)) {
+    if (!l->enabled ||
+        !(pci_get_word(d->config + PCI_COMMAND) & PCI_COMMAND_MASTER)) {
         return false;
     }
     if (msix_enabled(d)) {
@@ -266,14 +283,7 @@ static void on_mask(PCIDevice *d, unsigned vector)
 /* Before the guest looks at the pending bits */
 static void on_poll(PCIDevice *d, unsigned first, unsigned end)
 {
-    EpIrqfds *s = set_of(d);
-
-    /* A peer that never stops signalling is not waited for */
-    for (unsigned i = 0; i <= s->nopen / TAKE_BUDGET; i++) {
-        if (s->epoll < 0 || take_some(s)) {
-            return;
-        }
-    }
+    ep_irqfds_take(set_of(d));
 }
 
 /* ---- Sets ---- */
@@ -351,6 +361,7 @@ int ep_irqfds_open(EpIrqfds *s, unsigned line, unsigned vector)
     l->vector = vector;
     l->virq = -1;
     l->open = true;
+    l->enabled = true;
     s->nopen++;
     apply(s, line, line);
     return fd;
@@ -372,6 +383,19 @@ void ep_irqfds_close(EpIrqfds *s, unsigned line)
     s->nopen--;
 }
 
+void ep_irqfds_aim(EpIrqfds *s, unsigned line, unsigned vector, bool enabled)
+{
+    EpLine *l = &s->lines[line];
+
+    if (l->vector != vector) {
+        unbind_line(s, l);
+        unroute(l);
+    }
+    l->vector = vector;
+    l->enabled = enabled;
+    apply(s, line, line);
+}
+
 void ep_irqfds_begin(EpIrqfds *s)
 {
     s->hold = true;
@@ -389,5 +413,20 @@ void ep_irqfds_reset(EpIrqfds *s)
 {
     for (unsigned i = 0; i < s->nlines; i++) {
         unbind_line(s, &s->lines[i]);
+    }
+}
+
+void ep_irqfds_forget(EpIrqfds *s)
+{
+    struct epoll_event ev[TAKE_BUDGET];
+
+    ep_irqfds_reset(s);
+    for (unsigned i = 0; s->kvm && i < s->nlines; i++) {
+        if (s->lines[i].open) {
+            ep_signal_take(event_notifier_get_fd(&s->lines[i].n));
+        }
+    }
+    for (unsigned i = 0; s->epoll >= 0 && i <= s->nopen / TAKE_BUDGET; i++) {
+        epoll_wait(s->epoll, ev, ARRAY_SIZE(ev), 0);
     }
 }

@@ -17,8 +17,12 @@
 
 typedef struct EpIrqfds EpIrqfds;
 
-/* The main loop took a signal of @line and raised @vector. */
-typedef void EpIrqfdTaken(void *opaque, unsigned line, unsigned vector);
+/*
+ * The main loop took a signal of @line, and raised @vector unless the line is
+ * disabled.
+ */
+typedef void EpIrqfdTaken(void *opaque, unsigned line, unsigned vector,
+                          bool enabled);
 
 /*
  * At most one for a device, from after its MSI and MSI-X capabilities are there
@@ -35,6 +39,10 @@ void ep_irqfds_free(EpIrqfds *s);
  */
 int ep_irqfds_open(EpIrqfds *s, unsigned line, unsigned vector);
 void ep_irqfds_close(EpIrqfds *s, unsigned line);
+/* Another vector for a line, which is enabled at first */
+void ep_irqfds_aim(EpIrqfds *s, unsigned line, unsigned vector, bool enabled);
+/* What was signalled before now does what it did before now. */
+void ep_irqfds_take(EpIrqfds *s);
 
 /*
  * Around anything that may change many vectors: a write to the configuration
@@ -49,5 +57,7 @@ void ep_irqfds_table_written(EpIrqfds *s, unsigned vector);
 
 /* The device is being reset: to the main loop, until ep_irqfds_sync(). */
 void ep_irqfds_reset(EpIrqfds *s);
+/* The same, and what was signalled before now is void. */
+void ep_irqfds_forget(EpIrqfds *s);
 
 #endif /* HW_PCI_EP_EP_IRQFD_H */

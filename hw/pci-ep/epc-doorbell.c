@@ -2,20 +2,15 @@
 /*
  * epc-doorbell: the host interrupts the endpoint
  *
- * The eventfds hang on one epoll descriptor.  Edge triggered and never read:
- * every signal is an edge, and the host, which holds the same open files, could
- * make a read block.
+ * Eventfds that ep-irqfd turns into interrupts.  Those of doorbells that are
+ * disabled arrive in the main loop, to be counted.
  */
 #include "qemu/osdep.h"
-#include "qemu/main-loop.h"
 #include "qemu/memfd.h"
 #include "qapi/error.h"
-#include "hw/pci/msix.h"
 #include "hw/pci-ep/pci-epc.h"
 #include "trace.h"
 
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/mman.h>
 
 /* The registers of all doorbells */
@@ -28,36 +23,20 @@ static size_t page_size(void)
 
 /* ---- Rings ---- */
 
-/* An edge of the eventfd: main loop */
-static void bell_signalled(EpcState *s, unsigned n)
+/* Main loop */
+static void bell_taken(void *opaque, unsigned n, unsigned vector, bool enabled)
 {
+    EpcState *s = opaque;
     EpcDoorbell *b = &s->doorbells.bell[n];
-    bool enabled;
-    unsigned vector;
 
     WITH_QEMU_LOCK_GUARD(&s->lock) {
-        enabled = b->ctrl & EPC_DOORBELL_CTRL_ENABLE;
-        vector = b->vector;
-        if (!enabled && b->fn < s->nfn) {
+        if (enabled) {
+            s->slow_interrupts++;
+        } else if (b->fn < s->nfn) {
             s->fn[b->fn].inbound_dropped++;
         }
     }
     trace_epc_doorbell(n, false, enabled);
-    if (enabled) {
-        msix_notify(PCI_DEVICE(s), vector);
-    }
-}
-
-/* Every doorbell appears once at most. */
-static void collect(void *opaque)
-{
-    EpcState *s = opaque;
-    struct epoll_event ev[EPC_MAX_DOORBELLS];
-    int n = epoll_wait(s->doorbells.epoll, ev, ARRAY_SIZE(ev), 0);
-
-    for (int i = 0; i < n; i++) {
-        bell_signalled(s, ev[i].data.u32);
-    }
 }
 
 bool epc_doorbell_ring(EpcState *s, uint64_t offset, uint32_t value)
@@ -76,6 +55,7 @@ bool epc_doorbell_ring(EpcState *s, uint64_t offset, uint32_t value)
     if (b->ctrl & EPC_DOORBELL_CTRL_VALUE) {
         qatomic_set(&s->doorbells.value[offset / 4], value);
     }
+    s->slow_interrupts++;
     epc_notify(s, b->vector);
     return true;
 }
@@ -139,16 +119,12 @@ bool epc_doorbell_read(EpcState *s, uint64_t reg, uint32_t *v)
     }
 }
 
-bool epc_doorbell_write(EpcState *s, uint64_t reg, uint32_t v)
+static bool bell_set(EpcState *s, unsigned n, uint64_t reg, uint32_t v)
 {
-    unsigned n = reg / EPC_DOORBELL_STRIDE;
     EpcDoorbell *b = &s->doorbells.bell[n];
 
-    /* What the host did before now is judged by the controls of before. */
-    collect(s);
-
     QEMU_LOCK_GUARD(&s->lock);
-    switch (reg % EPC_DOORBELL_STRIDE) {
+    switch (reg) {
     case EPC_DOORBELL_CTRL:
         if (v & ~(EPC_DOORBELL_CTRL_ENABLE | EPC_DOORBELL_CTRL_VALUE)) {
             return false;
@@ -167,6 +143,27 @@ bool epc_doorbell_write(EpcState *s, uint64_t reg, uint32_t v)
     default:
         return false;
     }
+}
+
+static void bell_aim(EpcState *s, unsigned n)
+{
+    const EpcDoorbell *b = &s->doorbells.bell[n];
+
+    ep_irqfds_aim(s->doorbells.irqfds, n, b->vector,
+                  b->ctrl & EPC_DOORBELL_CTRL_ENABLE);
+}
+
+bool epc_doorbell_write(EpcState *s, uint64_t reg, uint32_t v)
+{
+    unsigned n = reg / EPC_DOORBELL_STRIDE;
+
+    /* What the host did before now is judged by the controls of before. */
+    ep_irqfds_take(s->doorbells.irqfds);
+    if (!bell_set(s, n, reg % EPC_DOORBELL_STRIDE, v)) {
+        return false;
+    }
+    bell_aim(s, n);
+    return true;
 }
 
 /* ---- The BAR, as this guest sees it ---- */
@@ -192,29 +189,28 @@ static const MemoryRegionOps bar_ops = {
 void epc_doorbells_reset(EpcState *s)
 {
     EpcDoorbells *d = &s->doorbells;
-    struct epoll_event ev[EPC_MAX_DOORBELLS];
 
     for (unsigned n = 0; n < EPC_MAX_DOORBELLS; n++) {
         d->bell[n].ctrl = 0;
         d->bell[n].vector = EPC_VECTOR_DOORBELL(n);
         qatomic_set(&d->value[n], 0);
+        bell_aim(s, n);
     }
-    /* Forgets the rings of before. */
-    epoll_wait(d->epoll, ev, ARRAY_SIZE(ev), 0);
+    ep_irqfds_forget(d->irqfds);
 }
 
-static bool init_bell(EpcDoorbells *d, unsigned n, Error **errp)
+static bool init_bell(EpcState *s, unsigned n, Error **errp)
 {
-    struct epoll_event ev = { .events = EPOLLIN | EPOLLET, .data.u32 = n };
-    EpcDoorbell *b = &d->bell[n];
+    EpcDoorbell *b = &s->doorbells.bell[n];
 
     b->vector = EPC_VECTOR_DOORBELL(n);
-    b->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (b->fd < 0 || epoll_ctl(d->epoll, EPOLL_CTL_ADD, b->fd, &ev)) {
-        error_setg_errno(errp, errno, "pci-epc: no descriptors for doorbells: "
+    b->fd = ep_irqfds_open(s->doorbells.irqfds, n, b->vector);
+    if (b->fd < 0) {
+        error_setg_errno(errp, -b->fd, "pci-epc: no descriptors for doorbells: "
                          "raise 'ulimit -n'");
         return false;
     }
+    bell_aim(s, n);
     return true;
 }
 
@@ -246,21 +242,12 @@ bool epc_doorbells_init(EpcState *s, Error **errp)
 
     d->ready = true;
     d->value_fd = -1;
-    for (unsigned n = 0; n < EPC_MAX_DOORBELLS; n++) {
-        d->bell[n] = (EpcDoorbell) { .fd = -1 };
-    }
-    d->epoll = epoll_create1(EPOLL_CLOEXEC);
-    if (d->epoll < 0) {
-        error_setg_errno(errp, errno, "pci-epc: no descriptors for doorbells: "
-                         "raise 'ulimit -n'");
-        return false;
-    }
-    qemu_set_fd_handler(d->epoll, collect, NULL, s);
+    d->irqfds = ep_irqfds_new(PCI_DEVICE(s), EPC_MAX_DOORBELLS, bell_taken, s);
     if (!init_values(d, errp)) {
         return false;
     }
     for (unsigned n = 0; n < EPC_MAX_DOORBELLS; n++) {
-        if (!init_bell(d, n, errp)) {
+        if (!init_bell(s, n, errp)) {
             return false;
         }
     }
@@ -280,15 +267,8 @@ void epc_doorbells_exit(EpcState *s)
         return;
     }
     d->ready = false;
-    if (d->epoll >= 0) {
-        qemu_set_fd_handler(d->epoll, NULL, NULL, NULL);
-        close(d->epoll);
-    }
-    for (unsigned n = 0; n < EPC_MAX_DOORBELLS; n++) {
-        if (d->bell[n].fd >= 0) {
-            close(d->bell[n].fd);
-        }
-    }
+    ep_irqfds_free(d->irqfds);
+    d->irqfds = NULL;
     if (d->value) {
         munmap(d->value, page_size());
         d->value = NULL;

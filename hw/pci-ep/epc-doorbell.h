@@ -4,13 +4,13 @@
  *
  * Each doorbell has an eventfd for life, which the host's QEMU gets and signals
  * when its guest writes; what it wrote is in a page that both sides map.  A
- * write that comes as a message rings as well.  Rings are received in the main
- * loop.
+ * write that comes as a message rings as well.
  */
 #ifndef HW_PCI_EP_EPC_DOORBELL_H
 #define HW_PCI_EP_EPC_DOORBELL_H
 
 #include "hw/pci-ep/compat.h"
+#include "hw/pci-ep/ep-irqfd.h"
 #include "hw/pci-ep/epc-server.h"
 #include "hw/pci-ep/pci-epc-regs.h"
 
@@ -18,7 +18,7 @@ struct EpcFunction;
 struct EpcState;
 
 typedef struct EpcDoorbell {
-    int fd;
+    int fd;                 /* of irqfds; does not change */
 
     /* under EpcState.lock */
     uint32_t ctrl, vector;
@@ -28,7 +28,7 @@ typedef struct EpcDoorbell {
 typedef struct EpcDoorbells {
     MemoryRegion mr;
     bool ready;             /* exit has something to do */
-    int epoll;              /* of all fds */
+    EpIrqfds *irqfds;       /* line n is doorbell n */
     int value_fd;
     uint32_t *value;        /* the page the host writes; atomic */
     EpcDoorbell bell[EPC_MAX_DOORBELLS];

@@ -488,6 +488,16 @@ static const VMStateDescription epc_vmstate = {
     .unmigratable = 1,
 };
 
+static void epc_write_own_config(PCIDevice *pdev, uint32_t addr,
+                                 uint32_t val, int len)
+{
+    EpIrqfds *irqfds = PCI_EPC(pdev)->doorbells.irqfds;
+
+    ep_irqfds_begin(irqfds);
+    pci_default_write_config(pdev, addr, val, len);
+    ep_irqfds_sync(irqfds);
+}
+
 static void epc_class_init(ObjectClass *oc, EPC_CONST void *data)
 {
     DeviceClass *dc = DEVICE_CLASS(oc);
@@ -496,6 +506,7 @@ static void epc_class_init(ObjectClass *oc, EPC_CONST void *data)
 
     k->realize = epc_realize;
     k->exit = epc_exit;
+    k->config_write = epc_write_own_config;
     k->vendor_id = EPC_PCI_VENDOR_ID;
     k->device_id = EPC_PCI_DEVICE_ID;
     k->revision = EPC_PCI_REVISION;

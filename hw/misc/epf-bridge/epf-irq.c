@@ -14,7 +14,8 @@
 
 #define MSI_VECTORS 32      /* at most, as MSI says */
 
-static void irq_taken(void *opaque, unsigned line, unsigned vector)
+static void irq_taken(void *opaque, unsigned line, unsigned vector,
+                      bool enabled)
 {
     EpfFunction *f = opaque;
 
