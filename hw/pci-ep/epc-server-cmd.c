@@ -79,18 +79,6 @@ static void get_irq_info(EpcRequest *r)
 
 /* ---- interrupts ---- */
 
-/* KVM takes nothing else for an interrupt, and a pipe could block a writer. */
-static bool is_eventfd(int fd)
-{
-    static const char kind[] = "anon_inode:[eventfd]";
-    char path[64], target[sizeof(kind)];
-    ssize_t n;
-
-    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-    n = readlink(path, target, sizeof(target));
-    return n == sizeof(kind) - 1 && !memcmp(target, kind, n);
-}
-
 static int trigger(EpcRequest *r, const VfuSetIrqs *p, uint32_t total)
 {
     const EpcServerOps *ops = r->s->ops;
@@ -109,7 +97,7 @@ static int trigger(EpcRequest *r, const VfuSetIrqs *p, uint32_t total)
         return -EINVAL;
     }
     for (unsigned i = 0; i < m->nfds; i++) {
-        if (!is_eventfd(m->fds[i])) {
+        if (!epw_is_eventfd(m->fds[i])) {
             return -EINVAL;
         }
     }

@@ -304,3 +304,14 @@ int epw_check_reply(const EpwMsg *m, uint16_t cmd, size_t min, size_t want)
     }
     return err;
 }
+
+bool epw_is_eventfd(int fd)
+{
+    static const char kind[] = "anon_inode:[eventfd]";
+    char path[64], target[sizeof(kind)];
+    ssize_t n;
+
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    n = readlink(path, target, sizeof(target));
+    return n == sizeof(kind) - 1 && !memcmp(target, kind, n);
+}

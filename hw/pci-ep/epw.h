@@ -128,6 +128,9 @@ int epw_check_command(EpwRole role, const EpwMsg *m, unsigned features,
  */
 int epw_check_reply(const EpwMsg *m, uint16_t cmd, size_t min, size_t want);
 
+/* KVM takes nothing else for an event, and a pipe could block a writer. */
+bool epw_is_eventfd(int fd);
+
 /* For people: "DMA_MAP"; "unknown command" for one that is not in the table. */
 const char *epw_command_name(uint16_t cmd);
 
