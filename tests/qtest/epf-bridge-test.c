@@ -10,7 +10,6 @@
 
 #define MSI_ADDR    0x100000
 #define MSIX_TABLE  0x1000
-#define MSIX_PBA    0x1800
 
 static unsigned port_exp(QTestState *q)
 {
@@ -185,17 +184,6 @@ static void test_bars(void)
     fixture_end(&f);
 }
 
-static void wait_byte(QTestState *q, uint64_t addr, uint8_t val)
-{
-    for (unsigned i = 0; i < EPS_TIMEOUT_MS; i++) {
-        if (qtest_readb(q, addr) == val) {
-            return;
-        }
-        g_usleep(1000);
-    }
-    g_assert_cmphex(qtest_readb(q, addr), ==, val);
-}
-
 static void test_remap(void)
 {
     Fixture f;
@@ -207,7 +195,7 @@ static void test_remap(void)
 
         eps_retarget(f.ep, 0, shared, i);
         g_assert_cmpint(eps_remap(f.ep, 0), ==, 0);
-        wait_byte(f.q, EPH_BAR(0) + 0x3000, i);
+        eph_wait_byte(f.q, EPH_BAR(0) + 0x3000, i);
         qtest_writeb(f.q, EPH_BAR(0), i + 100);
         g_assert_cmphex(f.ep->bar[0].data[0], ==, i + 100);
     }
@@ -303,7 +291,7 @@ static void test_msi(void)
 static void test_msix(void)
 {
     Fixture f;
-    const uint64_t entry = EPH_BAR(0) + MSIX_TABLE + 5 * 16;
+    uint64_t entry, pba;
     const EpsMsg *m;
     uint8_t *table;
 
@@ -316,6 +304,8 @@ static void test_msix(void)
     eph_wait_present(f.q, true);
     eph_enable_function(f.q, true);
     table = f.ep->bar[0].data + f.ep->bar[0].offset + MSIX_TABLE;
+    eph_msix(f.q, &entry, &pba);
+    entry += 5 * 16;
 
     g_assert_cmphex(qtest_readl(f.q, entry + 12), ==, 1);
     qtest_writel(f.q, entry, MSI_ADDR);
@@ -337,10 +327,10 @@ static void test_msix(void)
     /* Masked: pending at once, and delivered with the unmask */
     m = eps_nth(f.ep, VFU_CMD_SET_IRQS, 1);
     signal_fd(m->fds[2]);
-    g_assert_cmphex(qtest_readl(f.q, EPH_BAR(0) + MSIX_PBA), ==, 1 << 5);
+    g_assert_cmphex(qtest_readl(f.q, pba), ==, 1 << 5);
     qtest_writel(f.q, entry + 12, 0);
     eph_wait_mem(f.q, MSI_ADDR, 0xcafe);
-    g_assert_cmphex(qtest_readl(f.q, EPH_BAR(0) + MSIX_PBA), ==, 0);
+    g_assert_cmphex(qtest_readl(f.q, pba), ==, 0);
 
     for (unsigned i = 0; i < 10; i++) {
         qtest_writel(f.q, MSI_ADDR, 0);
@@ -353,7 +343,7 @@ static void test_msix(void)
                PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL);
     qtest_writel(f.q, MSI_ADDR, 0);
     signal_fd(m->fds[2]);
-    g_assert_cmphex(qtest_readl(f.q, EPH_BAR(0) + MSIX_PBA), ==, 1 << 5);
+    g_assert_cmphex(qtest_readl(f.q, pba), ==, 1 << 5);
     g_assert_cmphex(qtest_readl(f.q, MSI_ADDR), ==, 0);
     eph_writew(f.q, EPH_FUNCTION, 0xa2, PCI_MSIX_FLAGS_ENABLE);
     eph_wait_mem(f.q, MSI_ADDR, 0xcafe);

@@ -14,20 +14,34 @@ void fixture_start(Fixture *f)
     eph_enable_port(f->q);
 }
 
-void fixture_start_vcpu(Fixture *f, const char *firmware)
+void fixture_start_vcpu(Fixture *f, const char *args, const char *firmware)
 {
     f->ep = eps_new();
     eps_listen(f->ep);
-    f->q = eph_start_vcpu(f->ep->path, FIXTURE_DEADLINE_MS, firmware);
+    f->q = eph_start_vcpu(args, f->ep->path, FIXTURE_DEADLINE_MS, firmware);
     eph_enable_port(f->q);
+}
+
+void fixture_start_with(Fixture *f, unsigned features, const char *args)
+{
+    f->ep = eps_new();
+    f->ep->features |= features;
+    eps_listen(f->ep);
+    f->q = eph_start_args(args, f->ep->path, FIXTURE_DEADLINE_MS);
+    eph_enable_port(f->q);
+}
+
+void fixture_link_up(Fixture *f, bool master)
+{
+    g_assert_cmpint(eps_link_up(f->ep), ==, 0);
+    eph_wait_present(f->q, true);
+    eph_enable_function(f->q, master);
 }
 
 void fixture_start_up(Fixture *f, bool master)
 {
     fixture_start(f);
-    g_assert_cmpint(eps_link_up(f->ep), ==, 0);
-    eph_wait_present(f->q, true);
-    eph_enable_function(f->q, master);
+    fixture_link_up(f, master);
 }
 
 void fixture_end(Fixture *f)

@@ -18,7 +18,11 @@ typedef struct Fixture {
 /* Both run; the link is down */
 void fixture_start(Fixture *f);
 /* The same with a vCPU that runs @firmware */
-void fixture_start_vcpu(Fixture *f, const char *firmware);
+void fixture_start_vcpu(Fixture *f, const char *args, const char *firmware);
+/* An endpoint with more features, a host with more arguments; not linked yet */
+void fixture_start_with(Fixture *f, unsigned features, const char *args);
+/* The link comes up, and the function is there */
+void fixture_link_up(Fixture *f, bool master);
 /* The function is in the slot, with its BARs */
 void fixture_start_up(Fixture *f, bool master);
 void fixture_end(Fixture *f);

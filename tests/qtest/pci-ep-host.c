@@ -37,10 +37,11 @@ QTestState *eph_start_args(const char *args, const char *socket,
     return start(args, socket, deadline_ms, true);
 }
 
-QTestState *eph_start_vcpu(const char *socket, unsigned deadline_ms,
-                           const char *firmware)
+QTestState *eph_start_vcpu(const char *args, const char *socket,
+                           unsigned deadline_ms, const char *firmware)
 {
-    g_autofree char *first = g_strdup_printf("-accel tcg -bios %s", firmware);
+    g_autofree char *first = g_strdup_printf("-accel tcg -bios %s %s",
+                                             firmware, args);
 
     return start(first, socket, deadline_ms, true);
 }
@@ -113,6 +114,21 @@ unsigned eph_find_cap(QTestState *q, unsigned bdf, uint8_t id)
         at = eph_readb(q, bdf, at + PCI_CAP_LIST_NEXT);
     }
     return 0;
+}
+
+static uint64_t in_bar(uint32_t reg)
+{
+    return EPH_BAR(reg & PCI_MSIX_FLAGS_BIRMASK) +
+           (reg & ~PCI_MSIX_FLAGS_BIRMASK);
+}
+
+void eph_msix(QTestState *q, uint64_t *table, uint64_t *pba)
+{
+    unsigned cap = eph_find_cap(q, EPH_FUNCTION, PCI_CAP_ID_MSIX);
+
+    g_assert_cmpuint(cap, !=, 0);
+    *table = in_bar(eph_readl(q, EPH_FUNCTION, cap + PCI_MSIX_TABLE));
+    *pba = in_bar(eph_readl(q, EPH_FUNCTION, cap + PCI_MSIX_PBA));
 }
 
 void eph_enable_port(QTestState *q)
@@ -195,6 +211,24 @@ char *eph_prop_str(QTestState *q, const char *name)
     g_autoptr(QDict) r = qom_get(q, name);
 
     return g_strdup(qdict_get_str(r, "return"));
+}
+
+uint64_t eph_prop_uint(QTestState *q, const char *name)
+{
+    g_autoptr(QDict) r = qom_get(q, name);
+
+    return qdict_get_int(r, "return");
+}
+
+void eph_wait_byte(QTestState *q, uint64_t addr, uint8_t val)
+{
+    for (unsigned i = 0; i < TIMEOUT_MS; i++) {
+        if (qtest_readb(q, addr) == val) {
+            return;
+        }
+        g_usleep(1000);
+    }
+    g_assert_cmphex(qtest_readb(q, addr), ==, val);
 }
 
 void eph_wait_mem(QTestState *q, uint64_t addr, uint32_t val)

@@ -21,8 +21,8 @@ QTestState *eph_start(const char *socket, unsigned deadline_ms, bool shared);
 QTestState *eph_start_args(const char *args, const char *socket,
                            unsigned deadline_ms);
 /* With a vCPU that runs @firmware */
-QTestState *eph_start_vcpu(const char *socket, unsigned deadline_ms,
-                           const char *firmware);
+QTestState *eph_start_vcpu(const char *args, const char *socket,
+                           unsigned deadline_ms, const char *firmware);
 
 uint8_t eph_readb(QTestState *q, unsigned bdf, unsigned reg);
 uint16_t eph_readw(QTestState *q, unsigned bdf, unsigned reg);
@@ -37,6 +37,9 @@ void eph_ecam_writel(QTestState *q, unsigned bdf, unsigned reg, uint32_t val);
 /* 0: absent */
 unsigned eph_find_cap(QTestState *q, unsigned bdf, uint8_t id);
 
+/* Where MSI-X table and pending bits are, once BARs have addresses */
+void eph_msix(QTestState *q, uint64_t *table, uint64_t *pba);
+
 /* Bus numbers and windows of the port */
 void eph_enable_port(QTestState *q);
 /* BAR addresses, memory decoding, and bus mastering if asked for */
@@ -49,7 +52,10 @@ void eph_wait_present(QTestState *q, bool present);
 /* Property of the bridge */
 bool eph_prop_bool(QTestState *q, const char *name);
 char *eph_prop_str(QTestState *q, const char *name);
+uint64_t eph_prop_uint(QTestState *q, const char *name);
 
+/* Waits until a byte of memory has that value */
+void eph_wait_byte(QTestState *q, uint64_t addr, uint8_t val);
 /* Waits until a 32-bit word of memory has that value */
 void eph_wait_mem(QTestState *q, uint64_t addr, uint32_t val);
 

@@ -74,17 +74,6 @@ static void end(Link *l)
     epe_stop(l->ep);
 }
 
-static void wait_byte(QTestState *q, uint64_t addr, uint8_t val)
-{
-    for (unsigned i = 0; i < EPE_TIMEOUT_MS; i++) {
-        if (qtest_readb(q, addr) == val) {
-            return;
-        }
-        g_usleep(1000);
-    }
-    g_assert_cmphex(qtest_readb(q, addr), ==, val);
-}
-
 /*
  * ------------------------------------------------------------------------
  * The link
@@ -207,7 +196,7 @@ static void test_retarget(void)
         /* From here on the old target is out of reach */
         qtest_writeb(l.host, EPH_BAR(0) + 1, 0x77);
         g_assert_cmphex(qtest_readb(l.ep->q, old + 1), ==, 0);
-        wait_byte(l.host, EPH_BAR(0), i + 1);
+        eph_wait_byte(l.host, EPH_BAR(0), i + 1);
     }
 
     g_assert_cmpuint(epe_clear_bar(l.ep, 0), ==, EPC_STATUS_OK);
@@ -342,15 +331,15 @@ static void test_msi(void)
 
 static void test_msix(void)
 {
-    Link l;
+    uint64_t table, pba;
     unsigned cap;
+    Link l;
 
     start(&l, true);
     cap = eph_find_cap(l.host, EPH_FUNCTION, PCI_CAP_ID_MSIX);
-    g_assert_cmphex(eph_readl(l.host, EPH_FUNCTION, cap + PCI_MSIX_TABLE), ==,
-                    MSIX_TABLE | MSIX_BAR);
+    eph_msix(l.host, &table, &pba);
     for (unsigned i = 0; i < MSIX_VECTORS; i++) {
-        uint64_t entry = EPH_BAR(MSIX_BAR) + MSIX_TABLE + i * 16;
+        uint64_t entry = table + i * 16;
 
         qtest_writel(l.host, entry, MSI_ADDR + i * 4);
         qtest_writel(l.host, entry + 4, 0);

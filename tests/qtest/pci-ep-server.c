@@ -5,7 +5,6 @@
 #include "qemu/osdep.h"
 #include "qemu/bswap.h"
 #include "qemu/cutils.h"
-#include "qemu/memfd.h"
 #include "hw/pci/pci_regs.h"
 #include "pci-ep-server.h"
 
@@ -172,7 +171,7 @@ static void do_region_info(EpServer *s, const EpsMsg *m)
         r.size = b->size;
         r.offset = b->offset;
         r.flags = VFU_REGION_FLAG_READ | VFU_REGION_FLAG_WRITE;
-        if (b->fd >= 0) {
+        if (b->fd >= 0 && !(s->features & VFU_EP_FEATURE_AREAS)) {
             r.flags |= VFU_REGION_FLAG_MMAP;
             eps_reply(s, m, &r, sizeof(r), &b->fd, 1);
             return;
@@ -235,6 +234,12 @@ static void answer(EpServer *s, const EpsMsg *m)
         break;
     case VFU_CMD_GET_REGION_INFO:
         do_region_info(s, m);
+        break;
+    case VFU_CMD_EP_AREAS:
+        eps_answer_areas(s, m);
+        break;
+    case VFU_CMD_GET_REGION_IO_FDS:
+        eps_answer_io_fds(s, m);
         break;
     case VFU_CMD_GET_IRQ_INFO:
         memcpy(&irq, m->payload, sizeof(irq));
@@ -391,14 +396,8 @@ static void bar_free(EpsBar *b)
 static void bar_alloc(EpsBar *b, bool shared, uint8_t fill)
 {
     size_t len = b->offset + b->size;
-    int fd = memfd_create("bar", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    int fd = eps_memory(len, fill, &b->data);
 
-    g_assert_cmpint(fd, >=, 0);
-    g_assert_cmpint(ftruncate(fd, len), ==, 0);
-    g_assert_cmpint(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK), ==, 0);
-    b->data = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    g_assert_true(b->data != MAP_FAILED);
-    memset(b->data, fill, len);
     if (shared) {
         b->fd = fd;
     } else {

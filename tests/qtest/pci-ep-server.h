@@ -12,7 +12,8 @@
 #include "hw/pci-ep/vfio-user-proto.h"
 
 #define EPS_TIMEOUT_MS 10000
-#define EPS_MAX_FDS 16
+#define EPS_MAX_FDS 80
+#define EPS_MAX_PARTS 65  /* one more than allowed */
 
 typedef struct EpServer EpServer;
 
@@ -34,6 +35,19 @@ typedef struct EpsBar {
     uint8_t *data;      /* all of @fd, or what messages reach */
 } EpsBar;
 
+/* What EP_AREAS and GET_REGION_IO_FDS tell of a BAR; the test's descriptors */
+typedef struct EpsParts {
+    bool listed;        /* else one area: the BAR, when it is shared */
+    unsigned areas;
+    unsigned area_fds;
+    unsigned bells;
+    unsigned bell_fds;
+    VfuEpArea area[EPS_MAX_PARTS];
+    VfuRegionIoFd bell[EPS_MAX_PARTS];
+    int area_fd[EPS_MAX_FDS];
+    int bell_fd[EPS_MAX_FDS];
+} EpsParts;
+
 struct EpServer {
     char *path;
     unsigned features;
@@ -44,6 +58,7 @@ struct EpServer {
     uint8_t config[4096];
     uint32_t config_size;
     EpsBar bar[6];
+    EpsParts parts[6];  /* with VFU_EP_FEATURE_AREAS in features */
     uint32_t irqs[VFU_NUM_IRQS];
     EpsHook *hook;
     void *hook_opaque;
@@ -65,6 +80,15 @@ struct EpServer {
 /* A function with six BARs, PM, PCIe with FLR, 4 MSI and 8 MSI-X vectors */
 EpServer *eps_new(void);
 void eps_free(EpServer *s);
+/* Adds a part to a BAR, for one that was listed or is from now on. */
+void eps_add_area(EpServer *s, unsigned bar, uint64_t offset, uint64_t size,
+                  unsigned fd_index, uint64_t fd_offset);
+void eps_add_bell(EpServer *s, unsigned bar, uint64_t offset,
+                  unsigned fd_index);
+/* All of that in one step, while the link is up */
+void eps_set_parts(EpServer *s, unsigned bar, const EpsParts *parts);
+/* A file that may be passed as memory; *@data: all of it */
+int eps_memory(size_t size, uint8_t fill, uint8_t **data);
 /* From now on the socket exists. */
 void eps_listen(EpServer *s);
 void eps_disconnect(EpServer *s);
@@ -80,6 +104,9 @@ uint16_t eps_send(EpServer *s, uint16_t cmd, uint32_t flags,
 /* Sends and waits for the reply: 0 or the errno in it; -1: disconnected. */
 int eps_call(EpServer *s, uint16_t cmd, const void *payload, size_t len,
              void *reply, size_t reply_len);
+/* In pci-ep-server-areas.c */
+void eps_answer_areas(EpServer *s, const EpsMsg *m);
+void eps_answer_io_fds(EpServer *s, const EpsMsg *m);
 /* Answers a command, for hooks */
 void eps_reply(EpServer *s, const EpsMsg *m, const void *payload, size_t len,
                const int *fds, unsigned nfds);

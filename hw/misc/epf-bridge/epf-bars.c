@@ -2,18 +2,18 @@
 /*
  * epf-bars: the BARs of a remote function
  *
- * Each BAR is a container of layers: access by message at the bottom; above it
- * one RAM-device region over the link's reservation, for life, whose pages the
- * reader thread replaces; on top the MSI-X table and the pending bits, which
- * are local.  Only the change between memory and messages touches the topology.
+ * Each BAR is a container of layers: access by message at the bottom; above it,
+ * where the endpoint has memory, windows on one RAM-device region over the
+ * link's reservation, for life, whose pages the reader thread replaces; on top
+ * the MSI-X table and the pending bits, which are local.  Only a change of what
+ * is memory touches the topology.
  */
 #include "qemu/osdep.h"
 #include "qapi/error.h"
-#include "hw/pci/msix.h"
 #include "epf-function.h"
 #include "trace.h"
 
-enum { PRIO_MESSAGES, PRIO_RAM, PRIO_MSIX };
+enum { PRIO_MESSAGES, PRIO_RAM, PRIO_OVERLAY };
 
 static uint64_t epf_bar_read(void *opaque, hwaddr addr, unsigned size)
 {
@@ -31,6 +31,9 @@ static void epf_bar_write(void *opaque, hwaddr addr, uint64_t val,
     EpfFunctionBar *b = opaque;
     uint64_t le = cpu_to_le64(val);
 
+    if (size == 4 && epf_doorbells_ring(b->doorbells, addr, val)) {
+        return;
+    }
     epf_link_write(b->fn->link, b->index, addr, &le, size);
 }
 
@@ -50,19 +53,38 @@ static const MemoryRegionOps epf_bar_ops = {
     },
 };
 
+/*
+ * ------------------------------------------------------------------------
+ * What the BAR decodes
+ */
+static void add_bar(EpfFunction *f, unsigned bar, uint64_t size)
+{
+    EpfFunctionBar *b = &f->bar[bar];
+    g_autofree char *name = g_strdup_printf("bar%u", bar);
+
+    b->fn = f;
+    b->index = bar;
+    b->size = size;
+    memory_region_init(&b->container, OBJECT(f), name, size);
+}
+
+void epf_bars_overlay(EpfFunction *f, unsigned bar, uint64_t offset,
+                      MemoryRegion *mr)
+{
+    memory_region_add_subregion_overlap(&f->bar[bar].container, offset, mr,
+                                        PRIO_OVERLAY);
+}
+
 void epf_bars_init(EpfFunction *f)
 {
     for (unsigned i = 0; i < EPF_NUM_BARS; i++) {
         EpfFunctionBar *b = &f->bar[i];
         EpfBar *lb = &f->link->bar[i];
-        g_autofree char *name = g_strdup_printf("bar%u", i);
 
         if (!lb->size) {
             continue;
         }
-        b->fn = f;
-        b->index = i;
-        memory_region_init(&b->container, OBJECT(f), name, lb->size);
+        add_bar(f, i, lb->size);
         memory_region_init_io(&b->messages, OBJECT(f), &epf_bar_ops, b,
                               "messages", lb->size);
         memory_region_add_subregion_overlap(&b->container, 0, &b->messages,
@@ -70,159 +92,119 @@ void epf_bars_init(EpfFunction *f)
         if (lb->mem) {
             memory_region_init_ram_device_ptr(&b->ram, OBJECT(f), "shared",
                                               lb->size, lb->mem);
-            memory_region_set_enabled(&b->ram, false);
-            memory_region_add_subregion_overlap(&b->container, 0, &b->ram,
-                                                PRIO_RAM);
-            b->has_ram = true;
         }
-        pci_register_bar(PCI_DEVICE(f), i, lb->type, &b->container);
     }
 }
 
-bool epf_bars_synced(EpfFunction *f)
+void epf_bars_register(EpfFunction *f)
 {
     for (unsigned i = 0; i < EPF_NUM_BARS; i++) {
-        EpfFunctionBar *b = &f->bar[i];
-
-        if (b->has_ram && b->ram.enabled != epf_link_bar_mapped(f->link, i)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-void epf_bars_sync(EpfFunction *f)
-{
-    for (unsigned i = 0; i < EPF_NUM_BARS; i++) {
-        EpfFunctionBar *b = &f->bar[i];
-
-        if (b->has_ram) {
-            memory_region_set_enabled(&b->ram,
-                                      epf_link_bar_mapped(f->link, i));
+        if (f->bar[i].size) {
+            pci_register_bar(PCI_DEVICE(f), i, f->link->bar[i].type,
+                             &f->bar[i].container);
         }
     }
 }
 
 /*
  * ------------------------------------------------------------------------
- * MSI-X
+ * What of it is memory
  */
-static uint32_t msix_table_offset(PCIDevice *d)
+bool epf_bars_synced(EpfFunction *f)
 {
-    return pci_get_long(d->config + d->msix_cap + PCI_MSIX_TABLE) &
-           ~PCI_MSIX_FLAGS_BIRMASK;
-}
+    for (unsigned i = 0; i < EPF_NUM_BARS; i++) {
+        EpfLayout now;
 
-/* @addr counts from the start of the BAR, here and below. */
-static MemTxResult epf_msix_read(void *opaque, hwaddr addr, uint64_t *val,
-                                 unsigned size, MemTxAttrs attrs)
-{
-    EpfFunction *f = opaque;
-    PCIDevice *d = PCI_DEVICE(f);
-
-    if (epf_link_dead(f->link)) {
-        *val = UINT64_MAX;
-        return MEMTX_OK;
+        epf_areas_layout(f->link, i, &now);
+        if (!epf_layout_equal(&f->bar[i].shown, &now)) {
+            return false;
+        }
     }
-    return memory_region_dispatch_read(&d->msix_table_mmio,
-                                       addr - msix_table_offset(d), val,
-                                       size_memop(size) | MO_LE, attrs);
-}
-
-/* The function may look at its table: what the guest writes goes there too. */
-static MemTxResult epf_msix_write(void *opaque, hwaddr addr, uint64_t val,
-                                  unsigned size, MemTxAttrs attrs)
-{
-    EpfFunction *f = opaque;
-    PCIDevice *d = PCI_DEVICE(f);
-    unsigned bir = pci_get_long(d->config + d->msix_cap + PCI_MSIX_TABLE) &
-                   PCI_MSIX_FLAGS_BIRMASK;
-    uint64_t le = cpu_to_le64(val);
-    EpfLink *l = f->link;
-    bool stored = false;
-    MemTxResult result;
-
-    if (epf_link_dead(l)) {
-        return MEMTX_OK;
-    }
-    qemu_mutex_lock(&l->lock);
-    if (l->bar[bir].mapped) {
-        memcpy((uint8_t *)l->bar[bir].mem + addr, &le, size);
-        stored = true;
-    }
-    qemu_mutex_unlock(&l->lock);
-    if (!stored) {
-        epf_link_write(l, bir, addr, &le, size);
-    }
-    addr -= msix_table_offset(d);
-    result = memory_region_dispatch_write(&d->msix_table_mmio, addr, val,
-                                          size_memop(size) | MO_LE, attrs);
-    ep_irqfds_table_written(f->irqs.set, addr / PCI_MSIX_ENTRY_SIZE);
-    return result;
-}
-
-static const MemoryRegionOps epf_msix_ops = {
-    .read_with_attrs = epf_msix_read,
-    .write_with_attrs = epf_msix_write,
-    .endianness = DEVICE_LITTLE_ENDIAN,
-    .valid = {
-        .min_access_size = 4,
-        .max_access_size = 8,
-    },
-    .impl = {
-        .min_access_size = 4,
-        .max_access_size = 8,
-    },
-};
-
-bool epf_bars_add_msix(EpfFunction *f, unsigned table_bir, uint32_t table,
-                       unsigned pba_bir, uint32_t pba, unsigned vectors,
-                       uint8_t cap, Error **errp)
-{
-    PCIDevice *d = PCI_DEVICE(f);
-    uint64_t table_len = (uint64_t)vectors * PCI_MSIX_ENTRY_SIZE;
-    uint64_t pba_len = QEMU_ALIGN_UP(vectors, 64) / 8;
-
-    if (table_bir >= EPF_NUM_BARS || pba_bir >= EPF_NUM_BARS ||
-        table + table_len > f->link->bar[table_bir].size ||
-        pba + pba_len > f->link->bar[pba_bir].size) {
-        error_setg(errp, "the endpoint's MSI-X table or pending bits lie "
-                   "outside of its BARs");
-        return false;
-    }
-    memory_region_init(&f->msix_home[0], OBJECT(f), "msix-table-home",
-                       f->link->bar[table_bir].size);
-    memory_region_init(&f->msix_home[1], OBJECT(f), "msix-pba-home",
-                       f->link->bar[pba_bir].size);
-    if (msix_init(d, vectors, &f->msix_home[0], table_bir, table,
-                  &f->msix_home[1], pba_bir, pba, cap, errp) < 0) {
-        return false;
-    }
-    for (unsigned i = 0; i < vectors; i++) {
-        msix_vector_use(d, i);
-    }
-
-    /* Reached from the region below, whose guard is engaged already */
-    d->msix_table_mmio.disable_reentrancy_guard = true;
-    /*
-     * TCG wants a page of a region to be at a page offset of that region, and
-     * the table may begin anywhere in a page: so count from the BAR's start.
-     */
-    memory_region_init_io(&f->msix_table, OBJECT(f), &epf_msix_ops, f,
-                          "msix-table-mirror", table + table_len);
-    memory_region_init_alias(&f->msix_table_alias, OBJECT(f),
-                             "msix-table-alias", &f->msix_table, table,
-                             table_len);
-    memory_region_add_subregion_overlap(&f->bar[table_bir].container, table,
-                                        &f->msix_table_alias, PRIO_MSIX);
-    memory_region_init_alias(&f->msix_pba, OBJECT(f), "msix-pba-alias",
-                             &d->msix_pba_mmio, 0, pba_len);
-    memory_region_add_subregion_overlap(&f->bar[pba_bir].container, pba,
-                                        &f->msix_pba, PRIO_MSIX);
     return true;
 }
 
-void epf_bars_del_msix(EpfFunction *f)
+static void remove_windows(EpfFunctionBar *b)
 {
-    msix_uninit(PCI_DEVICE(f), &f->msix_home[0], &f->msix_home[1]);
+    for (unsigned i = 0; i < b->shown.count; i++) {
+        memory_region_del_subregion(&b->container, &b->windows[i]);
+        object_unparent(OBJECT(&b->windows[i]));
+    }
+    g_free(b->windows);
+    b->windows = NULL;
+    b->shown.count = 0;
+}
+
+static void add_windows(EpfFunctionBar *b, const EpfLayout *layout)
+{
+    b->shown = *layout;
+    b->windows = g_new0(MemoryRegion, layout->count);
+    for (unsigned i = 0; i < layout->count; i++) {
+        memory_region_init_alias(&b->windows[i], OBJECT(b->fn), "memory",
+                                 &b->ram, layout->part[i].offset,
+                                 layout->part[i].size);
+        memory_region_add_subregion_overlap(&b->container,
+                                            layout->part[i].offset,
+                                            &b->windows[i], PRIO_RAM);
+    }
+}
+
+void epf_bars_sync(EpfFunction *f)
+{
+    memory_region_transaction_begin();
+    for (unsigned i = 0; i < EPF_NUM_BARS; i++) {
+        EpfFunctionBar *b = &f->bar[i];
+        EpfLayout now;
+
+        epf_areas_layout(f->link, i, &now);
+        if (!epf_layout_equal(&b->shown, &now)) {
+            remove_windows(b);
+            add_windows(b, &now);
+        }
+    }
+    memory_region_transaction_commit();
+}
+
+/*
+ * ------------------------------------------------------------------------
+ * Doorbells
+ */
+static void set_doorbells(EpfFunctionBar *b, EpfDoorbells *d)
+{
+    if (b->doorbells) {
+        epf_doorbells_detach(b->doorbells, &b->messages);
+        epf_doorbells_unref(b->doorbells);
+    }
+    b->doorbells = d;
+    if (d) {
+        epf_doorbells_attach(d, &b->messages);
+    }
+}
+
+void epf_bars_sync_doorbells(EpfFunction *f)
+{
+    for (unsigned i = 0; i < EPF_NUM_BARS; i++) {
+        EpfFunctionBar *b = &f->bar[i];
+        EpfDoorbells *now = epf_areas_doorbells(f->link, i);
+
+        if (now != b->doorbells) {
+            set_doorbells(b, now);
+        } else {
+            epf_doorbells_unref(now);
+        }
+        epf_areas_shown(f->link, i, &b->shown);
+    }
+}
+
+void epf_bars_exit(EpfFunction *f)
+{
+    for (unsigned i = 0; i < EPF_NUM_BARS; i++) {
+        set_doorbells(&f->bar[i], NULL);
+    }
+}
+
+void epf_bars_finalize(EpfFunction *f)
+{
+    for (unsigned i = 0; i < EPF_NUM_BARS; i++) {
+        g_free(f->bar[i].windows);
+    }
 }

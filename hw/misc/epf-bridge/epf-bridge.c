@@ -161,6 +161,7 @@ static void epf_bridge_sync(void *opaque)
     }
     for (unsigned i = 0; i < EPF_MAX_FUNCTIONS; i++) {
         if (b->functions[i]) {
+            epf_bars_sync_doorbells(b->functions[i]);
             epf_irq_sync(b->functions[i]);
         }
     }

@@ -103,6 +103,11 @@ EpwCaps epf_link_caps(EpfLink *l)
     return caps;
 }
 
+void epf_link_changed(EpfLink *l)
+{
+    l->client->changed(l->client->opaque);
+}
+
 bool epf_link_read(EpfLink *l, unsigned region, uint64_t offset,
                    void *buf, uint32_t len)
 {

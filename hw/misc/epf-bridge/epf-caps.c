@@ -130,20 +130,6 @@ static bool add_msi(EpfFunction *f, uint8_t at, Error **errp)
                     flags & PCI_MSI_FLAGS_MASKBIT, errp) >= 0;
 }
 
-static bool add_msix(EpfFunction *f, uint8_t at, Error **errp)
-{
-    const uint8_t *from = f->link->config + at;
-    uint32_t table = pci_get_long(from + PCI_MSIX_TABLE);
-    uint32_t pba = pci_get_long(from + PCI_MSIX_PBA);
-    unsigned vectors = (pci_get_word(from + PCI_MSIX_FLAGS) &
-                        PCI_MSIX_FLAGS_QSIZE) + 1;
-
-    return epf_bars_add_msix(f, table & PCI_MSIX_FLAGS_BIRMASK,
-                             table & ~PCI_MSIX_FLAGS_BIRMASK,
-                             pba & PCI_MSIX_FLAGS_BIRMASK,
-                             pba & ~PCI_MSIX_FLAGS_BIRMASK, vectors, at, errp);
-}
-
 static bool add_other(EpfFunction *f, uint8_t id, uint8_t at, unsigned room,
                       Error **errp)
 {
@@ -180,7 +166,7 @@ static bool add_cap(EpfFunction *f, uint8_t at, unsigned room, uint32_t *seen,
         { PCI_CAP_ID_PM, PCI_PM_SIZEOF, add_pm },
         { PCI_CAP_ID_EXP, PCI_EXP_VER2_SIZEOF, add_express },
         { PCI_CAP_ID_MSI, 10, add_msi },
-        { PCI_CAP_ID_MSIX, PCI_CAP_MSIX_SIZEOF, add_msix },
+        { PCI_CAP_ID_MSIX, PCI_CAP_MSIX_SIZEOF, epf_msix_init },
     };
     uint8_t id = f->link->config[at];
 
@@ -299,6 +285,6 @@ uint32_t epf_caps_read(EpfFunction *f, uint32_t addr, int len)
 
 void epf_caps_exit(EpfFunction *f)
 {
-    epf_bars_del_msix(f);
+    epf_msix_exit(f);
     msi_uninit(PCI_DEVICE(f));
 }

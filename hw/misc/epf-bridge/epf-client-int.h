@@ -11,7 +11,7 @@
 /* What this client does of the extension */
 #define EPF_CLIENT_FEATURES (VFU_EP_FEATURE_LINK | VFU_EP_FEATURE_RESET | \
                              VFU_EP_FEATURE_REMAP | VFU_EP_FEATURE_INTX | \
-                             VFU_EP_FEATURE_FUNC)
+                             VFU_EP_FEATURE_AREAS | VFU_EP_FEATURE_FUNC)
 
 typedef struct EpfJob EpfJob;
 

@@ -195,53 +195,27 @@ static void on_link(EpfClient *c, EpwSession *s, const VfuEpLink *m,
     }
 }
 
-typedef struct Refetch {
-    EpfLink *link;
-    unsigned bar;
-} Refetch;
-
-static void refetched(EpwSession *s, int err, EpwMsg *reply, void *opaque)
-{
-    Refetch *r = opaque;
-    EpfClient *c = r->link->client;
-
-    if (!err) {
-        epf_query_bar_memory(r->link, r->bar, reply);
-    }
-    c->changed(c->opaque);
-    epf_link_unref(r->link);
-    g_free(r);
-}
-
 static void on_remap(EpfClient *c, const VfuEpRemap *m, EpwToken *token)
 {
-    VfuRegionInfo info = { .argsz = sizeof(info), .index = m->region };
-    struct iovec iov = { .iov_base = &info, .iov_len = sizeof(info) };
     EpfLink *l = link_of(c, m->generation);
     bool described;
-    Refetch *r;
 
     if (!l) {
         epw_reply_error(token, ESTALE);
         return;
     }
     trace_epf_client_remap(c->name, m->generation, m->region);
-    epf_link_revoke_bar(l, m->region);
+    epf_areas_revoke(l, m->region);
     epw_reply(token, NULL, 0, NULL, 0);
 
     qemu_mutex_lock(&c->lock);
     described = c->described;
     qemu_mutex_unlock(&c->lock);
-    if (!described) {
-        /* The query that is under way sees the revocation and asks again */
-        epf_link_unref(l);
-        return;
+    if (described) {
+        epf_areas_refetch(l, m->region);
     }
-    r = g_new(Refetch, 1);
-    r->link = l;
-    r->bar = m->region;
-    epf_link_call_async(l, VFU_CMD_GET_REGION_INFO, &iov, 1, NULL, 0,
-                        refetched, r);
+    /* Else a query is under way, sees the revocation and asks again */
+    epf_link_unref(l);
 }
 
 static void on_dma(EpfClient *c, const EpwMsg *msg, EpwToken *token)

@@ -58,6 +58,8 @@ void epf_link_call_async(EpfLink *l, uint16_t cmd, const struct iovec *iov,
                          int niov, const int *fds, unsigned nfds,
                          EpwDone *done, void *opaque);
 EpwCaps epf_link_caps(EpfLink *l);
+/* The owner of the client should look again. */
+void epf_link_changed(EpfLink *l);
 
 /*
  * The caller waited for the endpoint since that g_get_monotonic_time().  Slow
@@ -77,7 +79,5 @@ void epf_link_reset(EpfLink *l, unsigned kind);
 
 /* epf-query.c: fills the description of @l.  Link thread. */
 bool epf_query(EpfLink *l, Error **errp);
-/* The same for the memory of one BAR, from a reply to GET_REGION_INFO. */
-void epf_query_bar_memory(EpfLink *l, unsigned bar, EpwMsg *reply);
 
 #endif /* HW_MISC_EPF_CLIENT_H */

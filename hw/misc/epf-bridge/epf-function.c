@@ -104,6 +104,7 @@ static void epf_function_realize(PCIDevice *d, Error **errp)
         epf_caps_exit(f);
         return;
     }
+    epf_bars_register(f);
     epf_irq_init(f);
     epf_bars_sync(f);
     epf_dma_init(f);
@@ -115,6 +116,7 @@ static void epf_function_exit(PCIDevice *d)
 
     epf_dma_exit(f);
     epf_irq_exit(f);
+    epf_bars_exit(f);
     epf_caps_exit(f);
 }
 
@@ -122,6 +124,7 @@ static void epf_function_finalize(Object *obj)
 {
     EpfFunction *f = EPF_FUNCTION(obj);
 
+    epf_bars_finalize(f);
     epf_link_unref(f->link);
 }
 

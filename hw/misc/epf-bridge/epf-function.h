@@ -20,11 +20,31 @@ OBJECT_DECLARE_SIMPLE_TYPE(EpfFunction, EPF_FUNCTION)
 typedef struct EpfFunctionBar {
     EpfFunction *fn;
     unsigned index;
+    uint64_t size;              /* as the guest sees it, 0: absent */
     MemoryRegion container;     /* what the BAR decodes */
-    MemoryRegion messages;      /* all of it, below the rest */
-    MemoryRegion ram;           /* the endpoint's memory, when shared */
-    bool has_ram;
+    MemoryRegion messages;      /* what the endpoint has, below the rest */
+    MemoryRegion ram;           /* its memory, when shared */
+    EpfLayout shown;            /* what of @ram the guest sees ... */
+    MemoryRegion *windows;      /* ... through these */
+    EpfDoorbells *doorbells;    /* attached to @messages, or NULL */
 } EpfFunctionBar;
+
+typedef struct EpfMsixPlace {
+    unsigned table_bir;
+    uint32_t table;
+    unsigned pba_bir;
+    uint32_t pba;
+} EpfMsixPlace;
+
+typedef struct EpfMsix {
+    unsigned vectors;
+    EpfMsixPlace home;          /* where the function put them */
+    EpfMsixPlace place;         /* where the guest finds them */
+    MemoryRegion where[2];      /* where msix_init() puts table and PBA */
+    MemoryRegion mirror;        /* what the guest sees of the table ... */
+    MemoryRegion table;         /* ... where it sees it */
+    MemoryRegion pba;
+} EpfMsix;
 
 /* Eventfds of MSI or MSI-X, as many as the guest enabled */
 typedef struct EpfIrqs {
@@ -42,10 +62,7 @@ struct EpfFunction {
 
     EpfLink *link;
     EpfFunctionBar bar[EPF_NUM_BARS];
-    MemoryRegion msix_home[2];  /* where msix_init() puts table and PBA */
-    MemoryRegion msix_table;    /* what the guest sees of the table ... */
-    MemoryRegion msix_table_alias;  /* ... where it sees it */
-    MemoryRegion msix_pba;
+    EpfMsix msix;
     /* Bytes of configuration space that the endpoint is asked for */
     DECLARE_BITMAP(live, PCIE_CONFIG_SPACE_SIZE);
     EpfIrqs irqs;
@@ -66,14 +83,21 @@ uint32_t epf_caps_read(EpfFunction *f, uint32_t addr, int len);
 
 /* epf-bars.c */
 void epf_bars_init(EpfFunction *f);
+/* A layer on top of a BAR */
+void epf_bars_overlay(EpfFunction *f, unsigned bar, uint64_t offset,
+                      MemoryRegion *mr);
+void epf_bars_register(EpfFunction *f);
 /* Shows each BAR as it is reached now: in place or by message. */
 void epf_bars_sync(EpfFunction *f);
 bool epf_bars_synced(EpfFunction *f);
-bool epf_bars_add_msix(EpfFunction *f, unsigned table_bir, uint32_t table,
-                       unsigned pba_bir, uint32_t pba, unsigned vectors,
-                       uint8_t cap, Error **errp);
-void epf_bars_del_msix(EpfFunction *f);
+/* The same for doorbells, which needs no pause of the vCPUs; after it. */
+void epf_bars_sync_doorbells(EpfFunction *f);
+void epf_bars_exit(EpfFunction *f);
+void epf_bars_finalize(EpfFunction *f);
 
+/* epf-msix.c */
+bool epf_msix_init(EpfFunction *f, uint8_t cap, Error **errp);
+void epf_msix_exit(EpfFunction *f);
 /* epf-irq.c */
 /* After the capabilities, and until before they go */
 void epf_irq_init(EpfFunction *f);

@@ -37,21 +37,12 @@ void epf_link_unref(EpfLink *l)
         return;
     }
     for (unsigned i = 0; i < EPF_NUM_BARS; i++) {
-        if (l->bar[i].mem) {
-            ep_mem_release(l->bar[i].mem, l->bar[i].size);
-        }
+        epf_doorbells_unref(l->bar[i].doorbells);
+        ep_mem_release(l->bar[i].mem, l->bar[i].size);
     }
     qemu_cond_destroy(&l->cond);
     qemu_mutex_destroy(&l->lock);
     g_free(l);
-}
-
-static void unmap_locked(EpfBar *b)
-{
-    if (b->mapped) {
-        ep_mem_unmap(b->mem, b->size);
-        b->mapped = false;
-    }
 }
 
 void epf_link_kill(EpfLink *l)
@@ -59,69 +50,9 @@ void epf_link_kill(EpfLink *l)
     qatomic_set(&l->dead, true);
 
     qemu_mutex_lock(&l->lock);
-    for (unsigned i = 0; i < EPF_NUM_BARS; i++) {
-        unmap_locked(&l->bar[i]);
-    }
+    epf_areas_kill_locked(l);
     qemu_cond_broadcast(&l->cond);
     qemu_mutex_unlock(&l->lock);
-}
-
-void epf_link_revoke_bar(EpfLink *l, unsigned bar)
-{
-    qemu_mutex_lock(&l->lock);
-    l->bar[bar].revoked++;
-    unmap_locked(&l->bar[bar]);
-    qemu_mutex_unlock(&l->lock);
-}
-
-bool epf_link_map_bar(EpfLink *l, unsigned bar, unsigned revoked, int fd,
-                      uint64_t offset, bool writable, Error **errp)
-{
-    EpfBar *b = &l->bar[bar];
-    size_t page = qemu_real_host_page_size();
-    EpFile *f;
-    int ret = 0;
-
-    f = ep_file_new(fd, epf_client_trusts_unsealed(l->client), errp);
-    if (!f) {
-        return false;
-    }
-    if (!QEMU_IS_ALIGNED(offset | b->size, page) ||
-        !ep_file_covers(f, offset, b->size)) {
-        error_setg(errp, "the endpoint's memory for BAR %u does not cover it "
-                   "page by page; it is reached by messages, which is slow",
-                   bar);
-        ep_file_unref(f);
-        return false;
-    }
-
-    qemu_mutex_lock(&l->lock);
-    if (!epf_link_dead(l) && b->revoked == revoked && b->mem) {
-        ret = ep_mem_map(b->mem, b->size, f, offset, writable);
-        b->mapped = ret == 0;
-    }
-    trace_epf_link_map(l->generation, bar, b->size, b->mapped);
-    qemu_mutex_unlock(&l->lock);
-
-    ep_file_unref(f);
-    if (ret) {
-        error_setg_errno(errp, -ret, "cannot map the endpoint's memory for "
-                         "BAR %u; it is reached by messages, which is slow",
-                         bar);
-    }
-    return ret == 0;
-}
-
-unsigned epf_link_bar_revoked(EpfLink *l, unsigned bar)
-{
-    QEMU_LOCK_GUARD(&l->lock);
-    return l->bar[bar].revoked;
-}
-
-bool epf_link_bar_mapped(EpfLink *l, unsigned bar)
-{
-    QEMU_LOCK_GUARD(&l->lock);
-    return l->bar[bar].mapped;
 }
 
 /*

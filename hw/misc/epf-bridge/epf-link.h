@@ -7,8 +7,8 @@
  * memory of the BARs belongs to it, so that the reader thread can replace or
  * revoke pages without the BQL and long before the function itself is gone.
  *
- * @lock guards the mappings, @dma_as and the count of unanswered messages; it
- * is taken after the BQL and never held over a wait for the peer.
+ * @lock guards what is behind the BARs, @dma_as and the count of unanswered
+ * messages; it is taken after the BQL and never held over a wait for the peer.
  */
 #ifndef HW_MISC_EPF_LINK_H
 #define HW_MISC_EPF_LINK_H
@@ -17,19 +17,11 @@
 #include "hw/pci-ep/compat.h"
 #include "hw/pci-ep/ep-mem.h"
 #include "hw/pci-ep/epw.h"
+#include "epf-areas.h"
 
-#define EPF_NUM_BARS 6
 #define EPF_MAX_FUNCTIONS 8
 
 typedef struct EpfClient EpfClient;
-
-typedef struct EpfBar {
-    uint64_t size;          /* power of two, 0: absent */
-    uint8_t type;           /* PCI_BASE_ADDRESS_* */
-    void *mem;              /* reservation of @size, NULL: messages only */
-    bool mapped;            /* lock: @mem shows the function's memory */
-    unsigned revoked;       /* lock: EP_REMAPs seen */
-} EpfBar;
 
 /*
  * The endpoint pulses INTx.  The main loop may come too late to see the level,
@@ -38,7 +30,7 @@ typedef struct EpfBar {
 #define EPF_INTX_LEVEL      (1u << 0)
 #define EPF_INTX_ASSERTED   (1u << 1)
 
-typedef struct EpfLink {
+struct EpfLink {
     int refs;
     EpfClient *client;
     bool dead;              /* atomic */
@@ -59,7 +51,7 @@ typedef struct EpfLink {
     QemuCond cond;          /* unanswered fell, or dead */
     unsigned unanswered;    /* DMA_UNMAPs and awaited DMA_MAPs */
     AddressSpace *dma_as;   /* NULL: no function; changes with the BQL */
-} EpfLink;
+};
 
 EpfLink *epf_link_new(EpfClient *client, uint32_t generation,
                       unsigned speed, unsigned width);
@@ -73,16 +65,6 @@ static inline bool epf_link_dead(const EpfLink *l)
 
 /* From now on all reads are all ones, also those in flight.  Any thread. */
 void epf_link_kill(EpfLink *l);
-
-/*
- * Shows @fd (taken over) at @offset in a BAR, unless the BAR was revoked after
- * @revoked was read: then the caller has to ask the endpoint again.
- */
-bool epf_link_map_bar(EpfLink *l, unsigned bar, unsigned revoked, int fd,
-                      uint64_t offset, bool writable, Error **errp);
-void epf_link_revoke_bar(EpfLink *l, unsigned bar);
-unsigned epf_link_bar_revoked(EpfLink *l, unsigned bar);
-bool epf_link_bar_mapped(EpfLink *l, unsigned bar);
 
 /*
  * DMA_READ and DMA_WRITE of the endpoint; @buf is inside RAM of this process.

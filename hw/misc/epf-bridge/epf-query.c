@@ -8,13 +8,9 @@
 #include "qemu/osdep.h"
 #include "qapi/error.h"
 #include "qemu/host-utils.h"
-#include "qemu/units.h"
 #include "epf-client.h"
 #include "trace.h"
 
-#define BAR_SIZE_MIN 4096
-#define BAR32_SIZE_MAX (2 * GiB)
-#define BAR64_SIZE_MAX (1 * TiB)
 /* How often the endpoint may change a BAR while it is being mapped */
 #define MAP_TRIES 16
 
@@ -84,54 +80,12 @@ static const VfuRegionInfo *query_region(EpfLink *l, unsigned index,
     return out;
 }
 
-/* Only memory that covers the BAR as a whole is shown in place. */
-static bool mappable(const VfuRegionInfo *info, const EpwMsg *reply)
-{
-    return (info->flags & VFU_REGION_FLAG_MMAP) &&
-           (info->flags & VFU_REGION_FLAG_READ) &&
-           !(info->flags & VFU_REGION_FLAG_CAPS) &&
-           info->argsz == sizeof(*info) && reply->nfds == 1;
-}
-
-static void map_bar(EpfLink *l, unsigned bar, unsigned revoked,
-                    const VfuRegionInfo *info, EpwMsg *reply)
-{
-    Error *err = NULL;
-    int fd;
-
-    if (!l->bar[bar].mem || !mappable(info, reply)) {
-        return;
-    }
-    fd = reply->fds[0];
-    reply->fds[0] = -1;
-    if (!epf_link_map_bar(l, bar, revoked, fd, info->offset,
-                          info->flags & VFU_REGION_FLAG_WRITE, &err)) {
-        epf_client_report(l->client, "%s", error_get_pretty(err));
-        error_free(err);
-    }
-}
-
-void epf_query_bar_memory(EpfLink *l, unsigned bar, EpwMsg *reply)
-{
-    const VfuRegionInfo *info = (const VfuRegionInfo *)reply->payload;
-
-    if (epw_check_reply(reply, VFU_CMD_GET_REGION_INFO, sizeof(*info),
-                        sizeof(*info)) ||
-        info->index != bar || info->size != l->bar[bar].size) {
-        epf_client_report(l->client, "the endpoint changed the size of BAR %u "
-                          "with the link up; take the link down for that",
-                          bar);
-        return;
-    }
-    map_bar(l, bar, epf_link_bar_revoked(l, bar), info, reply);
-}
-
 static bool check_bar(EpfLink *l, unsigned bar, uint64_t size, Error **errp)
 {
     uint32_t reg = pci_get_long(l->config + PCI_BASE_ADDRESS_0 + bar * 4);
     bool is64 = (reg & PCI_BASE_ADDRESS_MEM_TYPE_MASK) ==
                 PCI_BASE_ADDRESS_MEM_TYPE_64;
-    uint64_t max = is64 ? BAR64_SIZE_MAX : BAR32_SIZE_MAX;
+    uint64_t max = is64 ? EPF_BAR64_SIZE_MAX : EPF_BAR32_SIZE_MAX;
     bool upper = bar > 0 && l->bar[bar - 1].size &&
                  (l->bar[bar - 1].type & PCI_BASE_ADDRESS_MEM_TYPE_64);
 
@@ -148,10 +102,10 @@ static bool check_bar(EpfLink *l, unsigned bar, uint64_t size, Error **errp)
         error_setg(errp, "BAR %u of the endpoint has a reserved type", bar);
     } else if (is64 && bar == EPF_NUM_BARS - 1) {
         error_setg(errp, "BAR %u of the endpoint cannot be 64 bits wide", bar);
-    } else if (!is_power_of_2(size) || size < BAR_SIZE_MIN || size > max) {
+    } else if (!is_power_of_2(size) || size < EPF_BAR_SIZE_MIN || size > max) {
         error_setg(errp, "BAR %u of the endpoint has size 0x%" PRIx64
                    "; it must be a power of two from 0x%x to 0x%" PRIx64,
-                   bar, size, BAR_SIZE_MIN, max);
+                   bar, size, EPF_BAR_SIZE_MIN, max);
     } else {
         return true;
     }
@@ -172,41 +126,39 @@ static void reserve_bar(EpfLink *l, unsigned bar)
     }
 }
 
-static bool query_bar(EpfLink *l, unsigned bar, Error **errp)
+static void set_bar(EpfLink *l, unsigned bar, uint64_t size)
 {
     EpfBar *b = &l->bar[bar];
 
-    for (unsigned i = 0; i < MAP_TRIES; i++) {
-        unsigned revoked = epf_link_bar_revoked(l, bar);
-        EpwMsg *reply = NULL;
-        const VfuRegionInfo *info = query_region(l, bar, &reply, errp);
+    b->size = size;
+    b->type = pci_get_long(l->config + PCI_BASE_ADDRESS_0 + bar * 4) &
+              (PCI_BASE_ADDRESS_MEM_TYPE_MASK | PCI_BASE_ADDRESS_MEM_PREFETCH);
+    if (QEMU_IS_ALIGNED(size, qemu_real_host_page_size())) {
+        reserve_bar(l, bar);
+    }
+}
 
-        if (!info) {
-            return false;
-        }
-        if (!check_bar(l, bar, info->size, errp)) {
-            epw_msg_free(reply);
-            return false;
-        }
-        if (i && info->size != b->size) {
-            error_setg(errp, "BAR %u of the endpoint changed its size", bar);
-            epw_msg_free(reply);
-            return false;
-        }
-        if (!i && info->size) {
-            b->size = info->size;
-            b->type = pci_get_long(l->config + PCI_BASE_ADDRESS_0 + bar * 4) &
-                      (PCI_BASE_ADDRESS_MEM_TYPE_MASK |
-                       PCI_BASE_ADDRESS_MEM_PREFETCH);
-            if (QEMU_IS_ALIGNED(b->size, qemu_real_host_page_size())) {
-                reserve_bar(l, bar);
-            }
-        }
-        map_bar(l, bar, revoked, info, reply);
-        epw_msg_free(reply);
-        if (epf_link_bar_revoked(l, bar) == revoked) {
-            trace_epf_query_bar(l->generation, bar, b->size, b->type,
-                                epf_link_bar_mapped(l, bar));
+static bool query_bar(EpfLink *l, unsigned bar, Error **errp)
+{
+    EpwMsg *reply = NULL;
+    const VfuRegionInfo *info = query_region(l, bar, &reply, errp);
+    bool present = info && info->size;
+    bool ok = info && check_bar(l, bar, info->size, errp);
+
+    if (ok && present) {
+        set_bar(l, bar, info->size);
+    }
+    epw_msg_free(reply);
+    if (!ok || !present) {
+        return ok;
+    }
+    for (unsigned i = 0; i < MAP_TRIES; i++) {
+        unsigned revoked = epf_areas_revoked(l, bar);
+
+        epf_areas_query(l, bar, revoked);
+        if (epf_areas_revoked(l, bar) == revoked) {
+            trace_epf_query_bar(l->generation, bar, l->bar[bar].size,
+                                l->bar[bar].type);
             return true;
         }
     }

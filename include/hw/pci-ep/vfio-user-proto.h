@@ -299,10 +299,11 @@ typedef struct VfuEpReset {
 #define VFU_EP_RESET_FLR        3   /* function level reset */
 
 /*
- * EP_REMAP: the memory behind a region changes.  The client replies when no
- * access of its guest can reach the old memory any more, then asks
- * GET_REGION_INFO again and maps what it gets.  Until then its guest reads all
- * ones and loses writes.
+ * EP_REMAP: what is behind a region changes.  The client replies when no access
+ * of its guest can reach the old memory any more, then asks EP_AREAS ("areas")
+ * or GET_REGION_INFO again and maps what it gets.  Until then its guest reads
+ * all ones and loses writes.  With "areas" it asks GET_REGION_IO_FDS when its
+ * guest reaches all of what EP_AREAS told, and no old doorbell any more.
  */
 typedef struct VfuEpRemap {
     uint32_t argsz;     /* 16 */

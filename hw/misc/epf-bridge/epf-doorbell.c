@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * epf-doorbell: the doorbells in one BAR of a remote function
+ *
+ * Files that keep the value are mapped in a reservation, a page for each such
+ * doorbell, so that they can be taken back under a vCPU that is about to store.
+ */
+#include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "qemu/atomic.h"
+#include "qemu/event_notifier.h"
+#include "qemu/host-utils.h"
+#include "hw/pci-ep/ep-mem.h"
+#include "hw/pci-ep/ep-signal.h"
+#include "system/kvm.h"
+#include "epf-doorbell.h"
+
+typedef struct EpfDoorbell {
+    uint64_t offset;
+    EventNotifier *notifier;
+    uint32_t *value;            /* in @shadow; NULL: none is kept */
+} EpfDoorbell;
+
+struct EpfDoorbells {
+    unsigned refs;
+    bool stopped;               /* atomic */
+    unsigned count;
+    EpfDoorbell doorbell[EPF_MAX_DOORBELLS];
+    unsigned num_notifiers;
+    EventNotifier notifier[EPW_MAX_FDS];    /* each has its descriptor */
+    char *shadow;               /* reservation */
+    size_t shadow_size;
+};
+
+/*
+ * ------------------------------------------------------------------------
+ * What the endpoint says
+ */
+static bool is_sound(const VfuRegionIoFd *io, unsigned i, uint64_t size,
+                     const EpwMsg *reply)
+{
+    uint64_t end;
+
+    for (unsigned n = 0; n < i; n++) {
+        if (io[n].offset == io[i].offset) {
+            return false;
+        }
+    }
+    return io[i].size == 4 && !(io[i].offset & 3) && !io[i].flags &&
+           !io[i].datamatch &&
+           !uadd64_overflow(io[i].offset, io[i].size, &end) && end <= size &&
+           io[i].fd_index < reply->nfds &&
+           (io[i].type == VFU_IO_FD_IOEVENTFD ||
+            (io[i].type == VFU_IO_FD_SHADOW &&
+             io[i].shadow_fd_index < reply->nfds &&
+             io[i].shadow_fd_index != io[i].fd_index &&
+             !(io[i].shadow_offset & 3)));
+}
+
+static bool check(const EpwMsg *reply, unsigned bar, uint64_t size,
+                  Error **errp)
+{
+    const VfuRegionIoFds *head = (const void *)reply->payload;
+    const VfuRegionIoFd *io = (const void *)(head + 1);
+    size_t room = (size_t)EPF_MAX_DOORBELLS * sizeof(*io);
+    int err = epw_check_reply(reply, VFU_CMD_GET_REGION_IO_FDS, sizeof(*head),
+                              sizeof(*head) + room);
+    bool ok = !err && head->index == bar &&
+              epw_msg_len(reply) == sizeof(*head) + head->count * sizeof(*io);
+
+    for (unsigned i = 0; ok && i < head->count; i++) {
+        ok = is_sound(io, i, size, reply);
+    }
+    if (!ok) {
+        error_setg(errp, "the endpoint does not describe the doorbells of BAR "
+                   "%u properly%s%s; they are reached by messages, which is "
+                   "slow", bar, err ? ": " : "", err ? strerror(err) : "");
+    }
+    return ok;
+}
+
+static EventNotifier *take_notifier(EpfDoorbells *d, EpwMsg *reply,
+                                    unsigned index, EventNotifier **taken)
+{
+    if (!taken[index] && epw_is_eventfd(reply->fds[index])) {
+        taken[index] = &d->notifier[d->num_notifiers++];
+        event_notifier_init_fd(taken[index], reply->fds[index]);
+        reply->fds[index] = -1;
+    }
+    return taken[index];
+}
+
+static bool reserve_shadow(EpfDoorbells *d, const VfuRegionIoFd *io,
+                           Error **errp)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < d->count; i++) {
+        n += io[i].type == VFU_IO_FD_SHADOW;
+    }
+    if (n) {
+        d->shadow_size = n * qemu_real_host_page_size();
+        d->shadow = ep_mem_reserve(d->shadow_size, errp);
+    }
+    return !n || d->shadow;
+}
+
+static bool map_shadow(EpfDoorbells *d, unsigned i, char *at,
+                       const VfuRegionIoFd *io, const EpwMsg *reply,
+                       bool trust_unsealed, Error **errp)
+{
+    size_t page = qemu_real_host_page_size();
+    uint64_t begin = QEMU_ALIGN_DOWN(io->shadow_offset, page);
+    int fd = fcntl(reply->fds[io->shadow_fd_index], F_DUPFD_CLOEXEC, 0);
+    EpFile *f;
+    int ret;
+
+    if (fd < 0) {
+        error_setg_errno(errp, errno, "cannot keep the file of a doorbell; "
+                         "raise 'ulimit -n'");
+        return false;
+    }
+    f = ep_file_new(fd, trust_unsealed, errp);
+    if (!f) {
+        return false;
+    }
+    ret = ep_mem_map(at, page, f, begin, true);
+    ep_file_unref(f);
+    if (ret) {
+        error_setg_errno(errp, -ret, "cannot map the file of a doorbell of "
+                         "the endpoint; its page has to be inside of the file");
+        return false;
+    }
+    d->doorbell[i].value = (uint32_t *)(at + (io->shadow_offset - begin));
+    return true;
+}
+
+static bool fill(EpfDoorbells *d, EpwMsg *reply, bool trust_unsealed,
+                 Error **errp)
+{
+    const VfuRegionIoFds *head = (const void *)reply->payload;
+    const VfuRegionIoFd *io = (const void *)(head + 1);
+    EventNotifier *taken[EPW_MAX_FDS] = { NULL };
+    char *at;
+
+    d->count = head->count;
+    if (!reserve_shadow(d, io, errp)) {
+        return false;
+    }
+    at = d->shadow;
+    for (unsigned i = 0; i < d->count; i++) {
+        EpfDoorbell *b = &d->doorbell[i];
+
+        b->offset = io[i].offset;
+        if (io[i].type == VFU_IO_FD_SHADOW) {
+            if (!map_shadow(d, i, at, &io[i], reply, trust_unsealed, errp)) {
+                return false;
+            }
+            at += qemu_real_host_page_size();
+        }
+        b->notifier = take_notifier(d, reply, io[i].fd_index, taken);
+        if (!b->notifier) {
+            error_setg(errp, "what the endpoint passed for a doorbell is not "
+                       "an eventfd; its doorbells are reached by messages, "
+                       "which is slow");
+            return false;
+        }
+    }
+    return true;
+}
+
+EpfDoorbells *epf_doorbells_new(EpwMsg *reply, unsigned bar, uint64_t size,
+                                bool trust_unsealed, Error **errp)
+{
+    EpfDoorbells *d;
+
+    if (!check(reply, bar, size, errp) ||
+        !((const VfuRegionIoFds *)reply->payload)->count ||
+        !ep_signal_init(errp)) {
+        return NULL;
+    }
+    d = g_new0(EpfDoorbells, 1);
+    d->refs = 1;
+    if (!fill(d, reply, trust_unsealed, errp)) {
+        epf_doorbells_unref(d);
+        return NULL;
+    }
+    return d;
+}
+
+/*
+ * ------------------------------------------------------------------------
+ * Life
+ */
+EpfDoorbells *epf_doorbells_ref(EpfDoorbells *d)
+{
+    qatomic_inc(&d->refs);
+    return d;
+}
+
+void epf_doorbells_unref(EpfDoorbells *d)
+{
+    if (!d || qatomic_fetch_dec(&d->refs) > 1) {
+        return;
+    }
+    for (unsigned i = 0; i < d->num_notifiers; i++) {
+        close(event_notifier_get_fd(&d->notifier[i]));
+    }
+    ep_mem_release(d->shadow, d->shadow_size);
+    g_free(d);
+}
+
+void epf_doorbells_stop(EpfDoorbells *d)
+{
+    qatomic_set(&d->stopped, true);
+    if (d->shadow) {
+        ep_mem_unmap(d->shadow, d->shadow_size);
+    }
+}
+
+bool epf_doorbells_ring(EpfDoorbells *d, uint64_t offset, uint32_t val)
+{
+    if (!d || qatomic_read(&d->stopped)) {
+        return false;
+    }
+    for (unsigned i = 0; i < d->count; i++) {
+        EpfDoorbell *b = &d->doorbell[i];
+
+        if (b->offset == offset) {
+            if (b->value) {
+                qatomic_set(b->value, val);
+            }
+            ep_signal(event_notifier_get_fd(b->notifier));
+            return true;
+        }
+    }
+    return false;
+}
+
+/*
+ * One whose value is kept takes a vCPU to store it.  Without KVM it is QEMU that
+ * would signal, with a write that the endpoint can make wait for ever.
+ */
+static bool is_for_kvm(const EpfDoorbell *b)
+{
+    return kvm_enabled() && !b->value;
+}
+
+void epf_doorbells_attach(EpfDoorbells *d, MemoryRegion *mr)
+{
+    memory_region_transaction_begin();
+    for (unsigned i = 0; i < d->count; i++) {
+        EpfDoorbell *b = &d->doorbell[i];
+
+        if (is_for_kvm(b)) {
+            memory_region_add_eventfd(mr, b->offset, 4, false, 0, b->notifier);
+        }
+    }
+    memory_region_transaction_commit();
+}
+
+void epf_doorbells_detach(EpfDoorbells *d, MemoryRegion *mr)
+{
+    memory_region_transaction_begin();
+    for (unsigned i = 0; i < d->count; i++) {
+        EpfDoorbell *b = &d->doorbell[i];
+
+        if (is_for_kvm(b)) {
+            memory_region_del_eventfd(mr, b->offset, 4, false, 0, b->notifier);
+        }
+    }
+    memory_region_transaction_commit();
+}
