@@ -123,7 +123,7 @@ static void test_function(const void *firmware)
     uint32_t pba, at[3];
     Fixture f;
 
-    fixture_start_vcpu(&f, "", firmware);
+    fixture_start_vcpu(&f, "-global epf-bridge.msix-relocate=off", firmware);
     pba = ldl_le_p(f.ep->config + 0xa8);
     at[0] = EPH_BAR(pba & 7) + (pba & ~7u);
     at[1] = MSIX_TABLE;

@@ -100,8 +100,13 @@ static void master(QTestState *q, unsigned fn, bool on)
 static void enable_msix(QTestState *q, unsigned fn)
 {
     unsigned cap = eph_find_cap(q, EPH_FUNCTION + fn, PCI_CAP_ID_MSIX);
-    uint64_t table = BAR(fn, layout(fn)->bar) + MSIX_TABLE;
+    uint32_t at = eph_readl(q, EPH_FUNCTION + fn, cap + PCI_MSIX_TABLE);
+    unsigned bir = at & PCI_MSIX_FLAGS_BIRMASK;
+    uint64_t table = BAR(fn, bir) + (at & ~PCI_MSIX_FLAGS_BIRMASK);
 
+    /* A BAR of the bridge's own perhaps */
+    eph_writel(q, EPH_FUNCTION + fn, PCI_BASE_ADDRESS_0 + bir * 4,
+               BAR(fn, bir));
     for (unsigned v = 0; v < VECTORS; v++) {
         qtest_writel(q, table + v * 16, MSI_ADDR(fn) + v * 4);
         qtest_writel(q, table + v * 16 + 4, 0);

@@ -57,7 +57,7 @@ static const MemoryRegionOps epf_bar_ops = {
  * ------------------------------------------------------------------------
  * What the BAR decodes
  */
-static void add_bar(EpfFunction *f, unsigned bar, uint64_t size)
+void epf_bars_add(EpfFunction *f, unsigned bar, uint64_t size)
 {
     EpfFunctionBar *b = &f->bar[bar];
     g_autofree char *name = g_strdup_printf("bar%u", bar);
@@ -66,6 +66,12 @@ static void add_bar(EpfFunction *f, unsigned bar, uint64_t size)
     b->index = bar;
     b->size = size;
     memory_region_init(&b->container, OBJECT(f), name, size);
+}
+
+void epf_bars_grow(EpfFunction *f, unsigned bar, uint64_t size)
+{
+    f->bar[bar].size = size;
+    memory_region_set_size(&f->bar[bar].container, size);
 }
 
 void epf_bars_overlay(EpfFunction *f, unsigned bar, uint64_t offset,
@@ -84,7 +90,7 @@ void epf_bars_init(EpfFunction *f)
         if (!lb->size) {
             continue;
         }
-        add_bar(f, i, lb->size);
+        epf_bars_add(f, i, lb->size);
         memory_region_init_io(&b->messages, OBJECT(f), &epf_bar_ops, b,
                               "messages", lb->size);
         memory_region_add_subregion_overlap(&b->container, 0, &b->messages,

@@ -65,6 +65,7 @@ static bool add_function(EpfBridge *b, EpfLink *l, unsigned func, Error **errp)
     EpfFunction *f = epf_function_new(l, func);
     g_autofree char *name = g_strdup_printf("function[%u]", func);
 
+    f->msix_relocate = b->msix_relocate;
     object_property_add_child(OBJECT(b), name, OBJECT(f));
     b->functions[func] = f;
     if (!pci_realize_and_unref(PCI_DEVICE(f), bus, errp)) {
@@ -487,6 +488,7 @@ static const Property epf_bridge_props[] = {
     DEFINE_PROP_UINT32("deadline-ms", EpfBridge, deadline_ms, 1000),
     DEFINE_PROP_BOOL("trust-unsealed-memory", EpfBridge, trust_unsealed,
                      false),
+    DEFINE_PROP_BOOL("msix-relocate", EpfBridge, msix_relocate, true),
     DEFINE_PROP_UINT32("bus-reserve", EpfBridge, reserve.bus, -1),
     DEFINE_PROP_SIZE("io-reserve", EpfBridge, reserve.io, 0),
     DEFINE_PROP_SIZE("mem-reserve", EpfBridge, reserve.mem_non_pref,

@@ -21,6 +21,7 @@ struct EpfBridge {
     char *socket;
     uint32_t deadline_ms;
     bool trust_unsealed;
+    bool msix_relocate;
     PCIResReserve reserve;
 
     EpfGroup *group;

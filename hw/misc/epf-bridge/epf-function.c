@@ -33,7 +33,7 @@ static void epf_function_config_write(PCIDevice *d, uint32_t addr,
                                       uint32_t val, int len)
 {
     EpfFunction *f = EPF_FUNCTION(d);
-    uint32_t le = cpu_to_le32(val);
+    uint32_t le, told = val;
 
     if (epf_link_dead(f->link)) {
         return;
@@ -45,7 +45,10 @@ static void epf_function_config_write(PCIDevice *d, uint32_t addr,
      * can raise it.
      */
     epf_irq_sync(f);
-    epf_link_write(f->link, VFU_REGION_CONFIG, addr, &le, len);
+    if (epf_msix_forwarded(f, addr, &told, len)) {
+        le = cpu_to_le32(told);
+        epf_link_write(f->link, VFU_REGION_CONFIG, addr, &le, len);
+    }
     if (d->exp.exp_cap) {
         pcie_cap_flr_write_config(d, addr, val, len);
         epf_irq_sync(f);

@@ -40,6 +40,8 @@ typedef struct EpfMsix {
     unsigned vectors;
     EpfMsixPlace home;          /* where the function put them */
     EpfMsixPlace place;         /* where the guest finds them */
+    bool moved;
+    bool own_bar;               /* which the function does not have */
     MemoryRegion where[2];      /* where msix_init() puts table and PBA */
     MemoryRegion mirror;        /* what the guest sees of the table ... */
     MemoryRegion table;         /* ... where it sees it */
@@ -63,6 +65,7 @@ struct EpfFunction {
     EpfLink *link;
     EpfFunctionBar bar[EPF_NUM_BARS];
     EpfMsix msix;
+    bool msix_relocate;         /* property of the bridge */
     /* Bytes of configuration space that the endpoint is asked for */
     DECLARE_BITMAP(live, PCIE_CONFIG_SPACE_SIZE);
     EpfIrqs irqs;
@@ -83,7 +86,9 @@ uint32_t epf_caps_read(EpfFunction *f, uint32_t addr, int len);
 
 /* epf-bars.c */
 void epf_bars_init(EpfFunction *f);
-/* A layer on top of a BAR */
+/* Until epf_bars_register(): another BAR, a larger one, a layer on top of one */
+void epf_bars_add(EpfFunction *f, unsigned bar, uint64_t size);
+void epf_bars_grow(EpfFunction *f, unsigned bar, uint64_t size);
 void epf_bars_overlay(EpfFunction *f, unsigned bar, uint64_t offset,
                       MemoryRegion *mr);
 void epf_bars_register(EpfFunction *f);
@@ -98,6 +103,12 @@ void epf_bars_finalize(EpfFunction *f);
 /* epf-msix.c */
 bool epf_msix_init(EpfFunction *f, uint8_t cap, Error **errp);
 void epf_msix_exit(EpfFunction *f);
+/*
+ * What the endpoint is to be told of a configuration write of the guest, which
+ * has been carried out here; false: nothing.
+ */
+bool epf_msix_forwarded(EpfFunction *f, uint32_t addr, uint32_t *val, int len);
+
 /* epf-irq.c */
 /* After the capabilities, and until before they go */
 void epf_irq_init(EpfFunction *f);

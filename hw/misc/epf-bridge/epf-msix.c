@@ -2,14 +2,18 @@
 /*
  * epf-msix: MSI-X table and pending bits of a remote function
  *
- * Both are local.  The function may look at its table: what the guest writes
- * goes there, too.
+ * Both are local.  Memory that shares a page with them would be reached access
+ * by access, so the guest finds them somewhere else: in a BAR that the function
+ * does not have, or in the upper half of one made twice as large.  The function
+ * may look at its table: what the guest writes goes where it put that, too.
  */
 #include "qemu/osdep.h"
 #include "qapi/error.h"
+#include "qemu/host-utils.h"
 #include "qemu/range.h"
 #include "hw/pci/msix.h"
 #include "epf-function.h"
+#include "trace.h"
 
 static uint64_t table_len(const EpfMsix *m)
 {
@@ -19,6 +23,120 @@ static uint64_t table_len(const EpfMsix *m)
 static uint64_t pba_len(const EpfMsix *m)
 {
     return QEMU_ALIGN_UP(m->vectors, 64) / 8;
+}
+
+/*
+ * ------------------------------------------------------------------------
+ * Where the guest finds them
+ */
+static bool is_crowded(const EpfMsix *m)
+{
+    size_t page = qemu_real_host_page_size();
+    uint64_t t0 = QEMU_ALIGN_DOWN(m->home.table, page);
+    uint64_t t1 = QEMU_ALIGN_UP(m->home.table + table_len(m), page);
+    uint64_t p0 = QEMU_ALIGN_DOWN(m->home.pba, page);
+    uint64_t p1 = QEMU_ALIGN_UP(m->home.pba + pba_len(m), page);
+    uint64_t pages = t1 - t0 + p1 - p0;
+
+    if (m->home.table_bir == m->home.pba_bir && t0 < p1 && p0 < t1) {
+        pages = MAX(t1, p1) - MIN(t0, p0);
+    }
+    return pages != table_len(m) + pba_len(m);
+}
+
+/* Can there be memory in the BAR of either? */
+static bool has_neighbours(EpfFunction *f)
+{
+    const EpfMsix *m = &f->msix;
+
+    return is_crowded(m) && (f->link->bar[m->home.table_bir].mem ||
+                             f->link->bar[m->home.pba_bir].mem);
+}
+
+static bool is_64(EpfFunction *f, unsigned bar)
+{
+    return f->link->bar[bar].type & PCI_BASE_ADDRESS_MEM_TYPE_64;
+}
+
+static bool is_free(EpfFunction *f, unsigned bar)
+{
+    return !f->bar[bar].size &&
+           !(bar && f->bar[bar - 1].size && is_64(f, bar - 1));
+}
+
+static bool move_to_free_bar(EpfFunction *f)
+{
+    EpfMsix *m = &f->msix;
+    uint64_t size = pow2ceil(MAX(table_len(m) + pba_len(m),
+                                 MAX(EPF_BAR_SIZE_MIN,
+                                     qemu_real_host_page_size())));
+
+    for (unsigned i = 0; i < EPF_NUM_BARS; i++) {
+        if (is_free(f, i)) {
+            epf_bars_add(f, i, size);
+            m->place = (EpfMsixPlace) {
+                .table_bir = i, .pba_bir = i, .pba = table_len(m),
+            };
+            m->own_bar = true;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Offsets of a table have 32 bits, in a 64-bit BAR as well. */
+static bool move_to_upper_half(EpfFunction *f)
+{
+    EpfMsix *m = &f->msix;
+    unsigned bir = m->home.table_bir;
+    uint64_t max = is_64(f, bir) ? 4 * GiB : EPF_BAR32_SIZE_MAX;
+    uint64_t half = pow2ceil(MAX(table_len(m) + pba_len(m),
+                                 MAX(f->bar[bir].size,
+                                     qemu_real_host_page_size())));
+
+    if (half > max / 2) {
+        return false;
+    }
+    epf_bars_grow(f, bir, 2 * half);
+    m->place = (EpfMsixPlace) {
+        .table_bir = bir, .table = half,
+        .pba_bir = bir, .pba = half + table_len(m),
+    };
+    return true;
+}
+
+static void choose_place(EpfFunction *f)
+{
+    EpfMsix *m = &f->msix;
+
+    m->place = m->home;
+    if (f->msix_relocate && has_neighbours(f)) {
+        m->moved = move_to_free_bar(f) || move_to_upper_half(f);
+        if (!m->moved) {
+            epf_client_report(f->link->client, "BAR %u cannot be made larger "
+                              "for the MSI-X table; memory next to the table "
+                              "is slow: put the table in a BAR of its own",
+                              m->home.table_bir);
+        }
+    }
+    trace_epf_msix_place(f->link->generation, m->place.table_bir,
+                         m->place.table, m->place.pba, m->moved);
+}
+
+bool epf_msix_forwarded(EpfFunction *f, uint32_t addr, uint32_t *val, int len)
+{
+    unsigned bir = f->msix.place.table_bir;
+    uint32_t reg = PCI_BASE_ADDRESS_0 + bir * 4;
+
+    if (f->msix.moved && ranges_overlap(addr, len, reg,
+                                        is_64(f, bir) ? 8 : 4)) {
+        if (f->msix.own_bar) {
+            return false;
+        }
+        /* The endpoint's register has one bit more */
+        *val = pci_default_read_config(PCI_DEVICE(f), addr, len);
+    }
+    return true;
 }
 
 /*
@@ -136,7 +254,7 @@ bool epf_msix_init(EpfFunction *f, uint8_t cap, Error **errp)
                    "MSI-X offsets");
         return false;
     }
-    m->place = m->home;
+    choose_place(f);
     memory_region_init(&m->where[0], OBJECT(f), "msix-table-home",
                        f->bar[m->place.table_bir].size);
     memory_region_init(&m->where[1], OBJECT(f), "msix-pba-home",
