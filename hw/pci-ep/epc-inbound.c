@@ -12,17 +12,16 @@
 
 void epc_bar_info(const EpcBar *bar, EpcRegion *r)
 {
-    EpcArea area[2];
+    EpcArea area;
 
     r->size = bar->size;
     if (!bar->size) {
         return;
     }
     r->flags = VFU_REGION_FLAG_READ | VFU_REGION_FLAG_WRITE;
-    if (epc_target_areas(bar->target, area, ARRAY_SIZE(area)) == 1 &&
-        !area[0].offset && area[0].size >= bar->size) {
-        r->fd = area[0].fd;
-        r->fd_offset = area[0].fd_offset;
+    if (epc_target_areas(bar->target, &area, 1) && area.size >= bar->size) {
+        r->fd = area.fd;
+        r->fd_offset = area.fd_offset;
     }
 }
 

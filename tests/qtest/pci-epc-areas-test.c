@@ -299,6 +299,25 @@ static void test_bad(void)
     epe_detach(e, c);
 }
 
+/* RAM and then doorbells is neither, wherever the guest puts its BARs. */
+static void test_mixed(void)
+{
+    EpEndpoint *e = epe_start(EPE_SHARED, "");
+    uint32_t reg = PCI_BASE_ADDRESS_0 + 4 * EPC_BAR_DOORBELL;
+
+    for (unsigned i = 0; i < 2; i++) {
+        qtest_outl(e->q, 0xcf8, 1u << 31 | e->slot << 11 | (reg + 4 * i));
+        qtest_outl(e->q, 0xcfc, i ? 0 : EPE_RAM_SIZE);
+    }
+    g_assert_cmpuint(epe_set_bar(e, 0, 0, EPE_RAM_SIZE, 2 * PAGE), ==,
+                     EPC_STATUS_OK);
+    g_assert_cmpuint(epe_set_bar(e, 0, 0, EPE_RAM_SIZE - PAGE, 2 * PAGE), ==,
+                     EPC_STATUS_BAD_TARGET);
+    g_assert_cmpuint(epe_set_bar(e, 0, 0, EPE_RAM_SIZE - 2 * PAGE, 2 * PAGE),
+                     ==, EPC_STATUS_OK);
+    epe_stop(e);
+}
+
 /* A type NONE, and a target that is EPC_ADDR_NONE, need no address. */
 static void test_none(void)
 {
@@ -476,6 +495,7 @@ int main(int argc, char **argv)
     qtest_add_func("/pci-epc/areas/most", test_most);
     qtest_add_func("/pci-epc/areas/swap", test_swap);
     qtest_add_func("/pci-epc/areas/bad", test_bad);
+    qtest_add_func("/pci-epc/areas/mixed", test_mixed);
     qtest_add_func("/pci-epc/areas/none", test_none);
     qtest_add_func("/pci-epc/areas/reset", test_reset_idle);
     qtest_add_func("/pci-epc/areas/reset-busy", test_reset_busy);
