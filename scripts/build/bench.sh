@@ -1,14 +1,16 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# Build what "make bench" runs: build/bench/ gets the modules of linux/bench for
-# kernel 7 and the programs of tests/bench, linked statically.
+# Build what "make bench" and the load test run: build/bench/ gets the modules of
+# linux/bench and linux/hammer for kernel 7, and the programs of tests/bench,
+# linked statically.
 
 . "$(dirname "$0")/common.sh"
 
 NAME=7
 # Part of every result's name: raise it when this script changes what it builds
-RECIPE=1
+RECIPE=2
+MODULES=(bench hammer)
 PROGRAMS=(bar.c copies.c mmap-pair.c)
 
 KERNEL=$(readlink -f "$BUILD/kernel-$NAME") && [ -f "$KERNEL/release" ] ||
@@ -16,23 +18,26 @@ KERNEL=$(readlink -f "$BUILD/kernel-$NAME") && [ -f "$KERNEL/release" ] ||
 
 RESULT=bench-$({
     echo "${KERNEL##*/} $RECIPE $(compiler_id)"
-    hash_files "$TOP" linux/bench include/hw/pci-ep "${PROGRAMS[@]/#/tests/bench/}"
+    hash_files "$TOP" "${MODULES[@]/#/linux/}" include/hw/pci-ep \
+        "${PROGRAMS[@]/#/tests/bench/}"
 } | hash_text)
 
 build() {
-    local work program
+    local work dir program
     temp_dir "$CACHE/scratch"
     work=$TEMP
     mkdir -p "$work/src/linux" "$work/src/include/hw" "$work/out"
-    cp -r "$TOP/linux/bench" "$work/src/linux/"
     cp -r "$TOP/include/hw/pci-ep" "$work/src/include/hw/"
-    run_logged "$CACHE/log/$RESULT.log" "modules of the benchmark: build" \
-        make -C "$KERNEL/kbuild" M="$work/src/linux/bench" W=1 -j"$JOBS" \
-        modules
-    if grep -n 'warning:' "$CACHE/log/$RESULT.log" >&2; then
-        die 1 "the modules of the benchmark build with warnings (above)"
-    fi
-    cp "$work"/src/linux/bench/*.ko "$work/out/"
+    for dir in "${MODULES[@]}"; do
+        cp -r "$TOP/linux/$dir" "$work/src/linux/"
+        run_logged "$CACHE/log/$RESULT-$dir.log" "modules in linux/$dir: build" \
+            make -C "$KERNEL/kbuild" M="$work/src/linux/$dir" W=1 -j"$JOBS" \
+            modules
+        if grep -n 'warning:' "$CACHE/log/$RESULT-$dir.log" >&2; then
+            die 1 "the modules in linux/$dir build with warnings (above)"
+        fi
+        cp "$work/src/linux/$dir"/*.ko "$work/out/"
+    done
     strip --strip-debug "$work"/out/*.ko
     for program in "${PROGRAMS[@]}"; do
         cc -std=gnu11 -O2 -Wall -Wextra -Werror -static \
