@@ -13,6 +13,7 @@
 #define ID(fn)          (0xb500104cu + ((fn) << 16))
 #define VECTORS         8
 #define MSIX_TABLE      0x8000
+#define FN_KIB_MAX      (8 * 1024)
 
 /* Memory behind BARs in the endpoint, and where they are in the host */
 #define TARGET(fn, bar) (0x1000000ull + (fn) * 0x200000 + (bar) * 0x40000)
@@ -308,6 +309,40 @@ static void test_resets(void)
     end(&l);
 }
 
+/* Private memory of a process in KiB */
+static unsigned private_memory(QTestState *q)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/status", qtest_pid(q));
+    g_autofree char *text = NULL;
+    const char *at;
+
+    g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+    at = strstr(text, "RssAnon:");
+    g_assert_nonnull(at);
+    return g_ascii_strtoull(at + strlen("RssAnon:"), NULL, 10);
+}
+
+/* What a function costs on each side */
+static void test_memory(void)
+{
+    unsigned ep[2], host[2];
+    Link l;
+
+    for (unsigned i = 0; i < 2; i++) {
+        start(&l, i ? 0xff : 0x1);
+        for (unsigned fn = 0; fn < (i ? FNS : 1); fn++) {
+            enable_msix(l.host, fn);
+        }
+        ep[i] = private_memory(l.ep->q);
+        host[i] = private_memory(l.host);
+        end(&l);
+    }
+    g_test_message("KiB with 1 and with 8 functions: endpoint %u, %u; "
+                   "host %u, %u", ep[0], ep[1], host[0], host[1]);
+    g_assert_cmpuint(ep[1], <, ep[0] + (FNS - 1) * FN_KIB_MAX);
+    g_assert_cmpuint(host[1], <, host[0] + (FNS - 1) * FN_KIB_MAX);
+}
+
 /* ---- Several controllers ---- */
 
 #define CONTROLLERS 4
@@ -457,6 +492,7 @@ int main(int argc, char **argv)
     qtest_add_func("pci-ep-func/start-stop", test_start_stop);
     qtest_add_func("pci-ep-func/hosts", test_hosts);
     qtest_add_func("pci-ep-func/resets", test_resets);
+    qtest_add_func("pci-ep-func/memory", test_memory);
     qtest_add_func("pci-ep-func/controllers", test_controllers);
     qtest_add_func("pci-ep-func/both", test_both);
     return g_test_run();
