@@ -11,6 +11,43 @@
 #include "trace.h"
 
 /*
+ * With @r acknowledged nothing reaches the old memory; the owner goes on when
+ * what the host does reaches the new one, too.  A client that asked for
+ * doorbells asks again then; it is not waited for longer than for an answer.
+ */
+static bool await_client(EpcRemap *r)
+{
+    if (r->awaits) {
+        r->until = g_get_monotonic_time() + r->s->deadline_ms * INT64_C(1000);
+        g_source_set_ready_time(r->s->work, 0);
+    }
+    return r->awaits;
+}
+
+int64_t epc_server_end_remaps(EpcServer *s, int region)
+{
+    QTAILQ_HEAD(, EpcRemap) ended = QTAILQ_HEAD_INITIALIZER(ended);
+    int64_t now = g_get_monotonic_time(), next_late = -1;
+    EpcRemap *r, *next;
+
+    WITH_QEMU_LOCK_GUARD(&s->lock) {
+        QTAILQ_FOREACH_SAFE(r, &s->remaps, next, next) {
+            if (r->until && (r->region == region || r->until <= now)) {
+                QTAILQ_REMOVE(&s->remaps, r, next);
+                QTAILQ_INSERT_TAIL(&ended, r, next);
+            } else if (r->until && (next_late < 0 || r->until < next_late)) {
+                next_late = r->until;
+            }
+        }
+    }
+    QTAILQ_FOREACH_SAFE(r, &ended, next, next) {
+        r->done(r->opaque, 0);
+        g_free(r);
+    }
+    return next_late;
+}
+
+/*
  * A refused or failed EP_REMAP ends the session, and its end the request.  One
  * that is stale belongs to a link that goes down: that ends it.
  */
@@ -26,8 +63,8 @@ static void remap_answered(EpwSession *es, int err, EpwMsg *reply, void *opaque)
     trace_epc_server_remap(s->name, r->region, err);
     WITH_QEMU_LOCK_GUARD(&s->lock) {
         r->calling = false;
-        finish = !err && r->listed;
-        stay = err && r->listed;
+        stay = r->listed && (err || await_client(r));
+        finish = r->listed && !stay;
         shut = err && (err != -ESTALE || s->link == EPS_UP);
         if (finish) {
             QTAILQ_REMOVE(&s->remaps, r, next);
@@ -63,6 +100,7 @@ void epc_server_remap(EpcServer *s, unsigned region,
             r->done = done;
             r->opaque = opaque;
             r->listed = true;
+            r->awaits = s->conn->asked_ios & (1u << region);
             QTAILQ_INSERT_TAIL(&s->remaps, r, next);
             if (s->link == EPS_UP) {
                 r->calling = true;

@@ -43,6 +43,7 @@ typedef struct EpcConn {
     bool over;              /* closed: free it when there are no users */
     unsigned users;         /* threads that use session without a lock */
     uint32_t asked;         /* regions whose memory the client asked for */
+    uint32_t asked_ios;     /* regions whose doorbells it asked for */
 } EpcConn;
 
 typedef struct EpcDone {
@@ -57,6 +58,8 @@ typedef struct EpcRemap {
     unsigned region;
     bool listed;            /* done is still to be called */
     bool calling;           /* EP_REMAP is not answered yet */
+    bool awaits;            /* the client will ask for doorbells again */
+    int64_t until;          /* for that, monotonic us; 0: not answered */
     void (*done)(void *opaque, int err);
     void *opaque;
 } EpcRemap;
@@ -124,6 +127,16 @@ typedef struct EpcRequest {
 /* Nothing with @len 0.  The second: positive errno, 0 is success. */
 void epc_reply(EpcRequest *r, const void *p, size_t len);
 void epc_reply_error(EpcRequest *r, int err);
+
+/* ---- epc-server-call.c ---- */
+
+/*
+ * The client asks for the doorbells of @region: its guest reaches all that is
+ * there now.  Any remap for which the client is late ends as well.  Returns
+ * when the next one is late, -1: never.
+ */
+int64_t epc_server_end_remaps(EpcServer *s, int region);
+#define EPC_LATE_REMAPS (-1)
 
 /* ---- epc-server-region.c ---- */
 

@@ -252,7 +252,11 @@ void epc_server_get_region_io_fds(EpcRequest *r)
         epc_reply_error(r, EINVAL);
     } else if ((r->features & VFU_EP_FEATURE_AREAS) &&
                p->index <= VFU_REGION_BAR5) {
+        epc_server_end_remaps(r->s, p->index);
         answer_bar(r, p->index, ask_io_fds);
+        WITH_QEMU_LOCK_GUARD(&r->s->lock) {
+            r->c->asked_ios |= r->c->asked & (1u << p->index);
+        }
     } else {
         epc_reply(r, &none, sizeof(none));
     }

@@ -170,6 +170,7 @@ static void finish_remaps(EpcServer *s, int err)
     for (;;) {
         void (*done)(void *, int);
         void *opaque;
+        bool acked;
         EpcRemap *r;
 
         WITH_QEMU_LOCK_GUARD(&s->lock) {
@@ -181,11 +182,12 @@ static void finish_remaps(EpcServer *s, int err)
             r->listed = false;
             done = r->done;
             opaque = r->opaque;
+            acked = r->until;
             if (!r->calling) {
                 g_free(r);
             }
         }
-        done(opaque, err);
+        done(opaque, acked ? 0 : err);
     }
 }
 
@@ -223,6 +225,7 @@ static void link_down(EpcServer *s, int err, bool gone)
     WITH_QEMU_LOCK_GUARD(&s->lock) {
         s->link = EPS_DOWN;
         s->conn->asked = 0;
+        s->conn->asked_ios = 0;
         if (gone) {
             s->conn = NULL;
         }
@@ -493,11 +496,19 @@ static void listen_start(EpcServer *s)
 static gboolean work_run(void *opaque)
 {
     EpcServer *s = opaque;
+    int64_t late;
     EpcConn *c;
 
     link_down_plain(s);
     while ((c = conn_pop_over(s))) {
         conn_free(c);
+    }
+    /* Readers may have something new, and then ready time 0, meanwhile */
+    late = epc_server_end_remaps(s, EPC_LATE_REMAPS);
+    WITH_QEMU_LOCK_GUARD(&s->lock) {
+        if (late >= 0 && g_source_get_ready_time(s->work) < 0) {
+            g_source_set_ready_time(s->work, late);
+        }
     }
     return G_SOURCE_CONTINUE;
 }

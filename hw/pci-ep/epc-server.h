@@ -154,7 +154,8 @@ uint64_t epc_server_messages(EpcServer *s);
  * already switched region_info/_read/_write to the new target.  Any thread.
  * @done(opaque, err) once: 0 when no host access can reach the old memory (at
  * once when the client never asked for it), -ETIMEDOUT when the client was lost
- * instead.  The link is down then, or goes down before done() is called.
+ * instead.  The link is down then, or goes down before done() is called.  A
+ * client that asked for doorbells has up to a deadline more to reach the new.
  */
 void epc_server_remap(EpcServer *s, unsigned region,
                       void (*done)(void *opaque, int err), void *opaque);

@@ -363,6 +363,7 @@ static void test_reset(bool busy)
     g_assert_cmphex(epe_fn(e, EPC_FN_AREA(2) + EPC_AREA_ADDR), ==, 0);
     g_assert_cmpuint(epe_set_areas(e, 2, 1), ==, EPC_STATUS_BAD_ARG);
 
+    epe_wait_link_cmd(e);
     epe_describe(e);
     g_assert_cmpuint(epe_link(e, EPC_LINK_START), ==, EPC_STATUS_OK);
     pep_link(c, VFU_EP_LINK_UP);

@@ -347,18 +347,43 @@ static void test_ios_none(Fixture *f, gconstpointer client)
     free_ios(f);
 }
 
-/* They are taken back like memory. */
+/* They are taken back like memory, and who had them asks again. */
 static void test_ios_remap(Fixture *f, gconstpointer client)
 {
     VfuEpRemap m;
 
     set_ios(f, 1);
     ios(f, UINT32_MAX, 1, 1);
+    for (unsigned i = 1; i <= 3; i++) {
+        epc_server_remap(f->t->s, 2, test_remapped, f->t);
+        test_serve(f->sock, VFU_CMD_EP_REMAP, &m, sizeof(m), 0);
+        g_assert_cmpuint(m.region, ==, 2);
+        g_usleep(20 * 1000);
+        g_assert_cmpint(qatomic_load_acquire(&f->t->remaps), ==, i - 1);
+        ios(f, UINT32_MAX, 1, 1);
+        WAIT_FOR(qatomic_load_acquire(&f->t->remaps) == i);
+        g_assert_cmpint(f->t->remap_err, ==, 0);
+    }
+    free_ios(f);
+}
+
+/* One that does not ask, or is gone, has let go nevertheless. */
+static void test_ios_late(Fixture *f, gconstpointer client)
+{
+    VfuEpRemap m;
+
+    set_ios(f, 1);
+    ios(f, UINT32_MAX, 1, 1);
     epc_server_remap(f->t->s, 2, test_remapped, f->t);
-    g_assert_cmpint(f->t->remaps, ==, 0);
     test_serve(f->sock, VFU_CMD_EP_REMAP, &m, sizeof(m), 0);
-    g_assert_cmpuint(m.region, ==, 2);
-    WAIT_FOR(f->t->remaps == 1);
+    WAIT_FOR(qatomic_load_acquire(&f->t->remaps) == 1);
+    g_assert_cmpint(f->t->remap_err, ==, 0);
+
+    epc_server_remap(f->t->s, 2, test_remapped, f->t);
+    test_serve(f->sock, VFU_CMD_EP_REMAP, &m, sizeof(m), 0);
+    g_usleep(20 * 1000);
+    shutdown(f->sock, SHUT_RDWR);
+    WAIT_FOR(qatomic_load_acquire(&f->t->remaps) == 2);
     g_assert_cmpint(f->t->remap_err, ==, 0);
     free_ios(f);
 }
@@ -384,5 +409,6 @@ int main(int argc, char **argv)
     ADD("io-fds/not-agreed", no_areas, test_ios_none);
     ADD("io-fds/no-remap", no_remap, test_ios_none);
     ADD("io-fds/remap", all, test_ios_remap);
+    ADD("io-fds/late", all, test_ios_late);
     return g_test_run();
 }

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Both devices, in two QEMUs: BARs made of areas, and doorbells
+ */
+#include "qemu/osdep.h"
+#include "hw/pci/pci_regs.h"
+#include "pci-ep-endpoint.h"
+#include "pci-ep-host.h"
+
+#define DEADLINE_MS 1000
+#define ROUNDS      100
+
+#define ENABLE      EPC_DOORBELL_CTRL_ENABLE
+#define VALUE       EPC_DOORBELL_CTRL_VALUE
+
+/* RAM of the endpoint behind BAR 0, which has 64 KiB */
+#define RAM_A       0x01000000ull
+#define RAM_B       0x02000000ull
+
+typedef struct Link {
+    EpEndpoint *ep;
+    QTestState *host;
+} Link;
+
+static void start(Link *l)
+{
+    l->ep = epe_start(EPE_SHARED, "");
+    epe_describe(l->ep);
+    l->host = eph_start(l->ep->socket, DEADLINE_MS, true);
+    eph_enable_port(l->host);
+    g_assert_cmpuint(epe_link(l->ep, EPC_LINK_START), ==, EPC_STATUS_OK);
+    epe_wait_link(l->ep, true);
+    eph_wait_present(l->host, true);
+    eph_enable_function(l->host, true);
+}
+
+static void end(Link *l)
+{
+    qtest_quit(l->host);
+    epe_stop(l->ep);
+}
+
+static bool rang(Link *l, unsigned n)
+{
+    return epe_vector(l->ep, EPC_VECTOR_DOORBELL(n), EPE_TIMEOUT_MS);
+}
+
+/* Memory, nothing, doorbells, other memory: 16 KiB, 16 KiB, 4 KiB, the rest */
+static void test_mixed(void)
+{
+    const uint64_t none = EPH_BAR(0) + 0x4000, bells = EPH_BAR(0) + 0x8000;
+    const uint64_t b = EPH_BAR(0) + 0x9000;
+    uint64_t messages;
+    Link l;
+
+    start(&l);
+    for (unsigned n = 0; n < EPC_MAX_DOORBELLS; n++) {
+        epe_doorbell_set(l.ep, n, EPC_DOORBELL_CTRL,
+                         n & 1 ? ENABLE : ENABLE | VALUE);
+    }
+    epe_area(l.ep, 0, RAM_A, 0x4000);
+    epe_area(l.ep, 1, EPC_ADDR_NONE, 0x4000);
+    epe_area(l.ep, 2, EPE_DOORBELL, 0x1000);
+    epe_area(l.ep, 3, RAM_B, 0x7000);
+    g_assert_cmpuint(epe_set_areas(l.ep, 0, 4), ==, EPC_STATUS_OK);
+
+    messages = eph_prop_uint(l.host, "messages");
+    for (unsigned at = 0; at < 0x4000; at += 0x400) {
+        qtest_writel(l.host, EPH_BAR(0) + at, at);
+        g_assert_cmphex(qtest_readl(l.ep->q, RAM_A + at), ==, at);
+        qtest_writel(l.ep->q, RAM_B + at, ~at);
+        g_assert_cmphex(qtest_readl(l.host, b + at), ==, ~at);
+    }
+    for (unsigned n = 0; n < EPC_MAX_DOORBELLS; n++) {
+        qtest_writel(l.host, bells + 4 * n, 0xbe110000 + n);
+        g_assert_true(rang(&l, n));
+        g_assert_cmphex(epe_doorbell(l.ep, n, EPC_DOORBELL_VALUE), ==,
+                        n & 1 ? 0 : 0xbe110000 + n);
+    }
+    g_assert_cmpuint(eph_prop_uint(l.host, "messages"), ==, messages);
+
+    qtest_writel(l.host, none, 1);
+    g_assert_cmphex(qtest_readl(l.host, none), ==, 0xffffffff);
+    g_assert_cmphex(qtest_readl(l.host, bells), ==, 0);
+    g_assert_cmpuint(epe_fn(l.ep, EPC_FN_INBOUND_DROPPED), ==, 1);
+    end(&l);
+}
+
+/* Once the command is done the host reaches the new place and loses nothing. */
+static void test_at_once(void)
+{
+    Link l;
+
+    start(&l);
+    epe_doorbell_set(l.ep, 0, EPC_DOORBELL_CTRL, ENABLE | VALUE);
+    for (unsigned i = 1; i <= ROUNDS; i++) {
+        g_assert_cmpuint(epe_set_bar(l.ep, 0, 0, EPE_DOORBELL, 0x10000), ==,
+                         EPC_STATUS_OK);
+        qtest_writel(l.host, EPH_BAR(0), i);
+        g_assert_true(rang(&l, 0));
+        g_assert_cmphex(epe_doorbell(l.ep, 0, EPC_DOORBELL_VALUE), ==, i);
+
+        g_assert_cmpuint(epe_set_bar(l.ep, 0, 0, i & 1 ? RAM_A : RAM_B,
+                                     0x10000), ==, EPC_STATUS_OK);
+        qtest_writel(l.host, EPH_BAR(0) + 4, i);
+        g_assert_cmphex(qtest_readl(l.ep->q, (i & 1 ? RAM_A : RAM_B) + 4), ==,
+                        i);
+    }
+    end(&l);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+
+    qtest_add_func("pci-ep-areas/mixed", test_mixed);
+    qtest_add_func("pci-ep-areas/at-once", test_at_once);
+
+    return g_test_run();
+}
