@@ -109,12 +109,82 @@ static void test_at_once(void)
     end(&l);
 }
 
+/* Two halves change places; the host never sees the other one. */
+static void test_swap(void)
+{
+    const unsigned half = EPE_BAR0_SIZE / 2;
+    Link l;
+
+    start(&l);
+    qtest_writel(l.ep->q, RAM_A, 0xaaaaaaaa);
+    qtest_writel(l.ep->q, RAM_B, 0xbbbbbbbb);
+    for (unsigned i = 1; i <= ROUNDS; i++) {
+        uint64_t first = i & 1 ? RAM_A : RAM_B;
+        uint64_t second = i & 1 ? RAM_B : RAM_A;
+
+        epe_area(l.ep, 0, first, half);
+        epe_area(l.ep, 1, second, half);
+        g_assert_cmpuint(epe_set_areas(l.ep, 0, 2), ==, EPC_STATUS_OK);
+        g_assert_cmphex(qtest_readl(l.host, EPH_BAR(0)), ==,
+                        i & 1 ? 0xaaaaaaaa : 0xbbbbbbbb);
+        g_assert_cmphex(qtest_readl(l.host, EPH_BAR(0) + half), ==,
+                        i & 1 ? 0xbbbbbbbb : 0xaaaaaaaa);
+        qtest_writel(l.host, EPH_BAR(0) + half + 8, i);
+        g_assert_cmphex(qtest_readl(l.ep->q, second + 8), ==, i);
+    }
+    end(&l);
+}
+
+/* Other accesses than 4 aligned bytes, and past the last doorbell */
+static void test_dropped(void)
+{
+    Link l;
+
+    start(&l);
+    epe_doorbell_set(l.ep, 0, EPC_DOORBELL_CTRL, ENABLE | VALUE);
+    g_assert_cmpuint(epe_set_bar(l.ep, 0, 0, EPE_DOORBELL, EPE_BAR0_SIZE), ==,
+                     EPC_STATUS_OK);
+    qtest_writeb(l.host, EPH_BAR(0), 1);
+    qtest_writew(l.host, EPH_BAR(0) + 2, 1);
+    qtest_writel(l.host, EPH_BAR(0) + 4 * EPC_MAX_DOORBELLS, 1);
+    g_assert_cmpuint(epe_fn(l.ep, EPC_FN_INBOUND_DROPPED), ==, 3);
+    g_assert_false(epe_vector(l.ep, EPC_VECTOR_DOORBELL(0), 20));
+    g_assert_cmphex(epe_doorbell(l.ep, 0, EPC_DOORBELL_VALUE), ==, 0);
+    end(&l);
+}
+
+/* The link goes down and comes up again with doorbells behind a BAR. */
+static void test_link(void)
+{
+    Link l;
+
+    start(&l);
+    epe_doorbell_set(l.ep, 63, EPC_DOORBELL_CTRL, ENABLE | VALUE);
+    g_assert_cmpuint(epe_set_bar(l.ep, 0, 0, EPE_DOORBELL, EPE_BAR0_SIZE), ==,
+                     EPC_STATUS_OK);
+    for (unsigned i = 1; i <= 3; i++) {
+        qtest_writel(l.host, EPH_BAR(0) + 4 * 63, i);
+        g_assert_true(rang(&l, 63));
+        g_assert_cmphex(epe_doorbell(l.ep, 63, EPC_DOORBELL_VALUE), ==, i);
+        g_assert_cmpuint(epe_link(l.ep, EPC_LINK_STOP), ==, EPC_STATUS_OK);
+        eph_wait_present(l.host, false);
+        g_assert_cmpuint(epe_link(l.ep, EPC_LINK_START), ==, EPC_STATUS_OK);
+        epe_wait_link(l.ep, true);
+        eph_wait_present(l.host, true);
+        eph_enable_function(l.host, true);
+    }
+    end(&l);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
 
     qtest_add_func("pci-ep-areas/mixed", test_mixed);
     qtest_add_func("pci-ep-areas/at-once", test_at_once);
+    qtest_add_func("pci-ep-areas/swap", test_swap);
+    qtest_add_func("pci-ep-areas/dropped", test_dropped);
+    qtest_add_func("pci-ep-areas/link", test_link);
 
     return g_test_run();
 }
