@@ -8,7 +8,7 @@
 #include "pci-ep-host.h"
 #include "pci-ep-server.h"
 
-#define DEADLINE_MS 200
+#define DEADLINE_MS 1000
 #define SHORT_MS    300
 #define DEVICE(n)   (0xb500 + (n))
 #define FNS         8
@@ -248,6 +248,37 @@ static void test_resets(void)
     end(&d);
 }
 
+/* Answers reads of BAR1 late, but in time */
+static bool slow_read(EpServer *s, const EpsMsg *m, void *opaque)
+{
+    const VfuRegionRw *rw = (const void *)m->payload;
+
+    if (m->hdr.command == VFU_CMD_REGION_READ && rw->region == 1) {
+        g_usleep(DEADLINE_MS * 600);
+    }
+    return false;
+}
+
+/* What slow answers hold up the guest adds up over all functions. */
+static void test_slow(void)
+{
+    Device d;
+
+    start(&d, 0x3);
+    all_up(&d);
+    check_shown(&d, 0x3);
+    for (unsigned i = 0; i < 2; i++) {
+        d.ep[i]->hook = slow_read;
+        eph_writel(d.q, EPH_FUNCTION + i, PCI_BASE_ADDRESS_1, EPH_BAR(i));
+        eph_writew(d.q, EPH_FUNCTION + i, PCI_COMMAND, PCI_COMMAND_MEMORY);
+    }
+    g_assert_cmphex(qtest_readl(d.q, EPH_BAR(0)), !=, UINT32_MAX);
+    qtest_readl(d.q, EPH_BAR(1));
+    eph_wait_present(d.q, false);
+    wait_error(&d, "answers too slowly");
+    end(&d);
+}
+
 /* ---- Others ---- */
 
 /* A sibling that is not there is waited for, and the user is told. */
@@ -378,6 +409,7 @@ int main(int argc, char **argv)
     qtest_add_func("epf-bridge/func/session-ends", test_session_ends);
     qtest_add_func("epf-bridge/func/fewer", test_fewer);
     qtest_add_func("epf-bridge/func/resets", test_resets);
+    qtest_add_func("epf-bridge/func/slow", test_slow);
     qtest_add_func("epf-bridge/func/no-func", test_no_func);
     qtest_add_func("epf-bridge/func/sibling-absent", test_sibling_absent);
     qtest_add_func("epf-bridge/func/sibling-down", test_sibling_down);

@@ -37,6 +37,24 @@ static void session_put(EpfLink *l)
 /* Slower answers are counted, as a part of the deadline */
 #define SLOW_PART 10
 
+/* Of all functions, kept by that of function 0; over when a session ends for it */
+static bool in_debt(EpfClient *c, int64_t now, int64_t waited)
+{
+    EpfClient *keeper = c->first ?: c;
+    int64_t paid;
+    bool over;
+
+    QEMU_LOCK_GUARD(&keeper->lock);
+    paid = (now - keeper->debt_at) / SLOW_PART;
+    keeper->debt = MAX(0, keeper->debt - paid) + waited;
+    keeper->debt_at = now;
+    over = keeper->debt > keeper->deadline_ms * INT64_C(1000);
+    if (over) {
+        keeper->debt = 0;
+    }
+    return over;
+}
+
 void epf_link_waited(EpfLink *l, int64_t since)
 {
     EpfClient *c = l->client;
@@ -44,13 +62,12 @@ void epf_link_waited(EpfLink *l, int64_t since)
     int64_t now = g_get_monotonic_time();
     int64_t waited = now - since;
 
-    if (!bql_locked() || waited < deadline / SLOW_PART) {
+    if (!bql_locked() || waited < deadline / SLOW_PART ||
+        !in_debt(c, now, waited)) {
         return;
     }
     QEMU_LOCK_GUARD(&c->lock);
-    c->debt = MAX(0, c->debt - (now - c->debt_at) / SLOW_PART) + waited;
-    c->debt_at = now;
-    if (c->debt > deadline && c->session && c->link == l) {
+    if (c->session && c->link == l) {
         epw_session_shutdown(c->session, "the endpoint answers too slowly and "
                              "held up this guest; look at the load of the "
                              "machine, or raise 'deadline-ms'");
