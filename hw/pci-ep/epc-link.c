@@ -95,7 +95,7 @@ static void went_down(EpcFunction *fn)
         if (other == fn || (fn->joined && other->joined)) {
             other->up = false;
             epc_ioeventfd_changed(other);
-            epc_window_forget(&s->window, i);
+            epc_fn_update_maps(other);
         }
     }
     epc_dma_table_clear(fn->dma);
@@ -229,8 +229,8 @@ static void link_stop(EpcState *s)
     WITH_QEMU_LOCK_GUARD(&s->lock) {
         s->link_enabled = false;
         /* Before the host hears of it and uses its memory for other things */
-        epc_window_clear(&s->window);
         for (unsigned i = 0; i < s->nfn; i++) {
+            epc_fn_update_maps(&s->fn[i]);
             epc_ioeventfd_changed(&s->fn[i]);
         }
     }

@@ -3,9 +3,9 @@
  * epc-window: the outbound window, through which the endpoint reaches the host
  *
  * A map ties a part of the window to host PCI addresses until the endpoint
- * removes it.  It is live while the host allows DMA to all of it, else that
- * part of the window reads all ones; the owner tells when that changed.  No
- * locks; the owner serialises.
+ * removes it, over any number of links.  It is live while the host allows DMA to
+ * all of it, else that part of the window reads all ones; the owner tells when
+ * that changed.  No locks; the owner serialises.
  */
 #ifndef HW_PCI_EP_EPC_WINDOW_H
 #define HW_PCI_EP_EPC_WINDOW_H

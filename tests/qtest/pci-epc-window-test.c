@@ -390,9 +390,24 @@ static void test_stop(void)
     epe_set(d.e, EPC_REG_LINK_CMD, EPC_LINK_STOP);
     g_assert_cmpuint(epe_reg(d.e, EPC_REG_LINK_STATUS), ==, EPC_STATUS_BUSY);
     check_ones(&d, 0);
-    g_assert_cmpuint(epe_map(d.e, 0, HOST, 0x2000), ==, EPC_STATUS_NO_LINK);
+    g_assert_cmpuint(epe_map(d.e, 0x8000, HOST, 0x2000), ==,
+                     EPC_STATUS_NO_LINK);
     pep_link(d.c, VFU_EP_LINK_DOWN);
     g_assert_cmpuint(epe_wait_link_cmd(d.e), ==, EPC_STATUS_OK);
+
+    /* the next link brings it back, once the host allows it */
+    g_assert_cmpuint(epe_link(d.e, EPC_LINK_START), ==, EPC_STATUS_OK);
+    pep_link(d.c, VFU_EP_LINK_UP);
+    epe_wait_link(d.e, true);
+    check_ones(&d, 0);
+    pep_set_config(d.c, PCI_COMMAND, 2, PCI_COMMAND_MASTER);
+    check_ones(&d, 0);
+    g_assert_cmpint(dma_map(&d, HOST, MEM_SIZE, 0), ==, 0);
+    check_reaches(&d, 0, 0);
+    check_reaches(&d, 0x1ffc, 0x1ffc);
+    check_ones(&d, 0x8000);
+    g_assert_cmpuint(epe_unmap(d.e, 0), ==, EPC_STATUS_OK);
+    check_ones(&d, 0);
     dma_end(&d);
 }
 
@@ -401,20 +416,30 @@ static void test_host_dies(void)
     Dma d = dma_start("");
 
     g_assert_cmpint(dma_map(&d, HOST, MEM_SIZE, 0), ==, 0);
-    g_assert_cmpuint(epe_map(d.e, 0, HOST, 0x2000), ==, EPC_STATUS_OK);
+    for (unsigned i = 0; i < 3; i++) {
+        g_assert_cmpuint(epe_map(d.e, i * 0x2000, HOST + i * 0x2000, 0x2000),
+                         ==, EPC_STATUS_OK);
+    }
     pep_free(d.c);
     epe_wait_link(d.e, false);
     check_ones(&d, 0);
+    check_ones(&d, 0x2000);
     g_assert_cmpuint(epe_prop(d.e, "dma-regions"), ==, 0);
     g_assert_cmpuint(epe_map(d.e, 0, HOST, 0x2000), ==, EPC_STATUS_NO_LINK);
+    g_assert_cmpuint(epe_unmap(d.e, 0x4000), ==, EPC_STATUS_OK);
 
     d.c = pep_attach(d.e->socket, NULL);
     pep_link(d.c, VFU_EP_LINK_UP);
     epe_wait_link(d.e, true);
     g_assert_cmpuint(epe_map(d.e, 0, HOST, 0x2000), ==, EPC_STATUS_NOT_MAPPED);
-    pep_set_config(d.c, PCI_COMMAND, 2, PCI_COMMAND_MASTER);
     g_assert_cmpint(dma_map(&d, HOST, MEM_SIZE, 0), ==, 0);
+    check_ones(&d, 0x2000);
+    pep_set_config(d.c, PCI_COMMAND, 2, PCI_COMMAND_MASTER);
+    /* what failed or was removed meanwhile is gone, the rest is back */
     check_ones(&d, 0);
+    check_reaches(&d, 0x2000, 0x2000);
+    check_ones(&d, 0x4000);
+    g_assert_cmpuint(epe_prop(d.e, "live-maps"), ==, 1);
     g_assert_cmpuint(epe_map(d.e, 0, HOST, 0x2000), ==, EPC_STATUS_OK);
     check_reaches(&d, 0, 0);
     dma_end(&d);
@@ -448,6 +473,7 @@ static void check_after_reset(Dma *d)
     g_assert_cmphex(epe_fn(d->e, EPC_FN_PCI_COMMAND), ==, 0);
     g_assert_cmpint(dma_map(d, HOST, MEM_SIZE, 0), ==, 0);
     pep_set_config(d->c, PCI_COMMAND, 2, PCI_COMMAND_MASTER);
+    check_ones(d, 0);
     g_assert_cmpuint(epe_map(d->e, 0, HOST, 0x2000), ==, EPC_STATUS_OK);
     check_reaches(d, 0, 0);
 }

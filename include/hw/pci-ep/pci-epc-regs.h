@@ -239,6 +239,9 @@
  *             [offset, offset + size) reach host PCI address [addr, addr + size)
  *             when OK is read.  All multiples of EPC_REG_GRANULE.  A map of the
  *             same offset replaces the old one; other overlap is BAD_ARG.
+ *             A map lasts until UNMAP, REMOVE or EPC_REG_RESET.  While the link
+ *             is down, or the host does not allow DMA to all of it, its window
+ *             bytes read all ones and lose what is written.
  *             BAD_ARG: misaligned, empty, wraps, outside the window.
  *             NO_LINK: link is down.  NO_SPACE: too many maps,
  *             or scattered over too many places of the host's memory.
