@@ -10,6 +10,7 @@
  * again.  So whoever gives up pages replaces the whole gap around them, up to
  * the next page with a target or the end of the piece.  Then every gap is one
  * mapping, and there are at most twice as many as targets, and one per piece.
+ * Those of all reservations together get a part of what the kernel allows.
  */
 #include "qemu/osdep.h"
 #include <sys/mman.h>
@@ -27,6 +28,10 @@
 #define EP_MEM_PIECE            (2 * MiB)
 #define EP_MEM_HUGETLBFS_MAGIC  0x958458f6
 
+/* The kernel's limit on mappings, and its default */
+#define EP_MEM_LIMIT_FILE       "/proc/sys/vm/max_map_count"
+#define EP_MEM_LIMIT            65530
+
 struct EpFile {
     unsigned refs;
     int fd;
@@ -39,6 +44,7 @@ typedef struct EpSpace {
     char *base;
     size_t size;
     unsigned long *live;    /* pages that have a target */
+    unsigned long *first;   /* of them those where a mapping begins */
 } EpSpace;
 
 static struct {
@@ -46,6 +52,8 @@ static struct {
     int ones_fd;        /* valid when ones_ready */
     bool ones_ready;
     uint64_t reserved;  /* bytes of all reservations */
+    uint64_t targets;   /* mappings of files, in all reservations */
+    uint64_t limit;     /* for all mappings here; 0: not known yet */
     QLIST_HEAD(, EpSpace) spaces;
 } ep_mem;
 
@@ -223,6 +231,29 @@ static void *ep_mem_find_space(size_t size)
     return at;
 }
 
+/* A quarter is for the rest of QEMU, and for gaps in targets. */
+static uint64_t ep_mem_limit(void)
+{
+    g_autofree char *text = NULL;
+    uint64_t n = 0;
+
+    if (!ep_mem.limit) {
+        if (g_file_get_contents(EP_MEM_LIMIT_FILE, &text, NULL, NULL)) {
+            n = g_ascii_strtoull(text, NULL, 10);
+        }
+        ep_mem.limit = (n ?: EP_MEM_LIMIT) / 4 * 3;
+    }
+    return ep_mem.limit;
+}
+
+/* Is there room for as many more?  Every target may have a gap behind it. */
+static bool ep_mem_has_room(uint64_t targets, uint64_t bytes)
+{
+    return 2 * (ep_mem.targets + targets) +
+           DIV_ROUND_UP(ep_mem.reserved + bytes, EP_MEM_PIECE) <=
+           ep_mem_limit();
+}
+
 /* Called with the lock held. */
 static void *ep_mem_reserve_locked(size_t size, Error **errp)
 {
@@ -230,6 +261,12 @@ static void *ep_mem_reserve_locked(size_t size, Error **errp)
     void *at;
 
     if (!ep_mem_init_ones(errp)) {
+        return NULL;
+    }
+    if (size <= EP_MEM_MAX_RESERVED && !ep_mem_has_room(0, size)) {
+        error_setg(errp, "windows and BARs of this QEMU need more mappings "
+                   "than the system allows: make them smaller, or raise "
+                   "vm.max_map_count");
         return NULL;
     }
     if (size > EP_MEM_MAX_RESERVED - ep_mem.reserved) {
@@ -252,6 +289,7 @@ static void *ep_mem_reserve_locked(size_t size, Error **errp)
     space->base = at;
     space->size = size;
     space->live = bitmap_new(size / qemu_real_host_page_size());
+    space->first = bitmap_new(size / qemu_real_host_page_size());
     QLIST_INSERT_HEAD(&ep_mem.spaces, space, next);
     ep_mem.reserved += size;
     return at;
@@ -299,14 +337,32 @@ void ep_mem_release(void *base, size_t size)
     if (space) {
         munmap(space->base, space->size);
         ep_mem.reserved -= space->size;
+        ep_mem.targets -= bitmap_count_one(space->first, space->size /
+                                           qemu_real_host_page_size());
         QLIST_REMOVE(space, next);
         g_free(space->live);
+        g_free(space->first);
         g_free(space);
     }
     g_mutex_unlock(&ep_mem.lock);
 }
 
 /* ---- targets; all with the lock held ---- */
+
+/* Pages [@first, @end) have no target any more; one may go on behind them. */
+static void ep_mem_forget(EpSpace *space, size_t first, size_t end)
+{
+    size_t pages = space->size / qemu_real_host_page_size();
+
+    ep_mem.targets -= bitmap_count_one_with_offset(space->first, first,
+                                                   end - first);
+    bitmap_clear(space->first, first, end - first);
+    bitmap_clear(space->live, first, end - first);
+    if (end < pages && test_bit(end, space->live) &&
+        !test_and_set_bit(end, space->first)) {
+        ep_mem.targets++;
+    }
+}
 
 static void ep_mem_clear(EpSpace *space, size_t offset, size_t size)
 {
@@ -316,7 +372,7 @@ static void ep_mem_clear(EpSpace *space, size_t offset, size_t size)
     size_t low = QEMU_ALIGN_DOWN(first, piece);
     size_t high = MIN(QEMU_ALIGN_UP(end, piece), space->size / page);
 
-    bitmap_clear(space->live, first, end - first);
+    ep_mem_forget(space, first, end);
     while (first > low && !test_bit(first - 1, space->live)) {
         first--;
     }
@@ -336,16 +392,22 @@ static int ep_mem_set(EpSpace *space, size_t offset, size_t size,
     size_t page = qemu_real_host_page_size();
     int flags = writable ? MAP_SHARED : MAP_PRIVATE | MAP_NORESERVE;
     char *at = space->base + offset;
-    int err = -ERANGE;
+    int err;
 
-    if (ep_file_covers(f, file_offset, size)) {
-        if (mmap(at, size, PROT_READ | PROT_WRITE, flags | MAP_FIXED, f->fd,
-                 file_offset) != MAP_FAILED) {
-            bitmap_set(space->live, offset / page, size / page);
-            madvise(at, size, MADV_DONTDUMP);
-            return 0;
-        }
+    if (!ep_file_covers(f, file_offset, size)) {
+        err = -ERANGE;
+    } else if (!ep_mem_has_room(2, 0)) {    /* one cut in two, one new */
+        err = -ENOSPC;
+    } else if (mmap(at, size, PROT_READ | PROT_WRITE, flags | MAP_FIXED, f->fd,
+                    file_offset) == MAP_FAILED) {
         err = -errno;
+    } else {
+        ep_mem_forget(space, offset / page, (offset + size) / page);
+        bitmap_set(space->live, offset / page, size / page);
+        set_bit(offset / page, space->first);
+        ep_mem.targets++;
+        madvise(at, size, MADV_DONTDUMP);
+        return 0;
     }
     /* A failing mmap may have removed what was there before. */
     ep_mem_clear(space, offset, size);

@@ -37,7 +37,8 @@ bool ep_file_covers(const EpFile *f, uint64_t offset, uint64_t size);
 /*
  * Reserves @size bytes (multiple of the page size) of address space that read
  * all ones.  NULL with @errp when the system refuses, or when all reservations
- * of this process together would exceed EP_MEM_MAX_RESERVED.
+ * of this process together would exceed EP_MEM_MAX_RESERVED or their share of
+ * mappings, see ep_mem_map().
  * ep_mem_release() unmaps.
  */
 #define EP_MEM_MAX_RESERVED     (32 * GiB)
@@ -50,16 +51,19 @@ void ep_mem_release(void *base, size_t size);
  * @writable false gives a private copy whose writes are lost.  0 or negative
  * errno: -EINVAL without a change when something is empty, not page aligned or
  * not in a reservation; else the range reads all ones again: -ERANGE outside of
- * the file, or what mmap said.
+ * the file, -ENOSPC too many mappings, or what mmap said.
+ *
+ * All reservations of this process together take at most three quarters of
+ * vm.max_map_count (65530 by default): two for each target, and 512 for each GiB
+ * reserved.  So giving up memory of the peer, which cannot be refused, never
+ * lacks one.
  */
 int ep_mem_map(void *at, size_t size, const EpFile *f, uint64_t offset,
                bool writable);
 
 /*
  * Makes [at, at + size), page aligned, read all ones again; what was written to
- * pages without a target nearby is lost as well.  Cannot fail while the kernel
- * allows twice as many mappings (vm.max_map_count, 65530 by default) as there
- * are targets, and 512 for each GiB reserved; else it aborts the process.
+ * pages without a target nearby is lost as well.
  */
 void ep_mem_unmap(void *at, size_t size);
 

@@ -106,7 +106,7 @@ static int map_revive(EpcWindow *w, EpcMap *m, EpcDmaTable *t)
             if (done) {
                 ep_mem_unmap(at, done);
             }
-            return -EIO;
+            return ret == -ENOSPC ? ret : -EIO;
         }
     }
     m->runs = runs;

@@ -282,6 +282,104 @@ static void test_mappings(void)
     ep_mem_release(at, size);
 }
 
+/* Lines of /proc/self/maps, all of them */
+static unsigned count_all(void)
+{
+    return count_mappings(NULL, SIZE_MAX);
+}
+
+/* Every other page of @at; how many until there is no room */
+static size_t map_until_refused(uint8_t *at, size_t pages, EpFile *f)
+{
+    size_t i;
+
+    for (i = 0; i < pages; i += 2) {
+        int ret = ep_mem_map(at + i * page, page, f, 0, true);
+
+        if (ret) {
+            g_assert_cmpint(ret, ==, -ENOSPC);
+            assert_bytes(at + i * page, page, 0xff);
+            break;
+        }
+        at[(i + 1) * page] = 0x55;
+    }
+    return i / 2;
+}
+
+/* Two devices together are refused in time; both can give up everything. */
+static void test_room(void)
+{
+    g_autofree char *text = NULL;
+    size_t limit, pages, first, second;
+    uint8_t *a, *b;
+    EpFile *f;
+    Error *err = NULL;
+
+    g_assert_true(g_file_get_contents("/proc/sys/vm/max_map_count", &text,
+                                      NULL, NULL));
+    limit = g_ascii_strtoull(text, NULL, 10);
+    if (limit > 300000) {
+        g_test_skip("vm.max_map_count is too high to be reached quickly");
+        return;
+    }
+    f = make_file(1);
+    pages = QEMU_ALIGN_UP(limit, 512) / 2;
+    a = ep_mem_reserve(pages * page, &error_abort);
+    b = ep_mem_reserve(pages * page, &error_abort);
+    first = map_until_refused(a, pages, f);
+    second = map_until_refused(b, pages, f);
+    g_assert_cmpuint(first, ==, pages / 2);
+    g_assert_cmpuint(second, <, pages / 2);
+    g_assert_cmpuint(first + second, >, limit * 5 / 16);
+    g_assert_cmpuint(count_all(), <, limit);
+
+    /* a reservation needs some as well */
+    g_assert_null(ep_mem_reserve(64 * MiB, &err));
+    error_free_or_abort(&err);
+
+    /* one less, one more; a hole in a target is one more */
+    ep_mem_unmap(a, page);
+    g_assert_cmpint(ep_mem_map(b + (pages - 1) * page, page, f, 0, true), ==,
+                    0);
+    g_assert_cmpint(ep_mem_map(a, page, f, 0, true), ==, -ENOSPC);
+    ep_mem_unmap(a, pages * page);
+    g_assert_cmpint(ep_mem_map(a, page, f, 0, true), ==, 0);
+    ep_mem_unmap(b, pages * page);
+    assert_bytes(b, page * 64, 0xff);
+    ep_mem_release(a, pages * page);
+    ep_mem_release(b, pages * page);
+
+    /* all of it is free again */
+    a = ep_mem_reserve(pages * page, &error_abort);
+    g_assert_cmpuint(map_until_refused(a, pages, f), ==, pages / 2);
+    ep_mem_release(a, pages * page);
+    ep_file_unref(f);
+}
+
+/* Cut, replaced, joined: as many mappings as are counted, no more. */
+static void test_cut(void)
+{
+    size_t n = 64;
+    uint8_t *at = ep_mem_reserve(n * page, &error_abort);
+    EpFile *f = make_file(64);
+
+    for (unsigned round = 0; round < 1000; round++) {
+        g_assert_cmpint(ep_mem_map(at, n * page, f, 0, true), ==, 0);
+        for (size_t i = 1; i < n; i += 2) {
+            ep_mem_unmap(at + i * page, page);
+        }
+        g_assert_cmpint(ep_mem_map(at + page, 8 * page, f, 0, true), ==, 0);
+        g_assert_cmphex(at[8 * page], ==, 8);
+        g_assert_cmphex(at[10 * page], ==, 11);
+        assert_bytes(at + 9 * page, page, 0xff);
+        if (round & 1) {
+            ep_mem_unmap(at, n * page);
+        }
+    }
+    ep_mem_release(at, n * page);
+    ep_file_unref(f);
+}
+
 /* What is in no reservation is left alone. */
 static void test_elsewhere(void)
 {
@@ -315,6 +413,8 @@ int main(int argc, char **argv)
     g_test_add_func("/ep-mem/map/read-only", test_map_read_only);
     g_test_add_func("/ep-mem/map/fails", test_map_fails);
     g_test_add_func("/ep-mem/mappings", test_mappings);
+    g_test_add_func("/ep-mem/room", test_room);
+    g_test_add_func("/ep-mem/cut", test_cut);
     g_test_add_func("/ep-mem/elsewhere", test_elsewhere);
     return g_test_run();
 }

@@ -243,8 +243,9 @@
  *             is down, or the host does not allow DMA to all of it, its window
  *             bytes read all ones and lose what is written.
  *             BAD_ARG: misaligned, empty, wraps, outside the window.
- *             NO_LINK: link is down.  NO_SPACE: too many maps,
- *             or scattered over too many places of the host's memory.
+ *             NO_LINK: link is down.  NO_SPACE: too many maps, or scattered
+ *             over too many places of the host's memory, also together with
+ *             other controllers of this machine.
  *             NOT_MAPPED: the host does not allow DMA there (also: bus master
  *             enable is off).  NOT_SHARED: it does, but that host memory has no
  *             file descriptor this device can map.
