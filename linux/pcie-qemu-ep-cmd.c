@@ -66,7 +66,7 @@ static const struct {
 	},
 	[EPC_STATUS_NOT_SHARED] = {
 		-EOPNOTSUPP,
-		"host memory cannot be mapped: start the host QEMU with memory-backend-memfd,share=on"
+		"host memory cannot be mapped: start the host QEMU with memory-backend-memfd,share=on, or use an epf-bridge there"
 	},
 	[EPC_STATUS_IO] = {
 		-EIO,

@@ -36,6 +36,7 @@ struct EpcDmaTable {
     IntervalTreeRoot ranges;
     GPtrArray *files;
     unsigned count;
+    bool messages;
 };
 
 EpcDmaTable *epc_dma_table_new(void)
@@ -58,6 +59,11 @@ void epc_dma_table_free(EpcDmaTable *t)
 unsigned epc_dma_table_count(const EpcDmaTable *t)
 {
     return t->count;
+}
+
+void epc_dma_table_set_messages(EpcDmaTable *t, bool taken)
+{
+    t->messages = taken;
 }
 
 static EpcDmaRange *range_find(EpcDmaTable *t, uint64_t first, uint64_t last)
@@ -287,7 +293,8 @@ int epc_dma_table_find(EpcDmaTable *t, uint64_t addr, uint64_t size,
         return -EFAULT;
     }
     if (!r->file) {
-        return -ENOTSUP;
+        run->size = MIN(size - 1, r->node.last - addr) + 1;
+        return t->messages ? -ENOTSUP : -EACCES;
     }
     find_run(t, r, addr, size, run);
     return 0;

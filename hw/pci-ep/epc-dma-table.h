@@ -42,9 +42,13 @@ void epc_dma_table_remove(EpcDmaTable *t, uint64_t first, uint64_t last);
 void epc_dma_table_clear(EpcDmaTable *t);
 unsigned epc_dma_table_count(const EpcDmaTable *t);
 
+/* Does the host take messages?  Not before this is called. */
+void epc_dma_table_set_messages(EpcDmaTable *t, bool taken);
+
 /*
  * The run that begins at @addr, at most @size bytes.  0, or -EFAULT (the host
- * does not allow DMA there), -ENOTSUP (it does, but by message only).
+ * does not allow DMA there), -EACCES (it does, but there is no way), -ENOTSUP (by
+ * message only: then just run->size is valid).
  */
 int epc_dma_table_find(EpcDmaTable *t, uint64_t addr, uint64_t size,
                        EpcDmaRun *run);

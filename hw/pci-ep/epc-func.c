@@ -66,6 +66,7 @@ void epc_fn_update_maps(EpcFunction *fn)
     } else {
         epc_window_revoke(w, fn->index, 0, UINT64_MAX);
     }
+    epc_slow_changed(fn->epc);
 }
 
 /* Does MSI-X table or PBA at @offset with @len bytes fit the BAR? */
@@ -130,11 +131,11 @@ static uint32_t cmd_set_header(EpcFunction *fn)
     return EPC_STATUS_OK;
 }
 
-static uint32_t cmd_map(EpcFunction *fn)
+/* Lock held. */
+static uint32_t map_window(EpcFunction *fn)
 {
     EpcState *s = fn->epc;
 
-    QEMU_LOCK_GUARD(&s->lock);
     if (!epc_window_map_valid(&s->window, fn->index, fn->offset, fn->addr,
                               fn->size)) {
         return EPC_STATUS_BAD_ARG;
@@ -147,10 +148,26 @@ static uint32_t cmd_map(EpcFunction *fn)
                           fn->addr, fn->size);
 }
 
+static uint32_t cmd_map(EpcFunction *fn)
+{
+    EpcState *s = fn->epc;
+    uint32_t status;
+
+    QEMU_LOCK_GUARD(&s->lock);
+    status = map_window(fn);
+    if (status == EPC_STATUS_BUSY) {
+        fn->status = status;
+        fn->map_waits = true;
+    }
+    epc_slow_changed(s);
+    return status;
+}
+
 static uint32_t cmd_unmap(EpcFunction *fn)
 {
     QEMU_LOCK_GUARD(&fn->epc->lock);
     epc_window_unmap(&fn->epc->window, fn->index, fn->offset);
+    epc_slow_changed(fn->epc);
     return EPC_STATUS_OK;
 }
 
@@ -229,6 +246,7 @@ static uint32_t cmd_remove(EpcFunction *fn)
     memset(fn->bar, 0, sizeof(fn->bar));
     fn->msix_count = fn->msix_bar = fn->msix_table = 0;
     epc_window_forget(&s->window, fn->index);
+    epc_slow_changed(s);
     epc_config_init(&fn->cfg, s->speed, s->width);
     epc_writes_clear(&fn->writes);
     fn->cap_offset = 0;

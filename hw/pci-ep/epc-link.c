@@ -172,6 +172,8 @@ static void op_link(void *opaque, bool up, bool joined)
 
     WITH_QEMU_LOCK_GUARD(&s->lock) {
         if (up) {
+            epc_dma_table_set_messages(fn->dma,
+                                       epc_server_takes_dma(fn->server));
             went_up(fn, joined);
         } else {
             cascade = fn->joined;
@@ -465,8 +467,8 @@ static void warn_unmappable(EpcState *s, Error *err)
         return;
     }
     s->warned_unmappable = true;
-    warn_reportf_err(err, "%s: the outbound window cannot reach memory of "
-                     "the host: ", epc_name(s));
+    warn_reportf_err(err, "%s: memory of the host is reached by message, "
+                     "which is slow: ", epc_name(s));
 }
 
 static int op_dma_map(void *opaque, const VfuDmaMap *map, int fd)
@@ -489,6 +491,7 @@ static int op_dma_map(void *opaque, const VfuDmaMap *map, int fd)
     if (!ret && epc_fn_may_dma(fn)) {
         epc_window_restore(&s->window, fn->index, fn->dma, map->address,
                            map->address + (map->size - 1));
+        epc_slow_changed(s);
     }
     return ret;
 }
@@ -505,6 +508,7 @@ static void op_dma_unmap(void *opaque, uint64_t address, uint64_t size_minus_1)
             last = UINT64_MAX;
         }
         epc_window_revoke(&s->window, fn->index, address, last);
+        epc_slow_changed(s);
         epc_dma_table_remove(fn->dma, address, last);
     }
     epc_dma_drain(s);

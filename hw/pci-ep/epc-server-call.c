@@ -205,3 +205,24 @@ int epc_server_dma_write(EpcServer *s, uint64_t address, const void *buf,
 {
     return dma(s, VFU_CMD_DMA_WRITE, address, (uint8_t *)buf, count);
 }
+
+bool epc_server_takes_dma(EpcServer *s)
+{
+    QEMU_LOCK_GUARD(&s->lock);
+    return s->conn && !s->conn->plain;
+}
+
+void epc_server_drop(EpcServer *s, const char *why)
+{
+    EpcConn *c = NULL;
+
+    WITH_QEMU_LOCK_GUARD(&s->lock) {
+        if (s->conn) {
+            c = epc_conn_hold(s->conn);
+        }
+    }
+    if (c) {
+        epw_session_shutdown(c->session, why);
+        epc_conn_release(c);
+    }
+}

@@ -176,5 +176,10 @@ int epc_server_dma_read(EpcServer *s, uint64_t address, void *buf,
                         uint32_t count);
 int epc_server_dma_write(EpcServer *s, uint64_t address, const void *buf,
                          uint32_t count);
+/* Would the client take such messages now? */
+bool epc_server_takes_dma(EpcServer *s);
+
+/* Ends the connection, which takes the link down.  Any thread. */
+void epc_server_drop(EpcServer *s, const char *why);
 
 #endif /* HW_PCI_EP_EPC_SERVER_H */

@@ -2,19 +2,21 @@
 /*
  * epc-window: the outbound window, through which the endpoint reaches the host
  *
- * All or nothing: a map is live when every byte of it is in memory of the host
- * that this process can map, else none of it is.
+ * All or nothing: a map is live when the host allows DMA to every byte of it, and
+ * fast when this process can map every byte, for reading and writing.
  */
 #include "qemu/osdep.h"
 #include "hw/pci-ep/epc-window.h"
 #include "hw/pci-ep/pci-epc-regs.h"
 
-typedef struct EpcMap {
+struct EpcMap {
     IntervalTreeNode window;    /* offsets in the window */
     IntervalTreeNode host;      /* host PCI addresses */
     unsigned fn;
-    unsigned runs;              /* 0: not live */
-} EpcMap;
+    unsigned runs;              /* of a fast one, else 0 */
+    bool slow;
+    QLIST_ENTRY(EpcMap) next_slow;
+};
 
 bool epc_window_init(EpcWindow *w, uint64_t size, unsigned max, Error **errp)
 {
@@ -51,6 +53,13 @@ static void map_kill(EpcWindow *w, EpcMap *m)
         w->live--;
         m->runs = 0;
     }
+    if (m->slow) {
+        QLIST_REMOVE(m, next_slow);
+        m->slow = false;
+        w->slow--;
+        w->live--;
+        w->slow_changed = true;
+    }
 }
 
 static void map_free(EpcWindow *w, EpcMap *m)
@@ -62,35 +71,50 @@ static void map_free(EpcWindow *w, EpcMap *m)
     w->count--;
 }
 
-/* How many runs there are, or the errno of the first that cannot be reached */
+/*
+ * How many runs there are, 0: not all of them can be mapped, or the errno of the
+ * first that cannot be reached
+ */
 static int host_runs(EpcDmaTable *t, uint64_t addr, uint64_t size)
 {
+    bool slow = false;
     EpcDmaRun run;
     int n = 0;
 
     for (uint64_t done = 0; done < size; done += run.size) {
         int ret = epc_dma_table_find(t, addr + done, size - done, &run);
 
-        if (ret < 0) {
+        if (ret < 0 && ret != -ENOTSUP) {
             return ret;
         }
-        if (++n > EPC_WINDOW_MAX_RUNS) {
-            return -ENOSPC;
-        }
+        slow |= ret || !run.writable;
+        n += n <= EPC_WINDOW_MAX_RUNS;
     }
-    return n;
+    if (slow) {
+        return 0;
+    }
+    return n > EPC_WINDOW_MAX_RUNS ? -ENOSPC : n;
 }
 
-static int map_revive(EpcWindow *w, EpcMap *m, EpcDmaTable *t)
+static int map_revive_slow(EpcWindow *w, EpcMap *m)
+{
+    if (w->slow >= EPC_MAX_SLOW_MAPS) {
+        return -ENOSPC;
+    }
+    QLIST_INSERT_HEAD(&w->slow_maps, m, next_slow);
+    m->slow = true;
+    w->slow++;
+    w->live++;
+    w->slow_changed = true;
+    return 0;
+}
+
+static int map_revive_fast(EpcWindow *w, EpcMap *m, EpcDmaTable *t, int runs)
 {
     uint64_t size = map_size(m);
     char *at = w->base + m->window.start;
-    int runs = host_runs(t, m->host.start, size);
     EpcDmaRun run;
 
-    if (runs < 0) {
-        return runs;
-    }
     if (w->runs + runs > EPC_WINDOW_MAX_RUNS) {
         return -ENOSPC;
     }
@@ -99,8 +123,7 @@ static int map_revive(EpcWindow *w, EpcMap *m, EpcDmaTable *t)
                                      &run);
 
         if (!ret) {
-            ret = ep_mem_map(at + done, run.size, run.file, run.offset,
-                             run.writable);
+            ret = ep_mem_map(at + done, run.size, run.file, run.offset, true);
         }
         if (ret < 0) {
             if (done) {
@@ -113,6 +136,16 @@ static int map_revive(EpcWindow *w, EpcMap *m, EpcDmaTable *t)
     w->runs += runs;
     w->live++;
     return 0;
+}
+
+static int map_revive(EpcWindow *w, EpcMap *m, EpcDmaTable *t)
+{
+    int runs = host_runs(t, m->host.start, map_size(m));
+
+    if (runs < 0) {
+        return runs;
+    }
+    return runs ? map_revive_fast(w, m, t, runs) : map_revive_slow(w, m);
 }
 
 bool epc_window_map_valid(EpcWindow *w, unsigned fn, uint64_t offset,
@@ -159,11 +192,11 @@ uint32_t epc_window_map(EpcWindow *w, unsigned fn, EpcDmaTable *t,
 
     switch (map_revive(w, m, t)) {
     case 0:
-        return EPC_STATUS_OK;
+        return m->slow ? EPC_STATUS_BUSY : EPC_STATUS_OK;
     case -EFAULT:
         map_free(w, m);
         return EPC_STATUS_NOT_MAPPED;
-    case -ENOTSUP:
+    case -EACCES:
         map_free(w, m);
         return EPC_STATUS_NOT_SHARED;
     case -ENOSPC:
@@ -182,6 +215,32 @@ void epc_window_unmap(EpcWindow *w, unsigned fn, uint64_t offset)
     if (m && m->window.start == offset && m->fn == fn) {
         map_free(w, m);
     }
+}
+
+bool epc_window_lookup(EpcWindow *w, uint64_t offset, unsigned *fn,
+                       uint64_t *addr, uint64_t *left)
+{
+    EpcMap *m = map_first(w, offset, offset);
+
+    if (!m) {
+        return false;
+    }
+    *fn = m->fn;
+    *addr = m->host.start + (offset - m->window.start);
+    *left = m->window.last - offset + 1;
+    return true;
+}
+
+unsigned epc_window_slow(EpcWindow *w, EpcWindowPart part[EPC_MAX_SLOW_MAPS])
+{
+    unsigned n = 0;
+    EpcMap *m;
+
+    QLIST_FOREACH(m, &w->slow_maps, next_slow) {
+        part[n].offset = m->window.start;
+        part[n++].size = map_size(m);
+    }
+    return n;
 }
 
 void epc_window_clear(EpcWindow *w)
@@ -230,7 +289,7 @@ void epc_window_restore(EpcWindow *w, unsigned fn, EpcDmaTable *t,
          n = interval_tree_iter_next(n, first, last)) {
         EpcMap *m = container_of(n, EpcMap, host);
 
-        if (m->fn == fn && !m->runs) {
+        if (m->fn == fn && !m->runs && !m->slow) {
             map_revive(w, m, t);
         }
     }

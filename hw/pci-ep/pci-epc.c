@@ -131,6 +131,7 @@ void epc_reset_all(EpcState *s)
     s->bad_access = 0;
     epc_window_clear(&s->window);
     epc_doorbells_reset(s);
+    epc_slow_changed(s);
     for (unsigned i = 0; i < s->nfn; i++) {
         epc_fn_clear(&s->fn[i]);
     }
@@ -233,12 +234,16 @@ static bool epc_init_window(EpcState *s, Error **errp)
     }
     s->window_memory = epc_memory_new(s->window.base, s->window_size);
     memory_region_init_ram_device_ptr(&s->window_mr, OBJECT(s),
-                                      "pci-epc-window", s->window_size,
+                                      "pci-epc-window-memory", s->window_size,
                                       s->window.base);
+    memory_region_init(&s->window_bar, OBJECT(s), "pci-epc-window",
+                       s->window_size);
+    memory_region_add_subregion(&s->window_bar, 0, &s->window_mr);
+    epc_slow_init(s);
     pci_register_bar(PCI_DEVICE(s), EPC_BAR_WINDOW,
                      PCI_BASE_ADDRESS_SPACE_MEMORY |
                      PCI_BASE_ADDRESS_MEM_TYPE_64 |
-                     PCI_BASE_ADDRESS_MEM_PREFETCH, &s->window_mr);
+                     PCI_BASE_ADDRESS_MEM_PREFETCH, &s->window_bar);
     return true;
 }
 
@@ -349,6 +354,7 @@ static void epc_exit(PCIDevice *pdev)
         s->fn = NULL;
     }
     epc_doorbells_exit(s);
+    epc_slow_exit(s);
     if (s->bh) {
         qemu_bh_delete(s->bh);
         s->bh = NULL;
@@ -425,6 +431,8 @@ static void epc_get_counter(Object *obj, Visitor *v, const char *name,
             value = s->generation;
         } else if (!strcmp(name, "live-maps")) {
             value = s->window.live;
+        } else if (!strcmp(name, "slow-maps")) {
+            value = s->window.slow;
         } else if (!strcmp(name, "dma-regions")) {
             value = epc_count_regions(s);
         } else {
@@ -521,6 +529,7 @@ static void epc_class_init(ObjectClass *oc, EPC_CONST void *data)
     object_class_property_set_description(oc, "link-up", "State of the link");
     epc_add_counter(oc, "generation", "Times the link came up, modulo 2^16");
     epc_add_counter(oc, "live-maps", "Window maps that reach host memory");
+    epc_add_counter(oc, "slow-maps", "Live maps that trap");
     epc_add_counter(oc, "dma-regions", "Ranges the host allows DMA to");
     epc_add_counter(oc, "bad-access", "Refused register accesses since reset");
     object_class_property_add(oc, "messages", "uint64", epc_get_messages, NULL,

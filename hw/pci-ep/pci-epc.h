@@ -22,6 +22,7 @@
 #include "hw/pci-ep/epc-dma.h"
 #include "hw/pci-ep/epc-doorbell.h"
 #include "hw/pci-ep/epc-server.h"
+#include "hw/pci-ep/epc-slow.h"
 #include "hw/pci-ep/epc-target.h"
 #include "hw/pci-ep/epc-window.h"
 #include "hw/pci-ep/epc-writes.h"
@@ -103,6 +104,7 @@ typedef struct EpcFunction {
 
     /* under EpcState.lock */
     uint32_t cmd, status;
+    bool map_waits;         /* MAP is BUSY */
     uint32_t event, event_mask;
     uint32_t raise_dropped;
     uint32_t inbound_dropped;
@@ -138,7 +140,8 @@ struct EpcState {
     bool ioeventfd;
     bool io_stale;              /* one of the functions is */
     MemoryRegion regs;
-    MemoryRegion window_mr;
+    MemoryRegion window_bar;    /* what the guest sees of the window */
+    MemoryRegion window_mr;     /* memory that is mapped, at the bottom of it */
     EpcMemory *window_memory;
     QEMUBH *bh;
     Notifier process_exit;
@@ -162,6 +165,7 @@ struct EpcState {
     uint32_t bad_access;
     uint64_t slow_interrupts;   /* that a thread of QEMU delivered */
     EpcWindow window;
+    EpcSlow slow;               /* see there */
     EpcDma dma;                 /* see there */
     EpcDoorbells doorbells;     /* see there */
 

@@ -379,14 +379,47 @@ static void test_message(void)
 
     start(&l, PLAIN);
     begin_translation(&l);
-    g_assert_cmpuint(epe_map(l.ep, 0, IOVA(0), PAGE), ==,
-                     EPC_STATUS_NOT_SHARED);
     check_dma(&l);
     set_pte(&l, 0, MEMORY(4), PTE_RW);
     qtest_writel(l.host, MEMORY(4), 0x12345678);
     g_assert_cmpuint(epd_copy(&l.dma, IOVA(0), BUFFER, 4, FROM_HOST), ==,
                      EPC_DMA_OK);
     g_assert_cmphex(qtest_readl(l.ep->q, BUFFER), ==, 0x12345678);
+    end(&l);
+}
+
+/* The window traps; the IOMMU is asked at each access. */
+static void test_message_window(void)
+{
+    Link l;
+
+    start(&l, PLAIN);
+    /* mapped before, by message now */
+    g_assert_cmpuint(epe_map(l.ep, 0x8000, MEMORY(0), PAGE), ==,
+                     EPC_STATUS_OK);
+    g_assert_cmpuint(epe_prop(l.ep, "slow-maps"), ==, 0);
+    begin_translation(&l);
+    g_assert_cmpuint(epe_map(l.ep, 0, IOVA(0), 5 * PAGE), ==, EPC_STATUS_OK);
+    g_assert_cmpuint(epe_prop(l.ep, "slow-maps"), ==, 2);
+    for (unsigned i = 0; i < 4; i++) {
+        qtest_writel(l.ep->q, WINDOW(i) + 8, 0x1000 + i);
+        g_assert_cmphex(qtest_readl(l.host, MEMORY(3 - i) + 8), ==,
+                        0x1000 + i);
+        g_assert_cmphex(qtest_readl(l.ep->q, WINDOW(i) + 8), ==, 0x1000 + i);
+    }
+    set_pte(&l, 0, MEMORY(5), PTE_RW);
+    qtest_writel(l.host, MEMORY(5), 0x12345678);
+    g_assert_cmphex(qtest_readl(l.ep->q, WINDOW(0)), ==, 0x12345678);
+
+    /* Not allowed: all ones, and a fault */
+    g_assert_false(faulted(&l));
+    g_assert_cmphex(qtest_readl(l.ep->q, WINDOW(4)), ==, 0xffffffff);
+    g_assert_true(faulted(&l));
+
+    translate(&l, false);
+    g_assert_cmpuint(epe_prop(l.ep, "slow-maps"), ==, 0);
+    qtest_writel(l.host, MEMORY(0), 0x87654321);
+    g_assert_cmphex(qtest_readl(l.ep->q, WINDOW(8)), ==, 0x87654321);
     end(&l);
 }
 
@@ -422,6 +455,7 @@ int main(int argc, char **argv)
     qtest_add_func("pci-ep-iommu/told/bus-master", test_bus_master);
     qtest_add_func("pci-ep-iommu/told/virtio", test_virtio);
     qtest_add_func("pci-ep-iommu/asked/dma", test_message);
+    qtest_add_func("pci-ep-iommu/asked/window", test_message_window);
     qtest_add_func("pci-ep-iommu/asked/refused", test_message_refused);
     return g_test_run();
 }

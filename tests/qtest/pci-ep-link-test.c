@@ -241,11 +241,31 @@ static void test_window(void)
 
 static void test_window_unshared(void)
 {
+    const uint64_t win = EPE_WINDOW + 0x1000;
     Link l;
 
     start(&l, false);
-    g_assert_cmpuint(epe_map(l.ep, 0, HOST_BUFFER, 0x1000), ==,
-                     EPC_STATUS_NOT_SHARED);
+    g_assert_cmpuint(epe_map(l.ep, 0x1000, HOST_BUFFER, 0x1000), ==,
+                     EPC_STATUS_OK);
+    g_assert_cmpuint(epe_prop(l.ep, "slow-maps"), ==, 1);
+    qtest_writel(l.host, HOST_BUFFER + 8, 0x12345678);
+    g_assert_cmphex(qtest_readl(l.ep->q, win + 8), ==, 0x12345678);
+    qtest_writeq(l.ep->q, win + 0xff8, 0x1122334455667788);
+    g_assert_cmphex(qtest_readq(l.host, HOST_BUFFER + 0xff8), ==,
+                    0x1122334455667788);
+
+    /* Bus mastering gates it, and is all it needs */
+    eph_writew(l.host, EPH_FUNCTION, PCI_COMMAND, PCI_COMMAND_MEMORY);
+    g_assert_cmphex(qtest_readl(l.ep->q, win + 8), ==, 0xffffffff);
+    qtest_writel(l.ep->q, win + 16, 0);
+    eph_writew(l.host, EPH_FUNCTION, PCI_COMMAND,
+               PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+    for (unsigned i = 0; i < EPE_TIMEOUT_MS &&
+         qtest_readl(l.ep->q, win + 8) != 0x12345678; i++) {
+        g_usleep(1000);
+    }
+    g_assert_cmphex(qtest_readl(l.ep->q, win + 8), ==, 0x12345678);
+    g_assert_cmphex(qtest_readl(l.host, HOST_BUFFER + 16), ==, 0);
     end(&l);
 }
 

@@ -17,10 +17,10 @@
 #include "hw/hotplug.h"
 #include "hw/pci/msix.h"
 #include "hw/pci/pci_bus.h"
+#include "hw/pci-ep/ep-vcpus.h"
 #include "hw/qdev-properties.h"
 #include "hw/qdev-properties-system.h"
 #include "migration/vmstate.h"
-#include "system/cpus.h"
 #include "system/system.h"
 #include "epf-bridge.h"
 #include "trace.h"
@@ -133,16 +133,6 @@ static bool is_shown(EpfBridge *b, EpfLink **links)
     return is_showing(b, links) || (!b->link[0] && links[0]->refused);
 }
 
-/* Waits without the BQL, so accesses of the bridge itself may end meanwhile. */
-static void pause_vcpus(EpfBridge *b)
-{
-    MemReentrancyGuard *guard = &DEVICE(b)->mem_reentrancy_guard;
-
-    guard->engaged_in_io = false;
-    pause_all_vcpus();
-    guard->engaged_in_io = true;
-}
-
 static void epf_bridge_sync(void *opaque)
 {
     EpfBridge *b = opaque;
@@ -151,14 +141,12 @@ static void epf_bridge_sync(void *opaque)
     epf_group_get_links(b->group, links);
     if (!is_shown(b, links)) {
         /*
-         * No vCPU may be on its way to a device meanwhile.  One that waits for
-         * the BQL would reach what is left of the function; and TCG looks up
-         * the page in the memory map of one moment and the device in that of
-         * the next, so any access may reach another device, or an assertion.
+         * A vCPU that waits for the BQL would reach what is left of the
+         * function
          */
-        pause_vcpus(b);
+        ep_pause_vcpus(DEVICE(b));
         show_links(b, links);
-        resume_all_vcpus();
+        ep_resume_vcpus();
     }
     for (unsigned i = 0; i < EPF_MAX_FUNCTIONS; i++) {
         if (b->functions[i]) {

@@ -199,10 +199,10 @@
 
 /*
  * (rw) Command and (ro) status.  The driver fills the argument registers,
- * writes the command, reads the status.  Only SET_BAR and CLEAR_BAR may answer
- * EPC_STATUS_BUSY (they wait for the host while the link is up); then
- * EPC_VECTOR_COMMAND is raised when the status changes.  A command written
- * while BUSY is ignored and counts as bad access.
+ * writes the command, reads the status.  SET_BAR, SET_AREAS and CLEAR_BAR (they
+ * wait for the host while the link is up) and MAP (of memory that traps) may
+ * answer EPC_STATUS_BUSY; then EPC_VECTOR_COMMAND is raised when the status
+ * changes.  A command written while BUSY is ignored and counts as bad access.
  */
 #define EPC_FN_CMD                  0x000
 #define EPC_FN_STATUS               0x004
@@ -242,18 +242,25 @@
  *             A map lasts until UNMAP, REMOVE or EPC_REG_RESET.  While the link
  *             is down, or the host does not allow DMA to all of it, its window
  *             bytes read all ones and lose what is written.
+ *             Host memory that cannot be mapped (no file, huge pages, read-only,
+ *             devices, translated at each access) is reached all the same: the
+ *             window traps there, and each access may take up to EPC_REG_DEADLINE
+ *             and then takes the link down.  At most EPC_MAX_SLOW_MAPS such maps
+ *             are live at once; a map that becomes one beyond that, because the
+ *             host changed, reads all ones.
  *             BAD_ARG: misaligned, empty, wraps, outside the window.
  *             NO_LINK: link is down.  NO_SPACE: too many maps, or scattered
  *             over too many places of the host's memory, also together with
- *             other controllers of this machine.
+ *             other controllers of this machine, or too many that trap.
  *             NOT_MAPPED: the host does not allow DMA there (also: bus master
- *             enable is off).  NOT_SHARED: it does, but that host memory has no
- *             file descriptor this device can map.
+ *             enable is off).  NOT_SHARED: it does, but that memory cannot be
+ *             mapped, and the host takes no messages (a plain vfio-user client).
  *             IO: the operating system refused.  BAD_ARG changes nothing; on
  *             any other error the window bytes read all ones and the map does
  *             not exist.
  */
 #define EPC_CMD_MAP                 4
+#define EPC_MAX_SLOW_MAPS           64
 /* UNMAP       Takes EPC_FN_OFFSET as given to MAP.  OK also when there is none. */
 #define EPC_CMD_UNMAP               5
 /*
