@@ -33,8 +33,7 @@ static bool section_range(const MemoryRegionSection *s, uint64_t *addr,
     uint64_t last;
 
     /* Transient places of 64-bit BARs while they are being sized */
-    if (start & (1ULL << 63) || int128_gethi(end) ||
-        !memory_region_is_ram(s->mr) || memory_region_is_ram_device(s->mr) ||
+    if (start & (1ULL << 63) || int128_gethi(end) || !epf_is_memory(s->mr) ||
         (s->offset_within_region ^ start) & (page - 1)) {
         return false;
     }
@@ -195,6 +194,7 @@ static void epf_dma_commit(MemoryListener *listener)
 {
     EpfFunction *f = container_of(listener, EpfFunction, listener);
 
+    epf_mmio_commit(f);
     f->in_transaction = false;
     epf_dma_wait(f, 0);
 }
@@ -212,6 +212,8 @@ static void epf_dma_region_add(MemoryListener *listener,
             m.flags |= VFU_DMA_WRITE;
         }
         send_map(f, &m, s->mr, false);
+    } else if (!epf_is_memory(s->mr)) {
+        epf_mmio_add(f, s);
     }
 }
 
@@ -225,6 +227,8 @@ static void epf_dma_region_del(MemoryListener *listener,
         epf_iommu_del(f, s);
     } else if (section_range(s, &addr, &size, &offset)) {
         epf_dma_unmap(f, addr, size);
+    } else if (!epf_is_memory(s->mr)) {
+        epf_mmio_del(f, s);
     }
 }
 
@@ -235,6 +239,7 @@ void epf_dma_init(EpfFunction *f)
     qemu_mutex_lock(&f->link->lock);
     f->link->dma_as = &d->bus_master_as;
     qemu_mutex_unlock(&f->link->lock);
+    epf_mmio_init(f);
     f->listener = (MemoryListener) {
         .name = "epf-dma",
         .begin = epf_dma_begin,
@@ -255,4 +260,5 @@ void epf_dma_exit(EpfFunction *f)
         memory_listener_unregister(&f->listener);
         f->listening = false;
     }
+    epf_mmio_exit(f);
 }

@@ -12,6 +12,7 @@
 #include "hw/pci/pci_device.h"
 #include "hw/pci-ep/ep-irqfd.h"
 #include "epf-client.h"
+#include "epf-mmio.h"
 #include "qom/object.h"
 
 #define TYPE_EPF_FUNCTION "epf-function"
@@ -73,6 +74,7 @@ struct EpfFunction {
     bool listening;
     bool in_transaction;        /* of the listener */
     QLIST_HEAD(, EpfIommu) iommus;
+    EpfMmio mmio;
 };
 
 /* A device for @link, not realized; takes no reference to be given back. */

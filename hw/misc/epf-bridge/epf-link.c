@@ -8,6 +8,7 @@
 #include "qemu/main-loop.h"
 #include "qemu/rcu.h"
 #include "epf-client.h"
+#include "epf-mmio.h"
 #include "trace.h"
 
 EpfLink *epf_link_new(EpfClient *client, uint32_t generation,
@@ -57,8 +58,7 @@ void epf_link_kill(EpfLink *l)
 
 /*
  * The cache tells without any access whether a piece is plain RAM; whatever
- * is not would need the BQL, which the reader thread must not take.  Only what
- * is behind an IOMMU is worth that.
+ * is not needs the BQL, which the reader thread must not take.
  */
 static int dma_piece(AddressSpace *as, uint64_t addr, void *buf,
                      uint64_t *len, bool is_write)
@@ -71,7 +71,7 @@ static int dma_piece(AddressSpace *as, uint64_t addr, void *buf,
         return -EFAULT;
     }
     if (!cache.ptr) {
-        ret = memory_region_is_iommu(cache.mrs.mr) ? -EAGAIN : -EFAULT;
+        ret = epf_is_memory(cache.mrs.mr) ? -EFAULT : -EAGAIN;
     } else if (is_write) {
         address_space_write_cached(&cache, 0, buf, n);
         address_space_cache_invalidate(&cache, 0, n);
@@ -110,21 +110,33 @@ int epf_link_dma(EpfLink *l, uint64_t addr, void *buf, uint64_t len,
 /* Bytes for which the BQL is held */
 #define TRANSLATED_PIECE    (64 * 1024u)
 
-static int translated_piece(EpfLink *l, uint64_t addr, void *buf, uint64_t len,
+/* At most *@len; sets it to what was done. */
+static int translated_piece(EpfLink *l, uint64_t addr, void *buf, uint64_t *len,
                             bool is_write)
 {
-    /* RAM only, as for DMA that is not translated */
-    MemTxAttrs attrs = { .memory = 1 };
+    MemTxAttrs attrs = MEMTXATTRS_UNSPECIFIED;
     AddressSpace *as;
+    MemoryRegion *mr;
+    PCIDevice *d;
+    hwaddr offset;
 
     BQL_LOCK_GUARD();
+    RCU_READ_LOCK_GUARD();
     WITH_QEMU_LOCK_GUARD(&l->lock) {
         as = epf_link_dead(l) ? NULL : l->dma_as;
     }
     if (!as) {
         return -ENODEV;
     }
-    return address_space_rw(as, addr, attrs, buf, len, is_write) == MEMTX_OK ?
+    d = container_of(as, PCIDevice, bus_master_as);
+    attrs.requester_id = pci_requester_id(d);
+    mr = address_space_translate(as, addr, &offset, len, is_write, attrs);
+    if (epf_is_memory(mr)) {
+        attrs.memory = 1;
+    } else if (!epf_mmio_reachable(d, addr, mr)) {
+        return -EFAULT;
+    }
+    return address_space_rw(as, addr, attrs, buf, *len, is_write) == MEMTX_OK ?
            0 : -EFAULT;
 }
 
@@ -136,7 +148,7 @@ int epf_link_dma_translated(EpfLink *l, uint64_t addr, void *buf, uint64_t len,
     while (len && !ret) {
         uint64_t n = MIN(len, TRANSLATED_PIECE);
 
-        ret = translated_piece(l, addr, buf, n, is_write);
+        ret = translated_piece(l, addr, buf, &n, is_write);
         addr += n;
         buf = (uint8_t *)buf + n;
         len -= n;

@@ -66,6 +66,13 @@ static inline bool epf_link_dead(const EpfLink *l)
 /* From now on all reads are all ones, also those in flight.  Any thread. */
 void epf_link_kill(EpfLink *l);
 
+/* Memory, as opposed to devices, also those whose BARs are memory */
+static inline bool epf_is_memory(const MemoryRegion *mr)
+{
+    return memory_region_is_ram((MemoryRegion *)mr) &&
+           !memory_region_is_ram_device((MemoryRegion *)mr);
+}
+
 /*
  * DMA_READ and DMA_WRITE of the endpoint; @buf is inside RAM of this process.
  * Never takes the BQL.  0 or a negative errno; -EAGAIN when it takes
@@ -73,7 +80,7 @@ void epf_link_kill(EpfLink *l);
  */
 int epf_link_dma(EpfLink *l, uint64_t addr, void *buf, uint64_t len,
                  bool is_write);
-/* The same through a virtual IOMMU of the guest.  Takes the BQL. */
+/* The same also through a virtual IOMMU, and to devices.  Takes the BQL. */
 int epf_link_dma_translated(EpfLink *l, uint64_t addr, void *buf, uint64_t len,
                             bool is_write);
 

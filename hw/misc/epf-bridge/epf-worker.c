@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * epf-worker: DMA messages that meet a virtual IOMMU of this guest
+ * epf-worker: DMA messages that meet a virtual IOMMU or a device of this guest
  *
  * The IOMMU may report a fault, which takes the BQL.  The reader thread must
  * not wait for that, so a thread of its own does, and answers later.
