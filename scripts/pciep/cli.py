@@ -237,7 +237,7 @@ def parser():
         choices=sorted(machine.ARCH['x86_64']['host_iommu']),
         default='none',
         help='DMA translation in the host guest: none (default), intel (reached by '
-        'message), intel-cm (caching mode)',
+        'message), intel-cm (caching mode), virtio (no interrupt remapping)',
     )
     g.add_argument('-q', '--quiet', action='store_true', help='print the verdict only')
     g.add_argument(

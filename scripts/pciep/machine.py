@@ -29,6 +29,7 @@ ARCH = {
                 'intel-iommu,intremap=on,caching-mode=on',
                 'intel_iommu=on iommu.passthrough=0',
             ),
+            'virtio': ('virtio-iommu-pci', 'iommu.passthrough=0'),
         },
         'serial': lambda chardev: ['-device', f'isa-serial,chardev={chardev}'],
     }

@@ -18,6 +18,18 @@ LAUNCHER = os.path.join(TOP, 'scripts/pci-ep-run')
 APPEAR = 40  # seconds for the endpoint to appear or vanish; generous, machines are slow
 DEFAULT_LIMIT = 120
 
+READY = 'load pci_endpoint_test; wait_for 20 test -c /dev/pci-endpoint-test.0;'
+# For --host-cmd: the selftest of kernels from 6.14 on; -V leaves out a variant
+SELFTEST = READY + '/pciep/bin/pci_endpoint_test'
+
+
+def copies(sizes):
+    """For --host-cmd: transfers by the endpoint's CPU, with the program of older kernels."""
+    return (
+        READY + f' for s in {sizes}; do for o in -r -w -c; do'
+        ' /pciep/bin/pcitest $o -s $s || exit 1; done; done'
+    )
+
 
 class Failed(Exception):
     """The test failed; the text says what was expected and what was seen."""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The kernel's own endpoint tests, whole, through pci-ep-run as a user starts them."""
 
-from lib import Link, Skipped, check, contains, equal, limit
+from lib import SELFTEST, Link, Skipped, check, contains, copies, equal, limit
 
 BARS = [f'pci_ep_bar.BAR{n}.BAR_TEST' for n in range(6)]
 COPIES = [f'pci_ep_data_transfer.memcpy.{n}_TEST' for n in ('READ', 'WRITE', 'COPY')]
@@ -234,24 +234,43 @@ def test_private_endpoint_memory(t):
     contains(warnings[0], 'memory-backend-memfd', 'the warning names what to use')
 
 
-@limit(180)
-def test_private_host_memory(t):
-    """Host memory the endpoint cannot map: a clear line, and the link is not harmed."""
-    t.kernel('7')
+def private_host_memory(t, kernel, cmd):
+    t.kernel(kernel)
     status, out = t.launch(
         '--private-memory',
         'host',
         '--no-console',
+        '--kernel-name',
+        kernel,
         '--host-cmd',
-        'load pci_endpoint_test; wait_for 20 test -c /dev/pci-endpoint-test.0;'
-        '/pciep/bin/pci_endpoint_test -V dma -t BAR_TEST',
+        cmd,
         seconds=170,
     )
     equal(status, 0, f'exit status; output:\n{out[-2000:]}')
-    logs = t.read('host.log') + t.read('ep.log')
+    log = t.read('ep.log')
+    check('ailed to map' not in log, 'the endpoint maps the buffers of the host')
     contains(
-        logs, r'qemu: .*(memory-backend-memfd|share=on)', 'a line that names what to use'
+        t.read('host.log') + log,
+        r'qemu: .*(memory-backend-memfd|share=on)',
+        'a line that names what to use',
     )
+    return log
+
+
+@limit(180)
+def test_private_host_memory(t):
+    """Host memory that cannot be mapped: a clear line, and all of the selftest passes."""
+    log = private_host_memory(t, '7', SELFTEST + ' -V memcpy')
+    for what in ('READ', 'WRITE', 'COPY'):
+        contains(log, f'{what} => Size: 1024001 B, DMA: YES', f'{what} is done')
+
+
+@limit(180)
+def test_private_host_memory_copies(t):
+    """The same with copies of the endpoint's CPU, each access a message."""
+    log = private_host_memory(t, '6.12', copies('7000 4097 1'))
+    for what in ('READ', 'WRITE', 'COPY'):
+        contains(log, f'{what} => Size: 7000 B, DMA: NO', f'{what} is done')
 
 
 @limit(180)
