@@ -241,3 +241,21 @@ void eph_wait_mem(QTestState *q, uint64_t addr, uint32_t val)
     }
     g_assert_cmphex(qtest_readl(q, addr), ==, val);
 }
+
+bool eph_requested(QTestState *q, unsigned vector)
+{
+    g_autofree char *apic = qtest_hmp(q, "info lapic");
+    const char *irr = strstr(apic, "IRR");
+    char *end;
+
+    g_assert_nonnull(irr);
+    for (irr += strlen("IRR"); g_ascii_isspace(*irr); irr = end) {
+        if (g_ascii_strtoull(irr, &end, 10) == vector && end != irr) {
+            return true;
+        }
+        if (end == irr) {
+            break;
+        }
+    }
+    return false;
+}

@@ -54,6 +54,9 @@ bool eph_prop_bool(QTestState *q, const char *name);
 char *eph_prop_str(QTestState *q, const char *name);
 uint64_t eph_prop_uint(QTestState *q, const char *name);
 
+/* Does the first CPU have a request for that interrupt? */
+bool eph_requested(QTestState *q, unsigned vector);
+
 /* Waits until a byte of memory has that value */
 void eph_wait_byte(QTestState *q, uint64_t addr, uint8_t val);
 /* Waits until a 32-bit word of memory has that value */

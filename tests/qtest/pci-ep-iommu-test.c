@@ -61,6 +61,12 @@
 #define ANSWER          (REQUEST + 0x100)
 #define QUEUE_SIZE      16
 
+/* A device of the host */
+#define EDU             0x0038      /* 00:07.0 */
+#define EDU_BAR         0xd0100000ull
+#define EDU_ID          0x010000edu
+#define MSI             0xfee00000ull
+
 typedef struct Link {
     EpEndpoint *ep;
     QTestState *host;
@@ -251,7 +257,7 @@ static void test_bus_master(void)
 
 /* ---- virtio-iommu ---- */
 
-#define VIRTIO "-device virtio-iommu-pci,addr=6"
+#define VIRTIO "-device virtio-iommu-pci,addr=6 -device edu,addr=7"
 
 static void virtio_begin(Link *l)
 {
@@ -369,6 +375,29 @@ static void test_virtio(void)
     end(&l);
 }
 
+/* A peer's BAR where it was mapped, and interrupts, which need no mapping */
+static void test_virtio_devices(void)
+{
+    Link l;
+
+    start(&l, VIRTIO);
+    eph_writel(l.host, EDU, PCI_BASE_ADDRESS_0, EDU_BAR);
+    eph_writew(l.host, EDU, PCI_COMMAND, PCI_COMMAND_MEMORY);
+    virtio_begin(&l);
+    virtio_attach(&l);
+    g_assert_cmpuint(epe_map(l.ep, 0, EDU_BAR, PAGE), ==,
+                     EPC_STATUS_NOT_MAPPED);
+    virtio_map(&l, IOVA(0), EDU_BAR, 1, PTE_READ);
+    g_assert_cmpuint(epe_map(l.ep, 0, IOVA(0), PAGE), ==, EPC_STATUS_OK);
+    g_assert_cmphex(qtest_readl(l.ep->q, WINDOW(0)), ==, EDU_ID);
+    g_assert_cmpuint(epe_map(l.ep, 0x8000, MSI, PAGE), ==, EPC_STATUS_OK);
+    qtest_writel(l.ep->q, WINDOW(8), 0x45);
+    g_assert_true(eph_requested(l.host, 0x45));
+    virtio_unmap(&l, IOVA(0), 1);
+    g_assert_cmphex(qtest_readl(l.ep->q, WINDOW(0)), ==, UINT32_MAX);
+    end(&l);
+}
+
 /* ---- Without ---- */
 
 #define PLAIN "-device intel-iommu"
@@ -454,6 +483,7 @@ int main(int argc, char **argv)
     qtest_add_func("pci-ep-iommu/told/dma", test_dma);
     qtest_add_func("pci-ep-iommu/told/bus-master", test_bus_master);
     qtest_add_func("pci-ep-iommu/told/virtio", test_virtio);
+    qtest_add_func("pci-ep-iommu/told/virtio-devices", test_virtio_devices);
     qtest_add_func("pci-ep-iommu/asked/dma", test_message);
     qtest_add_func("pci-ep-iommu/asked/window", test_message_window);
     qtest_add_func("pci-ep-iommu/asked/refused", test_message_refused);

@@ -122,24 +122,15 @@ static void test_others(void)
     end(&l);
 }
 
-static bool requested(Link *l)
-{
-    g_autofree char *apic = qtest_hmp(l->host, "info lapic");
-    const char *irr = strstr(apic, "IRR");
-
-    g_assert_nonnull(irr);
-    return atoi(irr + 3) == VECTOR || strstr(irr, " 69");
-}
-
 static void check_msi(const char *args)
 {
     Link l;
 
     start(&l, args);
     g_assert_cmpuint(epe_map(l.ep, 0, MSI, PAGE), ==, EPC_STATUS_OK);
-    g_assert_false(requested(&l));
+    g_assert_false(eph_requested(l.host, VECTOR));
     qtest_writel(l.ep->q, WINDOW(0), VECTOR);
-    g_assert_true(requested(&l));
+    g_assert_true(eph_requested(l.host, VECTOR));
     end(&l);
 }
 

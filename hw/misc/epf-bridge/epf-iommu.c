@@ -54,17 +54,18 @@ static void forget(EpfIommu *i, uint64_t first, uint64_t last)
     }
 }
 
-/* Where the mapping ends up; NULL: not in RAM, so nothing to map. */
-static MemoryRegion *target_of(const IOMMUTLBEntry *e, hwaddr *offset)
+/* Where the mapping ends up; false: where the function reaches nothing. */
+static bool target_of(EpfIommu *i, const IOMMUTLBEntry *e, uint64_t addr,
+                      MemoryRegion **mr, hwaddr *offset)
 {
     hwaddr len = e->addr_mask + 1;
-    MemoryRegion *mr;
 
-    mr = address_space_translate(&address_space_memory, e->translated_addr,
-                                 offset, &len, e->perm & IOMMU_WO,
-                                 MEMTXATTRS_UNSPECIFIED);
-    return len == e->addr_mask + 1 && memory_region_is_ram(mr) &&
-           !memory_region_is_ram_device(mr) ? mr : NULL;
+    *mr = address_space_translate(&address_space_memory, e->translated_addr,
+                                  offset, &len, e->perm & IOMMU_WO,
+                                  MEMTXATTRS_UNSPECIFIED);
+    return len == e->addr_mask + 1 &&
+           (epf_is_memory(*mr) ||
+            epf_mmio_reachable(PCI_DEVICE(i->fn), addr, *mr));
 }
 
 static void add_mapping(EpfIommu *i, const IOMMUTLBEntry *e, uint64_t addr)
@@ -85,8 +86,7 @@ static void add_mapping(EpfIommu *i, const IOMMUTLBEntry *e, uint64_t addr)
     forget(i, addr, addr + e->addr_mask);
 
     RCU_READ_LOCK_GUARD();
-    mr = target_of(e, &offset);
-    if (!mr) {
+    if (!target_of(i, e, addr, &mr, &offset)) {
         return;
     }
     if (i->count >= MAX_MAPPINGS) {
@@ -98,7 +98,8 @@ static void add_mapping(EpfIommu *i, const IOMMUTLBEntry *e, uint64_t addr)
     }
     iova_tree_insert(i->mappings, &map);
     i->count++;
-    epf_dma_map(i->fn, addr, e->addr_mask + 1, flags, mr, offset);
+    epf_dma_map(i->fn, addr, e->addr_mask + 1, flags,
+                epf_is_memory(mr) ? mr : NULL, offset);
 }
 
 static void epf_iommu_notify(IOMMUNotifier *n, IOMMUTLBEntry *e)
@@ -176,6 +177,7 @@ void epf_iommu_add(EpfFunction *f, MemoryRegionSection *s)
     trace_epf_iommu_add(f->link->generation, i->first, i->last);
     if (follow(i, s->offset_within_region,
                s->offset_within_region + (i->last - i->first))) {
+        epf_mmio_add_iommu(f, i->first, i->last);
         return;
     }
     epf_client_report(f->link->client, "this guest's IOMMU does not tell what "
@@ -191,6 +193,7 @@ static void iommu_free(EpfIommu *i)
     uint64_t addr, size;
 
     if (i->notified) {
+        epf_mmio_del_iommu(i->fn, i->first, i->last);
         memory_region_unregister_iommu_notifier(i->mr, &i->notifier);
         forget(i, i->first, i->last);
         iova_tree_destroy(i->mappings);

@@ -101,6 +101,12 @@ void epf_mmio_exit(EpfFunction *f)
     }
 }
 
+static void add_range(EpfFunction *f, MmioRange r)
+{
+    g_array_append_val(f->mmio.sections, r);
+    f->mmio.changed = true;
+}
+
 void epf_mmio_add(EpfFunction *f, const MemoryRegionSection *s)
 {
     MmioRange r;
@@ -108,8 +114,7 @@ void epf_mmio_add(EpfFunction *f, const MemoryRegionSection *s)
     if (pages_around(s, &r) &&
         epf_mmio_reachable(PCI_DEVICE(f), s->offset_within_address_space,
                            s->mr)) {
-        g_array_append_val(f->mmio.sections, r);
-        f->mmio.changed = true;
+        add_range(f, r);
     }
 }
 
@@ -122,29 +127,51 @@ static void untell(EpfFunction *f, unsigned i)
 }
 
 /* Something else may be there before the commit. */
-void epf_mmio_del(EpfFunction *f, const MemoryRegionSection *s)
+static void del_range(EpfFunction *f, MmioRange r)
 {
-    MmioRange r;
+    bool found = false;
 
-    if (!pages_around(s, &r)) {
-        return;
-    }
-    for (unsigned i = 0; i < f->mmio.sections->len; i++) {
+    for (unsigned i = 0; i < f->mmio.sections->len && !found; i++) {
         MmioRange *old = range_at(f->mmio.sections, i);
 
         if (old->first == r.first && old->last == r.last) {
             g_array_remove_index_fast(f->mmio.sections, i);
-            f->mmio.changed = true;
-            break;
+            found = true;
         }
     }
-    for (unsigned i = f->mmio.told->len; f->mmio.changed && i-- > 0;) {
+    for (unsigned i = f->mmio.told->len; found && i-- > 0;) {
         MmioRange *t = range_at(f->mmio.told, i);
 
         if (ranges_overlap(t->first, t->last - t->first + 1, r.first,
                            r.last - r.first + 1)) {
             untell(f, i);
         }
+    }
+    f->mmio.changed |= found;
+}
+
+void epf_mmio_del(EpfFunction *f, const MemoryRegionSection *s)
+{
+    MmioRange r;
+
+    if (pages_around(s, &r)) {
+        del_range(f, r);
+    }
+}
+
+static const MmioRange msi = { MSI_FIRST, MSI_LAST };
+
+void epf_mmio_add_iommu(EpfFunction *f, uint64_t first, uint64_t last)
+{
+    if (first <= MSI_FIRST && last >= MSI_LAST) {
+        add_range(f, msi);
+    }
+}
+
+void epf_mmio_del_iommu(EpfFunction *f, uint64_t first, uint64_t last)
+{
+    if (first <= MSI_FIRST && last >= MSI_LAST) {
+        del_range(f, msi);
     }
 }
 

@@ -30,6 +30,12 @@ void epf_mmio_exit(struct EpfFunction *f);
 
 /* Sections that are not memory come and go; of the listener.  BQL. */
 void epf_mmio_add(struct EpfFunction *f, const MemoryRegionSection *s);
+/*
+ * An IOMMU that tells of its mappings covers [first, last] or does not any more.
+ * It does not tell of interrupts, which pass.
+ */
+void epf_mmio_add_iommu(struct EpfFunction *f, uint64_t first, uint64_t last);
+void epf_mmio_del_iommu(struct EpfFunction *f, uint64_t first, uint64_t last);
 /* Tells the endpoint at once; the caller waits. */
 void epf_mmio_del(struct EpfFunction *f, const MemoryRegionSection *s);
 /* Tells the endpoint of what came. */
