@@ -37,6 +37,12 @@ QTestState *eph_start_args(const char *args, const char *socket,
     return start(args, socket, deadline_ms, true);
 }
 
+QTestState *eph_start_private(const char *args, const char *socket,
+                              unsigned deadline_ms)
+{
+    return start(args, socket, deadline_ms, false);
+}
+
 QTestState *eph_start_vcpu(const char *args, const char *socket,
                            unsigned deadline_ms, const char *firmware)
 {

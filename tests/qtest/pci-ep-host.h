@@ -20,6 +20,9 @@ QTestState *eph_start(const char *socket, unsigned deadline_ms, bool shared);
 /* With shared memory and what @args adds */
 QTestState *eph_start_args(const char *args, const char *socket,
                            unsigned deadline_ms);
+/* With memory that is not shared */
+QTestState *eph_start_private(const char *args, const char *socket,
+                              unsigned deadline_ms);
 /* With a vCPU that runs @firmware */
 QTestState *eph_start_vcpu(const char *args, const char *socket,
                            unsigned deadline_ms, const char *firmware);

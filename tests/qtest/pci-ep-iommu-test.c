@@ -5,6 +5,7 @@
  * is asked at each access
  */
 #include "qemu/osdep.h"
+#include "qemu/bswap.h"
 #include "hw/pci/pci_regs.h"
 #include "pci-ep-dma.h"
 #include "pci-ep-endpoint.h"
@@ -20,6 +21,7 @@
 #define CONTEXT         0x301000ull
 #define LEVEL(n)        (0x302000ull + (n) * PAGE)
 #define MEMORY(n)       (0x400000ull + (n) * PAGE)
+#define MANY_TABLES     0x1000000ull
 
 /* Where the function sees them */
 #define IOVA(n)         (0x80000000ull + (n) * PAGE)
@@ -74,11 +76,12 @@ typedef struct Link {
     uint16_t requests;      /* made of the virtio-iommu */
 } Link;
 
-static void start(Link *l, const char *iommu)
+static void start_memory(Link *l, const char *iommu, bool shared)
 {
     *l = (Link) { .ep = epe_start(EPE_SHARED, "") };
     g_assert_cmpuint(epe_set_header(l->ep, EP_ID, 1), ==, EPC_STATUS_OK);
-    l->host = eph_start_args(iommu, l->ep->socket, DEADLINE_MS);
+    l->host = shared ? eph_start_args(iommu, l->ep->socket, DEADLINE_MS) :
+                       eph_start_private(iommu, l->ep->socket, DEADLINE_MS);
     eph_enable_port(l->host);
     g_assert_cmpuint(epe_link(l->ep, EPC_LINK_START), ==, EPC_STATUS_OK);
     epe_wait_link(l->ep, true);
@@ -90,6 +93,11 @@ static void start(Link *l, const char *iommu)
         .stride = epe_reg(l->ep, EPC_REG_DMA_STRIDE),
     };
     epd_enable(&l->dma, 0, RING(0), 16);
+}
+
+static void start(Link *l, const char *iommu)
+{
+    start_memory(l, iommu, true);
 }
 
 static void end(Link *l)
@@ -252,6 +260,68 @@ static void test_bus_master(void)
                PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
     g_assert_cmpuint(epe_map(l.ep, 0x8000, IOVA(4), PAGE), ==, EPC_STATUS_OK);
     g_assert_cmphex(qtest_readl(l.ep->q, WINDOW(8)), ==, 0x12345678);
+    end(&l);
+}
+
+/* Told, but not shared: by message, and only what is told */
+static void test_private(void)
+{
+    Link l;
+
+    start_memory(&l, CACHING, false);
+    begin_translation(&l);
+    check_dma(&l);
+    g_assert_cmpuint(epe_map(l.ep, 0, IOVA(0), 4 * PAGE), ==, EPC_STATUS_OK);
+    g_assert_cmpuint(epe_prop(l.ep, "slow-maps"), ==, 1);
+    for (unsigned i = 0; i < 4; i++) {
+        qtest_writel(l.ep->q, WINDOW(i) + 8, 0x1000 + i);
+        g_assert_cmphex(qtest_readl(l.host, MEMORY(3 - i) + 8), ==,
+                        0x1000 + i);
+        g_assert_cmphex(qtest_readl(l.ep->q, WINDOW(i) + 8), ==, 0x1000 + i);
+    }
+    g_assert_cmpuint(epe_map(l.ep, 0x8000, IOVA(3), 2 * PAGE), ==,
+                     EPC_STATUS_NOT_MAPPED);
+    set_pte(&l, 1, 0, 0);
+    g_assert_cmphex(qtest_readl(l.ep->q, WINDOW(1) + 8), ==, 0xffffffff);
+    g_assert_cmpuint(epd_copy(&l.dma, IOVA(1), BUFFER, 4, FROM_HOST), ==,
+                     EPC_DMA_NOT_MAPPED);
+    end(&l);
+}
+
+/* More pages than a function can have: those told first work. */
+static void test_limit(void)
+{
+    const unsigned tables = 129, pages = tables * 512;
+    g_autofree uint64_t *pte = g_new(uint64_t, pages);
+    g_autofree char *err = NULL;
+    unsigned told;
+    Link l;
+
+    start(&l, CACHING);
+    for (unsigned i = 0; i < pages; i++) {
+        pte[i] = cpu_to_le64(MEMORY(i % 4) | PTE_RW);
+    }
+    qtest_memwrite(l.host, MANY_TABLES, pte, pages * sizeof(*pte));
+    begin_translation(&l);
+    for (unsigned i = 0; i < tables; i++) {
+        qtest_writeq(l.host, LEVEL(1) + i * 8,
+                     (MANY_TABLES + i * PAGE) | PTE_RW);
+    }
+    invalidate(&l);
+    told = epe_prop(l.ep, "dma-regions");
+    g_assert_cmpuint(told, >=, 65000);
+    g_assert_cmpuint(told, <, pages);
+    err = eph_prop_str(l.host, "last-error");
+    g_assert_nonnull(strstr(err, "map fewer or larger buffers"));
+
+    qtest_writel(l.host, MEMORY(2), 0x12345678);
+    g_assert_cmpuint(epd_copy(&l.dma, IOVA(64002), BUFFER, 4, FROM_HOST), ==,
+                     EPC_DMA_OK);
+    g_assert_cmphex(qtest_readl(l.ep->q, BUFFER), ==, 0x12345678);
+    g_assert_cmpuint(epd_copy(&l.dma, IOVA(pages - 1), BUFFER, 4, FROM_HOST),
+                     ==, EPC_DMA_NOT_MAPPED);
+    g_assert_cmpuint(epe_map(l.ep, 0, IOVA(pages - 1), PAGE), ==,
+                     EPC_STATUS_NOT_MAPPED);
     end(&l);
 }
 
@@ -482,6 +552,8 @@ int main(int argc, char **argv)
     qtest_add_func("pci-ep-iommu/told/revoke", test_revoke);
     qtest_add_func("pci-ep-iommu/told/dma", test_dma);
     qtest_add_func("pci-ep-iommu/told/bus-master", test_bus_master);
+    qtest_add_func("pci-ep-iommu/told/private", test_private);
+    qtest_add_func("pci-ep-iommu/told/limit", test_limit);
     qtest_add_func("pci-ep-iommu/told/virtio", test_virtio);
     qtest_add_func("pci-ep-iommu/told/virtio-devices", test_virtio_devices);
     qtest_add_func("pci-ep-iommu/asked/dma", test_message);

@@ -7,6 +7,8 @@
 #include "qapi/error.h"
 #include "hw/pci-ep/ep-mem.h"
 
+#include <sys/wait.h>
+
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW)
 
 static size_t page;
@@ -104,6 +106,39 @@ static void test_file_trusted(void)
     g_assert_cmpint(ftruncate(ep_file_fd(f), 2 * page), ==, 0);
     g_assert_true(ep_file_covers(f, page, page));
     ep_file_unref(f);
+}
+
+/* The peer shrinks its file while it is mapped. */
+static void test_file_shrinks(void)
+{
+    uint8_t *at = ep_mem_reserve(page, &error_abort);
+    EpFile *f = make_file(2);
+    pid_t child;
+    int status;
+
+    g_assert_cmpint(ep_mem_map(at, page, f, page, true), ==, 0);
+    g_assert_cmpint(ftruncate(ep_file_fd(f), page), ==, -1);
+    g_assert_cmpint(errno, ==, EPERM);
+    g_assert_cmphex(at[0], ==, 2);
+    ep_file_unref(f);
+
+    /* Whoever trusts a file without the seal dies of it. */
+    f = ep_file_new(make_memfd(page, 0), true, &error_abort);
+    g_assert_cmpint(ep_mem_map(at, page, f, 0, true), ==, 0);
+    g_assert_cmpint(ftruncate(ep_file_fd(f), 0), ==, 0);
+    child = fork();
+    if (!child) {
+        signal(SIGBUS, SIG_DFL);
+        _exit(*(volatile uint8_t *)at);
+    }
+    g_assert_cmpint(waitpid(child, &status, 0), ==, child);
+    g_assert_true(WIFSIGNALED(status));
+    g_assert_cmpint(WTERMSIG(status), ==, SIGBUS);
+    /* It is not mapped any more, and can be given up. */
+    g_assert_cmpint(ep_mem_map(at, page, f, 0, true), ==, -ERANGE);
+    assert_bytes(at, page, 0xff);
+    ep_file_unref(f);
+    ep_mem_release(at, page);
 }
 
 static void test_file(void)
@@ -406,6 +441,7 @@ int main(int argc, char **argv)
     g_test_add_func("/ep-mem/file/refused", test_file_refused);
     g_test_add_func("/ep-mem/file/huge", test_file_huge);
     g_test_add_func("/ep-mem/file/trusted", test_file_trusted);
+    g_test_add_func("/ep-mem/file/shrinks", test_file_shrinks);
     g_test_add_func("/ep-mem/file/accepted", test_file);
     g_test_add_func("/ep-mem/reserve", test_reserve);
     g_test_add_func("/ep-mem/reserve/refused", test_reserve_refused);

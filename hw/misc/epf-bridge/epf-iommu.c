@@ -16,8 +16,6 @@
 #include "epf-function.h"
 #include "trace.h"
 
-/* As many ranges as an endpoint has to take */
-#define MAX_MAPPINGS        65535
 /* Messages under way while a lot of them is sent at once */
 #define MAX_UNANSWERED      256
 
@@ -89,11 +87,11 @@ static void add_mapping(EpfIommu *i, const IOMMUTLBEntry *e, uint64_t addr)
     if (!target_of(i, e, addr, &mr, &offset)) {
         return;
     }
-    if (i->count >= MAX_MAPPINGS) {
+    if (i->count >= EPF_MAX_MAPPINGS) {
         epf_client_report(i->fn->link->client, "this guest maps more than %u "
                           "pieces of memory for the endpoint, which cannot "
                           "reach the rest; map fewer or larger buffers",
-                          MAX_MAPPINGS);
+                          EPF_MAX_MAPPINGS);
         return;
     }
     iova_tree_insert(i->mappings, &map);

@@ -12,9 +12,6 @@
 #include "epf-function.h"
 #include "trace.h"
 
-/* For each function; the endpoint's own limit is higher */
-#define MAX_RANGES  256
-
 /* Of x86, which is the only one with a fixed place for them */
 #define MSI_FIRST   0xfee00000ull
 #define MSI_LAST    0xfeefffffull
@@ -198,11 +195,11 @@ static GArray *join(EpfFunction *f)
             g_array_append_val(joined, *r);
         }
     }
-    if (joined->len > MAX_RANGES) {
+    if (joined->len > EPF_MAX_DEVICE_RANGES) {
         epf_client_report(f->link->client, "this guest's devices are in more "
                           "than %u places, and the endpoint cannot reach the "
-                          "rest", MAX_RANGES);
-        g_array_set_size(joined, MAX_RANGES);
+                          "rest", EPF_MAX_DEVICE_RANGES);
+        g_array_set_size(joined, EPF_MAX_DEVICE_RANGES);
     }
     return joined;
 }

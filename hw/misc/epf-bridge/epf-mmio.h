@@ -10,6 +10,10 @@
 
 #include "hw/pci/pci_device.h"
 
+/* Most ranges of devices and of memory that an endpoint is told for a function */
+#define EPF_MAX_DEVICE_RANGES   256
+#define EPF_MAX_MAPPINGS        (65535 - EPF_MAX_DEVICE_RANGES)
+
 struct EpfFunction;
 
 /* Ranges of host PCI addresses, in whole pages */
