@@ -16,7 +16,7 @@ all: build/build.ninja
 help:
 	@echo 'make              QEMU with the devices, a guest kernel and its modules'
 	@echo 'make demo         two linked guests pass the kernel'\''s endpoint test'
-	@echo 'make check        all tests: check-unit check-qtest check-guest check-style'
+	@echo 'make check        all tests: check-unit check-qtest check-kvm check-guest check-style'
 	@echo 'make check-long    guest tests that take longer: whole disks, many pings'
 	@echo 'make bench        speed and memory against yardsticks: build/bench.json, bench.svg'
 	@echo 'make qemu         only QEMU: build/qemu'
@@ -43,9 +43,9 @@ bench: all
 	@tests/bench/run $(BENCH_ARGS)
 
 check: build/build.ninja
-	@$(RUN) unit qtest guest style
+	@$(RUN) unit qtest kvm guest style
 
-check-unit check-qtest check-guest check-style check-long: build/build.ninja
+check-unit check-qtest check-kvm check-guest check-style check-long: build/build.ninja
 	@$(RUN) $(@:check-%=%)
 
 check-qemu-10.2:
@@ -54,5 +54,5 @@ check-qemu-10.2:
 clean:
 	rm -rf build
 
-.PHONY: all help qemu kernels demo bench check check-unit check-qtest \
+.PHONY: all help qemu kernels demo bench check check-unit check-qtest check-kvm \
 	check-guest check-style check-long check-qemu-10.2 clean
