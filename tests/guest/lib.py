@@ -24,7 +24,7 @@ SELFTEST = READY + '/pciep/bin/pci_endpoint_test'
 
 
 def copies(sizes):
-    """For --host-cmd: transfers by the endpoint's CPU, with the program of older kernels."""
+    """For --host-cmd: copies by the endpoint's CPU, with the program of older kernels."""
     return (
         READY + f' for s in {sizes}; do for o in -r -w -c; do'
         ' /pciep/bin/pcitest $o -s $s || exit 1; done; done'

@@ -77,7 +77,7 @@ def test_no_caching_mode_copies(t):
 
 @limit(180)
 def test_virtio(t):
-    """Every mapping is told; 32 MSI vectors take interrupt remapping, which is not there."""
+    """Every mapping is told; 32 MSI vectors would take interrupt remapping."""
     status, out = run(t, 'virtio')
     results = t.results()
     for name in OTHERS[:-1] + TRANSFERS:
