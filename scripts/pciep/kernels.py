@@ -12,6 +12,8 @@ import subprocess
 from . import CannotRun
 
 DRIVER = 'pcie-qemu-ep'
+# What it needs, built beside it, in the order of insertion
+DRIVER_NEEDS = ['pci-epc-ext']
 # Larger trees (a distribution's) are cut down to the modules a run needs.
 WHOLE_TREE_LIMIT = 64 << 20
 
@@ -252,7 +254,8 @@ def custom(build, name, image=None, moduledir=None, driver=None):
 
 
 def add_modules(archive, kernel, wanted, extra_files=()):
-    """Puts the modules @wanted into the archive, with a list to insert for each.
+    """Puts the modules @wanted and @extra_files into the archive, with a list to
+    insert for each.  Our driver brings what it needs.
 
     /pciep/load/NAME lists files to insert in order.  A module that is not in
     the tree has no list: it may be built in, the guest finds out.
@@ -285,6 +288,12 @@ def add_modules(archive, kernel, wanted, extra_files=()):
         archive.data(f'lib/modules/{kernel.release}/modules.dep', '\n'.join(dep) + '\n')
     for file in extra_files:
         name = module_name(file)
-        target = f'lib/modules/{name}.ko'
-        archive.data(target, read_module(file))
-        archive.data(f'pciep/load/{name}', f'/{target}\n')
+        beside = []
+        if name == module_name(DRIVER):
+            place = os.path.dirname(file)
+            beside = [os.path.join(place, f'{n}.ko') for n in DRIVER_NEEDS]
+        targets = []
+        for f in [b for b in beside if os.path.exists(b)] + [file]:
+            targets.append(f'lib/modules/{module_name(f)}.ko')
+            archive.data(targets[-1], read_module(f))
+        archive.data(f'pciep/load/{name}', ''.join(f'/{t}\n' for t in targets))
