@@ -25,6 +25,10 @@ static const char * const fn_cmd_names[] = {
 	[EPC_CMD_UNMAP] = "UNMAP",
 	[EPC_CMD_SET_MSI] = "SET_MSI",
 	[EPC_CMD_SET_MSIX] = "SET_MSIX",
+	[EPC_CMD_SET_AREAS] = "SET_AREAS",
+	[EPC_CMD_ADD_CAP] = "ADD_CAP",
+	[EPC_CMD_WRITE_CONFIG] = "WRITE_CONFIG",
+	[EPC_CMD_REMOVE] = "REMOVE",
 };
 
 /* EPC_STATUS_* */
@@ -42,7 +46,7 @@ static const struct {
 	},
 	[EPC_STATUS_BAD_ARG] = {
 		-EINVAL,
-		"argument refused: check sizes, alignment and MSI-X table place of the function"
+		"argument refused: check sizes, alignment, MSI-X table place and capabilities of the function"
 	},
 	[EPC_STATUS_BAD_STATE] = {
 		-EBUSY,
@@ -50,11 +54,11 @@ static const struct {
 	},
 	[EPC_STATUS_BAD_TARGET] = {
 		-EFAULT,
-		"BAR target is not RAM of this machine: fix the address in the function driver"
+		"BAR leads neither to RAM of this machine nor to a doorbell or a window: fix the address in the function driver"
 	},
 	[EPC_STATUS_NO_SPACE] = {
 		-ENOSPC,
-		"too many maps: unmap some host memory first"
+		"no room: unmap some host memory first, or add fewer capabilities"
 	},
 	[EPC_STATUS_NO_LINK] = {
 		-ENOLINK,

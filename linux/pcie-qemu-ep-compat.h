@@ -12,6 +12,8 @@
 #include <linux/pci-epc.h>
 #include <linux/pci-epf.h>
 
+#include <hw/pci-ep/pci-epc-regs.h>
+
 /**
  * struct qemu_ep_encoding - how this kernel's core passes interrupt counts
  * @set_msi_log2: set_msi() gets the logarithm of the number of vectors
@@ -42,14 +44,75 @@ static inline void qemu_ep_set_intx_capable(struct pci_epc_features *features,
 #endif
 }
 
-static inline bool qemu_ep_bar_has_submap(const struct pci_epf_bar *bar)
-{
 #ifdef PCIE_QEMU_EP_HAVE_SUBMAP
-	return bar->num_submap != 0;
+static inline u32 qemu_ep_submap_count(const struct pci_epf_bar *bar)
+{
+	return bar->num_submap;
+}
+
+static inline u64 qemu_ep_submap_addr(const struct pci_epf_bar *bar, u32 n)
+{
+	return bar->submap[n].phys_addr;
+}
+
+static inline u64 qemu_ep_submap_size(const struct pci_epf_bar *bar, u32 n)
+{
+	return bar->submap[n].size;
+}
 #else
-	return false;
+static inline u32 qemu_ep_submap_count(const struct pci_epf_bar *bar)
+{
+	return 0;
+}
+
+static inline u64 qemu_ep_submap_addr(const struct pci_epf_bar *bar, u32 n)
+{
+	return EPC_ADDR_NONE;
+}
+
+static inline u64 qemu_ep_submap_size(const struct pci_epf_bar *bar, u32 n)
+{
+	return 0;
+}
+#endif
+
+static inline void qemu_ep_set_dynamic(struct pci_epc_features *features,
+				       bool dynamic, bool subrange)
+{
+#ifdef PCIE_QEMU_EP_HAVE_DYNAMIC
+	features->dynamic_inbound_mapping = dynamic;
+#endif
+#ifdef PCIE_QEMU_EP_HAVE_SUBRANGE
+	features->subrange_mapping = dynamic && subrange;
 #endif
 }
+
+#ifdef PCIE_QEMU_EP_HAVE_AUX
+#define QEMU_EP_AUX_OPS							\
+	.get_aux_resources_count = qemu_ep_get_aux_resources_count,	\
+	.get_aux_resources = qemu_ep_get_aux_resources,
+
+static inline void qemu_ep_fill_aux_doorbell(struct pci_epc_aux_resource *res,
+					     phys_addr_t addr, int irq)
+{
+	*res = (struct pci_epc_aux_resource){
+		.type = PCI_EPC_AUX_DOORBELL_MMIO,
+		.phys_addr = addr,
+		.size = sizeof(u32),
+		.bar = NO_BAR,
+		.u.db_mmio = { .irq = irq, .data = 1 },
+	};
+}
+#else
+#define QEMU_EP_AUX_OPS
+
+struct pci_epc_aux_resource;
+
+static inline void qemu_ep_fill_aux_doorbell(struct pci_epc_aux_resource *res,
+					     phys_addr_t addr, int irq)
+{
+}
+#endif
 
 struct qemu_ep;
 

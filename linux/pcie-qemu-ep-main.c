@@ -43,6 +43,11 @@ static int read_layout(struct qemu_ep *ep, resource_size_t len)
 		ep->dma_stride = readl(regs + EPC_REG_DMA_STRIDE);
 	}
 
+	if (ep->features & EPC_FEATURE_DOORBELL) {
+		ep->doorbell_count = readl(regs + EPC_REG_DOORBELLS);
+		ep->doorbell_base = readl(regs + EPC_REG_DOORBELL_BASE);
+	}
+
 	if (ep->fn_count && ep->fn_count <= EPC_MAX_FUNCTIONS &&
 	    is_power_of_2(ep->granule) &&
 	    areas_fit(ep->fn_count, ep->fn_base, ep->fn_stride, fn_size, len) &&
@@ -51,7 +56,11 @@ static int read_layout(struct qemu_ep *ep, resource_size_t len)
 	    ep->dma_count <= EPC_DMA_CHANNELS &&
 	    (!ep->dma_count ||
 	     areas_fit(ep->dma_count, ep->dma_base, ep->dma_stride,
-		       EPC_DMA_PAGE_SIZE, len)))
+		       EPC_DMA_PAGE_SIZE, len)) &&
+	    ep->doorbell_count <= EPC_MAX_DOORBELLS &&
+	    (!ep->doorbell_count ||
+	     areas_fit(ep->doorbell_count, ep->doorbell_base,
+		       EPC_DOORBELL_STRIDE, EPC_DOORBELL_STRIDE, len)))
 		return 0;
 
 	dev_err(qemu_ep_parent(ep), "registers make no sense (%u functions, granule %u): use the QEMU this driver comes with\n",
@@ -85,6 +94,8 @@ static int map_registers(struct qemu_ep *ep, struct pci_dev *pdev)
 				     version >> 16, version & 0xffff,
 				     EPC_VERSION_MAJOR);
 
+	ep->minor = version & 0xffff;
+
 	return read_layout(ep, len);
 }
 
@@ -104,6 +115,20 @@ static int find_window(struct qemu_ep *ep, struct pci_dev *pdev)
 	return 0;
 }
 
+static int find_doorbells(struct qemu_ep *ep, struct pci_dev *pdev)
+{
+	int ret;
+
+	if (!ep->doorbell_count)
+		return 0;
+
+	ret = pcim_request_region(pdev, EPC_BAR_DOORBELL, QEMU_EP_NAME);
+	if (ret)
+		return dev_err_probe(&pdev->dev, ret,
+				     "cannot use the doorbells: unbind the driver that uses them\n");
+	return 0;
+}
+
 static int setup_dma(struct pci_dev *pdev)
 {
 	int ret;
@@ -119,6 +144,26 @@ static int setup_dma(struct pci_dev *pdev)
 	dma_set_max_seg_size(&pdev->dev, UINT_MAX);
 	pci_set_master(pdev);
 	return 0;
+}
+
+/*
+ * Doorbells have a vector of their own each, which nobody here requests.  With few
+ * vectors there are few doorbells, but one at least if that is possible.
+ */
+static int reserve_doorbells(struct qemu_ep *ep, struct pci_dev *pdev,
+			     int vectors)
+{
+	int least = EPC_VECTOR_DMA(0);
+	u32 n;
+
+	ep->doorbell_count = clamp(vectors - least - (int)ep->dma_count,
+				   vectors > least ? 1 : 0,
+				   (int)ep->doorbell_count);
+	ep->doorbell_vector = vectors - ep->doorbell_count;
+	for (n = 0; n < ep->doorbell_count; n++)
+		ep->doorbell_irq[n] = pci_irq_vector(pdev,
+						     ep->doorbell_vector + n);
+	return ep->doorbell_vector;
 }
 
 /* Channels share what vectors there are, if need be that of commands. */
@@ -140,12 +185,15 @@ static int setup_irqs(struct qemu_ep *ep, struct pci_dev *pdev)
 	int least = EPC_VECTOR_DMA(0);
 	int vectors;
 
-	vectors = pci_alloc_irq_vectors(pdev, least, least + ep->dma_count,
-					PCI_IRQ_MSIX);
+	vectors = pci_alloc_irq_vectors(pdev, least,
+					least + ep->dma_count +
+					ep->doorbell_count, PCI_IRQ_MSIX);
 	if (vectors < 0)
 		return dev_err_probe(&pdev->dev, vectors,
 				     "cannot get %d MSI-X vectors: this kernel needs CONFIG_PCI_MSI=y\n",
 				     least);
+	if (ep->doorbell_count)
+		vectors = reserve_doorbells(ep, pdev, vectors);
 	share_vectors(ep, pdev, vectors);
 
 	return devm_request_irq(&pdev->dev,
@@ -179,6 +227,12 @@ static int create_epc(struct qemu_ep *ep)
 
 	ep->epc = epc;
 	epc_set_drvdata(epc, ep);
+	ret = qemu_ep_ext_init(ep);
+	if (ret) {
+		pci_epc_mem_exit(epc);
+		pci_epc_destroy(epc);
+		return ret;
+	}
 	epc->max_functions = ep->fn_count;
 	return 0;
 }
@@ -201,6 +255,9 @@ static int setup_device(struct qemu_ep *ep, struct pci_dev *pdev)
 	if (ret)
 		return ret;
 	ret = find_window(ep, pdev);
+	if (ret)
+		return ret;
+	ret = find_doorbells(ep, pdev);
 	if (ret)
 		return ret;
 
@@ -240,9 +297,10 @@ static int qemu_ep_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	ret = qemu_ep_notify_init(ep, irq);
 	if (ret)
 		return ret;
+	qemu_ep_doorbells_init(ep, pci_resource_n(pdev, EPC_BAR_DOORBELL));
 	ret = qemu_ep_dma_init(ep);
 	if (ret)
-		goto err_notify;
+		goto err_doorbells;
 	ret = create_epc(ep);
 	if (ret) {
 		dev_err(&pdev->dev, "cannot create the endpoint controller: error %d\n",
@@ -257,7 +315,8 @@ static int qemu_ep_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 
 err_dma:
 	qemu_ep_dma_exit(ep);
-err_notify:
+err_doorbells:
+	qemu_ep_doorbells_exit(ep);
 	qemu_ep_notify_exit(ep, irq);
 	return ret;
 }
@@ -278,11 +337,14 @@ static void qemu_ep_remove(struct pci_dev *pdev)
 	pci_epc_stop(epc);
 	qemu_ep_notify_exit(ep, pci_irq_vector(pdev, EPC_VECTOR_EVENT));
 	pci_epc_deinit_notify(epc);
+	qemu_ep_ext_exit(ep);
 	/* Functions have let go of their channels now, most of them. */
 	qemu_ep_dma_exit(ep);
 	pci_epc_mem_exit(epc);
 	pci_epc_destroy(epc);
+	qemu_ep_forget_owners(ep);
 	qemu_ep_reset(ep);
+	qemu_ep_doorbells_exit(ep);
 }
 
 /* The next kernel must not find the host still writing to its memory. */

@@ -25,7 +25,9 @@
 #include "pcie-qemu-ep.h"
 
 #define QEMU_EP_EVENTS		EPC_EVENT_ALL
-#define QEMU_EP_FN_EVENTS	(EPC_FN_EVENT_COMMAND | EPC_FN_EVENT_FLR)
+/* The device has the last from EPC_FEATURE_CAPS on. */
+#define QEMU_EP_FN_EVENTS	(EPC_FN_EVENT_COMMAND | EPC_FN_EVENT_FLR | \
+				 EPC_FN_EVENT_DSTATE | EPC_FN_EVENT_CONFIG)
 #define QEMU_EP_RESETS		(EPC_EVENT_HOT_RESET | EPC_EVENT_PERST)
 
 static bool announce_begin(struct qemu_ep *ep)
@@ -94,6 +96,22 @@ static void notify_work(struct work_struct *work)
 	announce_end(ep);
 }
 
+static u32 fn_events(struct qemu_ep *ep)
+{
+	if (ep->features & EPC_FEATURE_CAPS)
+		return QEMU_EP_FN_EVENTS;
+	return QEMU_EP_FN_EVENTS & ~EPC_FN_EVENT_CONFIG;
+}
+
+static void handle_fn(struct qemu_ep *ep, unsigned int fn)
+{
+	void __iomem *reg = qemu_ep_fn(ep, fn) + EPC_FN_EVENT;
+	u32 events = readl(reg) & fn_events(ep);
+
+	writel(events, reg);
+	qemu_ep_ext_fn_events(ep, fn, events);
+}
+
 /*
  * Events are cleared before they are handled: one that comes later raises the
  * vector and queues the work again.
@@ -111,8 +129,9 @@ static irqreturn_t event_thread(int irq, void *data)
 	writel(events, ep->regs + EPC_REG_EVENT);
 	fns = readl(ep->regs + EPC_REG_FN_PENDING);
 	for_each_set_bit(fn, &fns, ep->fn_count)
-		writel(QEMU_EP_FN_EVENTS, qemu_ep_fn(ep, fn) + EPC_FN_EVENT);
+		handle_fn(ep, fn);
 
+	qemu_ep_ext_events(ep, events);
 	if (events & QEMU_EP_RESETS)
 		set_bit(0, &ep->host_reset);
 	queue_work(ep->notify_wq, &ep->notify_work);
@@ -198,8 +217,7 @@ void qemu_ep_notify_enable(struct qemu_ep *ep)
 	u32 fn;
 
 	for (fn = 0; fn < ep->fn_count; fn++)
-		writel(QEMU_EP_FN_EVENTS,
-		       qemu_ep_fn(ep, fn) + EPC_FN_EVENT_MASK);
+		writel(fn_events(ep), qemu_ep_fn(ep, fn) + EPC_FN_EVENT_MASK);
 	writel(QEMU_EP_EVENTS, ep->regs + EPC_REG_EVENT_MASK);
 }
 

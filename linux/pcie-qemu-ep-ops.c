@@ -11,6 +11,7 @@
 #include <linux/log2.h>
 #include <linux/minmax.h>
 #include <linux/module.h>
+#include <linux/overflow.h>
 #include <linux/pci.h>
 #include <linux/sizes.h>
 
@@ -33,6 +34,7 @@ static int qemu_ep_write_header(struct pci_epc *epc, u8 fn, u8 vfn,
 	}
 
 	guard(mutex)(&ep->cmd_lock);
+	qemu_ep_claim(ep, fn);
 	writel(hdr->vendorid | (u32)hdr->deviceid << 16, page + EPC_FN_ID);
 	writel(hdr->revid | (u32)hdr->progif_code << 8 |
 	       (u32)hdr->subclass_code << 16 | (u32)hdr->baseclass_code << 24,
@@ -62,6 +64,44 @@ static bool bar_is_valid(const struct pci_epf_bar *bar)
 }
 
 /*
+ * Pieces of the BAR lead to different places, in order and back to back.  All of
+ * that is copied: @bar->submap goes when the caller likes.
+ */
+static int set_areas(struct qemu_ep *ep, u8 fn, const struct pci_epf_bar *bar)
+{
+	void __iomem *page = qemu_ep_fn(ep, fn);
+	u32 count = qemu_ep_submap_count(bar);
+	u64 total = 0;
+	u32 n;
+
+	lockdep_assert_held(&ep->cmd_lock);
+
+	if (!(ep->features & EPC_FEATURE_SUBRANGE))
+		return -EOPNOTSUPP;
+	if (count > EPC_MAX_AREAS)
+		return -ENOSPC;
+
+	for (n = 0; n < count; n++) {
+		void __iomem *area = page + EPC_FN_AREA(n);
+
+		if (check_add_overflow(total, qemu_ep_submap_size(bar, n),
+				       &total))
+			return -EINVAL;
+		writeq(qemu_ep_submap_addr(bar, n), area + EPC_AREA_ADDR);
+		writeq(qemu_ep_submap_size(bar, n), area + EPC_AREA_SIZE);
+		writel(EPC_AREA_TARGET, area + EPC_AREA_TYPE);
+	}
+	if (total != bar->size || total > ep->bar_size[fn][bar->barno]) {
+		dev_err(qemu_ep_parent(ep), "function %u: pieces of BAR %d have %llu bytes: set the whole BAR first, then pieces that fill it\n",
+			fn, bar->barno, total);
+		return -EINVAL;
+	}
+	writel(bar->barno, page + EPC_FN_BAR);
+	writel(count, page + EPC_FN_COUNT);
+	return qemu_ep_fn_command(ep, fn, EPC_CMD_SET_AREAS);
+}
+
+/*
  * The first call defines the BAR, later calls retarget it.  @bar stays with the
  * caller, who may change it in place before the next call.
  */
@@ -72,9 +112,8 @@ static int qemu_ep_set_bar(struct pci_epc *epc, u8 fn, u8 vfn,
 	void __iomem *page = qemu_ep_fn(ep, fn);
 	u64 target = bar->phys_addr;
 	u32 flags = 0;
+	int ret;
 
-	if (qemu_ep_bar_has_submap(bar))
-		return -EOPNOTSUPP;
 	if (!bar_is_valid(bar)) {
 		dev_err(qemu_ep_parent(ep), "function %u: BAR %d of %zu bytes, flags %#x: only memory BARs of a power of two are supported\n",
 			fn, bar->barno, bar->size, bar->flags);
@@ -90,11 +129,18 @@ static int qemu_ep_set_bar(struct pci_epc *epc, u8 fn, u8 vfn,
 		flags |= EPC_BAR_FLAG_PREFETCH;
 
 	guard(mutex)(&ep->cmd_lock);
+	qemu_ep_claim(ep, fn);
+	if (qemu_ep_submap_count(bar))
+		return set_areas(ep, fn, bar);
+
 	writel(bar->barno, page + EPC_FN_BAR);
 	writel(flags, page + EPC_FN_BAR_FLAGS);
 	writeq(target, page + EPC_FN_ADDR);
 	writeq(bar->size, page + EPC_FN_SIZE);
-	return qemu_ep_fn_command(ep, fn, EPC_CMD_SET_BAR);
+	ret = qemu_ep_fn_command(ep, fn, EPC_CMD_SET_BAR);
+	if (!ret && !ep->bar_size[fn][bar->barno])
+		ep->bar_size[fn][bar->barno] = bar->size;
+	return ret;
 }
 
 static void qemu_ep_clear_bar(struct pci_epc *epc, u8 fn, u8 vfn,
@@ -104,7 +150,10 @@ static void qemu_ep_clear_bar(struct pci_epc *epc, u8 fn, u8 vfn,
 
 	guard(mutex)(&ep->cmd_lock);
 	writel(bar->barno, qemu_ep_fn(ep, fn) + EPC_FN_BAR);
-	qemu_ep_fn_command(ep, fn, EPC_CMD_CLEAR_BAR);
+	/* While the link is started the BAR stays, only its target goes. */
+	if (!qemu_ep_fn_command(ep, fn, EPC_CMD_CLEAR_BAR) &&
+	    !READ_ONCE(ep->started))
+		ep->bar_size[fn][bar->barno] = 0;
 }
 
 /*
@@ -209,6 +258,7 @@ static int qemu_ep_set_msi(struct pci_epc *epc, u8 fn, u8 vfn, u8 nr_irqs)
 		return -EOPNOTSUPP;
 
 	guard(mutex)(&ep->cmd_lock);
+	qemu_ep_claim(ep, fn);
 	writel(count, qemu_ep_fn(ep, fn) + EPC_FN_COUNT);
 	return qemu_ep_fn_command(ep, fn, EPC_CMD_SET_MSI);
 }
@@ -244,6 +294,7 @@ static int qemu_ep_set_msix(struct pci_epc *epc, u8 fn, u8 vfn, u16 nr_irqs,
 		return -EOPNOTSUPP;
 
 	guard(mutex)(&ep->cmd_lock);
+	qemu_ep_claim(ep, fn);
 	writel(count, page + EPC_FN_COUNT);
 	writel(bir, page + EPC_FN_BAR);
 	writeq(offset, page + EPC_FN_OFFSET);
@@ -264,31 +315,64 @@ static int qemu_ep_get_msix(struct pci_epc *epc, u8 fn, u8 vfn)
  * A pulse: no function deasserts an interrupt by itself.  It is as long as those
  * of other endpoint controllers, so that the host can see the level.
  */
-static int raise_intx(struct qemu_ep *ep, u8 fn, u32 command)
+static int raise_intx(struct qemu_ep *ep, u8 fn)
 {
+	u32 command = readl(qemu_ep_fn(ep, fn) + EPC_FN_PCI_COMMAND);
 	void __iomem *raise = qemu_ep_raise(ep, fn) + EPC_RAISE_INTX;
 
 	if (!ep->int_pin[fn] || (command & PCI_COMMAND_INTX_DISABLE))
 		return -EOPNOTSUPP;
 
+	/* As in qemu_ep_raise_message() */
+	wmb();
 	writel(1, raise);
 	usleep_range(1000, 2000);
 	writel(0, raise);
 	return 0;
 }
 
-/* @num counts from 1.  The device keeps a masked vector pending. */
-static int raise_message(struct qemu_ep *ep, u8 fn, u32 command, u32 reg,
-			 u32 area, u16 num)
+/**
+ * qemu_ep_raise_message() - raise MSI or MSI-X
+ * @ep: the controller
+ * @fn: function number
+ * @type: PCI_IRQ_MSI or PCI_IRQ_MSIX
+ * @num: number of the interrupt, from 1.  The device keeps a masked one pending.
+ *
+ * Context: any.
+ *
+ * Return: 0, -EINVAL or -EOPNOTSUPP.
+ */
+int qemu_ep_raise_message(struct qemu_ep *ep, u8 fn, unsigned int type,
+			  u16 num)
 {
-	u32 count = enabled_vectors(ep, fn, reg);
+	u32 command = readl(qemu_ep_fn(ep, fn) + EPC_FN_PCI_COMMAND);
+	u32 reg, area, count;
+
+	switch (type) {
+	case PCI_IRQ_MSI:
+		reg = EPC_FN_MSI;
+		area = EPC_RAISE_MSI(0);
+		break;
+	case PCI_IRQ_MSIX:
+		reg = EPC_FN_MSIX;
+		area = EPC_RAISE_MSIX(0);
+		break;
+	default:
+		return -EINVAL;
+	}
 
 	/* A message is a memory write, which takes a bus master. */
+	count = enabled_vectors(ep, fn, reg);
 	if (!count || !(command & PCI_COMMAND_MASTER))
 		return -EOPNOTSUPP;
 	if (!num || num > count)
 		return -EINVAL;
 
+	/*
+	 * What the function stored to the window and to its BARs comes before
+	 * the interrupt, also when the mapping combines writes.
+	 */
+	wmb();
 	writel(1, qemu_ep_raise(ep, fn) + area + 4 * (num - 1));
 	return 0;
 }
@@ -297,26 +381,10 @@ static int qemu_ep_raise_irq(struct pci_epc *epc, u8 fn, u8 vfn,
 			     unsigned int type, u16 num)
 {
 	struct qemu_ep *ep = epc_get_drvdata(epc);
-	u32 command = readl(qemu_ep_fn(ep, fn) + EPC_FN_PCI_COMMAND);
 
-	/*
-	 * What the function stored to the window and to its BARs comes before
-	 * the interrupt, also when the mapping combines writes.
-	 */
-	wmb();
-
-	switch (type) {
-	case PCI_IRQ_INTX:
-		return raise_intx(ep, fn, command);
-	case PCI_IRQ_MSI:
-		return raise_message(ep, fn, command, EPC_FN_MSI,
-				     EPC_RAISE_MSI(0), num);
-	case PCI_IRQ_MSIX:
-		return raise_message(ep, fn, command, EPC_FN_MSIX,
-				     EPC_RAISE_MSIX(0), num);
-	default:
-		return -EINVAL;
-	}
+	if (type == PCI_IRQ_INTX)
+		return raise_intx(ep, fn);
+	return qemu_ep_raise_message(ep, fn, type, num);
 }
 
 /*
@@ -338,7 +406,11 @@ static int qemu_ep_start(struct pci_epc *epc)
 	struct qemu_ep *ep = epc_get_drvdata(epc);
 	int ret;
 
-	if (!ep || !qemu_ep_notify_allow(ep))
+	if (!ep)
+		return -ENODEV;
+
+	qemu_ep_remove_unlinked(ep);
+	if (!qemu_ep_notify_allow(ep))
 		return -ENODEV;
 
 	ret = qemu_ep_link_command(ep, EPC_LINK_START);
@@ -388,6 +460,7 @@ const struct pci_epc_ops qemu_ep_ops = {
 	.start = qemu_ep_start,
 	.stop = qemu_ep_stop,
 	.get_features = qemu_ep_get_features,
+	QEMU_EP_AUX_OPS
 	.owner = THIS_MODULE,
 };
 

@@ -6,12 +6,16 @@
  * -ops.c     operations of the endpoint framework
  * -cmd.c     commands of the device and what their status means
  * -notify.c  events of the device, told to the endpoint functions
+ * -func.c    whose configuration is in a function page
+ * -ext.c     what is offered by pci-epc-ext.h
+ * -doorbell.c  doorbells, also those of the framework
  * -dma.c     DMA channels, see pcie-qemu-ep-dma.h
  * -compat.c  differences between kernels
  */
 #ifndef PCIE_QEMU_EP_H
 #define PCIE_QEMU_EP_H
 
+#include <linux/bitmap.h>
 #include <linux/bits.h>
 #include <linux/completion.h>
 #include <linux/interrupt.h>
@@ -25,13 +29,18 @@
 
 #include <hw/pci-ep/pci-epc-regs.h>
 
+#include "pci-epc-ext.h"
 #include "pcie-qemu-ep-compat.h"
+
+/* EPC_VERSION_MINOR since which there is EPC_CMD_REMOVE */
+#define QEMU_EP_MINOR_REMOVE	2
 
 /**
  * struct qemu_ep - one endpoint controller
  * @parent: see qemu_ep_parent()
  * @epc: the controller as the endpoint framework knows it
  * @regs: EPC_BAR_REGS
+ * @minor: EPC_VERSION_MINOR of the device
  * @features: EPC_FEATURE_*
  * @fn_count: number of functions
  * @fn_base: offset of the page of function 0
@@ -48,10 +57,24 @@
  * @dma_vector: MSI-X vector of each channel
  * @dma_irq: interrupt of each channel, which several may have in common
  * @dma: the channels as dmaengine knows them; NULL: none
+ * @doorbell_count: number of doorbells, 0 without the feature or vectors
+ * @doorbell_base: offset of the controls of doorbell 0
+ * @doorbell_vector: MSI-X vector of doorbell 0, then one each
+ * @doorbell_irq: interrupt of each doorbell
+ * @doorbell_phys: CPU address of doorbell 0
+ * @doorbell_dma: DMA address of doorbell 0
+ * @doorbell_size: bytes at @doorbell_dma; 0: functions get no doorbells
+ * @doorbells_used: doorbells that functions have got
+ * @doorbell_sharers: functions that use doorbell 0 through the framework
  * @maps: maps of the window by offset
  * @epc_features: what the framework is told, valid as long as @epc
  * @encoding: see qemu_ep_calibrate()
+ * @ext: registration of extensions
  * @int_pin: interrupt pin of each function, 0 for none
+ * @bar_size: size of each BAR as it was defined, 0 for none
+ * @owner: function that has set up each page; NULL: none, or it is not known
+ * @set_up: pages that something was set up in
+ * @disowned: pages whose function has no use for what it has set up
  * @cmd_lock: serialises argument and command registers of all pages.  The
  *	framework runs operations one at a time under its own lock, but does
  *	not promise that for ever, and one wait for @cmd_done is enough.
@@ -74,6 +97,7 @@ struct qemu_ep {
 	struct device *parent;
 	struct pci_epc *epc;
 	void __iomem *regs;
+	u32 minor;
 	u32 features;
 	u32 fn_count;
 	u32 fn_base;
@@ -90,12 +114,27 @@ struct qemu_ep {
 	u32 dma_vector[EPC_DMA_CHANNELS];
 	int dma_irq[EPC_DMA_CHANNELS];
 	struct qemu_ep_dma *dma;
+	u32 doorbell_count;
+	u32 doorbell_base;
+	u32 doorbell_vector;
+	int doorbell_irq[EPC_MAX_DOORBELLS];
+	phys_addr_t doorbell_phys;
+	dma_addr_t doorbell_dma;
+	size_t doorbell_size;
+	DECLARE_BITMAP(doorbells_used, EPC_MAX_DOORBELLS);
+	u8 doorbell_sharers;
 	struct maple_tree maps;
 	struct pci_epc_features epc_features;
 	struct qemu_ep_encoding encoding;
-	u8 int_pin[EPC_MAX_FUNCTIONS];
+	struct pci_epc_ext *ext;
 
-	struct mutex cmd_lock;	/* argument and command registers */
+	/* Argument and command registers, what they have set up, doorbells */
+	struct mutex cmd_lock;
+	u8 int_pin[EPC_MAX_FUNCTIONS];
+	u64 bar_size[EPC_MAX_FUNCTIONS][PCI_STD_NUM_BARS];
+	struct pci_epf *owner[EPC_MAX_FUNCTIONS];
+	u8 set_up;
+	u8 disowned;
 	struct completion cmd_done;
 	void __iomem *cmd_overdue;
 	unsigned long reported;
@@ -152,5 +191,34 @@ void qemu_ep_notify_forbid(struct qemu_ep *ep);
 /* pcie-qemu-ep-ops.c */
 extern const struct pci_epc_ops qemu_ep_ops;
 void qemu_ep_init_features(struct qemu_ep *ep);
+int qemu_ep_raise_message(struct qemu_ep *ep, u8 fn, unsigned int type,
+			  u16 num);
+
+/* pcie-qemu-ep-func.c */
+void qemu_ep_claim(struct qemu_ep *ep, u8 fn);
+void qemu_ep_disown(struct qemu_ep *ep, u8 fn);
+void qemu_ep_remove_unlinked(struct qemu_ep *ep);
+void qemu_ep_forget_owners(struct qemu_ep *ep);
+
+/* pcie-qemu-ep-doorbell.c */
+void qemu_ep_doorbells_init(struct qemu_ep *ep, const struct resource *bar);
+void qemu_ep_doorbells_exit(struct qemu_ep *ep);
+void qemu_ep_forget_doorbells(struct qemu_ep *ep, u8 fn);
+int qemu_ep_get_aux_resources_count(struct pci_epc *epc, u8 fn, u8 vfn);
+int qemu_ep_get_aux_resources(struct pci_epc *epc, u8 fn, u8 vfn,
+			      struct pci_epc_aux_resource *resources,
+			      int count);
+int qemu_ep_alloc_doorbell(struct pci_epc *epc, u8 fn, u8 vfn,
+			   unsigned int flags, struct pci_epc_ext_doorbell *db);
+void qemu_ep_free_doorbell(struct pci_epc *epc,
+			   struct pci_epc_ext_doorbell *db);
+int qemu_ep_read_doorbell(struct pci_epc *epc, struct pci_epc_ext_doorbell *db,
+			  u32 *value);
+
+/* pcie-qemu-ep-ext.c */
+int qemu_ep_ext_init(struct qemu_ep *ep);
+void qemu_ep_ext_exit(struct qemu_ep *ep);
+void qemu_ep_ext_fn_events(struct qemu_ep *ep, u8 fn, u32 events);
+void qemu_ep_ext_events(struct qemu_ep *ep, u32 events);
 
 #endif /* PCIE_QEMU_EP_H */
