@@ -1,0 +1,508 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Endpoint function that uses pci-epc-ext.h and shows in debugfs what it saw
+ *
+ * BAR 0 (4 KiB) leads to the doorbells, BAR 1 (8 KiB) to memory.  The files:
+ *
+ *   doorbells  one line each: number, offset in BAR 0, how often it was rung, the
+ *              value of the last time
+ *   caps       offsets of the vendor-specific and the extended capability
+ *   events     one line for each type: name, how often, last value
+ *   writes     the last configuration writes: offset, bytes, value
+ *   bar1       write "half": doorbells in the upper half of BAR 1; "memory": none
+ *   config     write "OFFSET SIZE VALUE MASK": pci_epc_ext_write_config()
+ *   answer     write 1: each doorbell raises MSI-X 1 from its interrupt handler
+ */
+#include <linux/cleanup.h>
+#include <linux/debugfs.h>
+#include <linux/interrupt.h>
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/pci.h>
+#include <linux/pci-epc.h>
+#include <linux/pci-epf.h>
+#include <linux/seq_file.h>
+#include <linux/sizes.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "ext-test-compat.h"
+#include "pci-epc-ext.h"
+
+#define TEST_NAME	"pci_epf_ext_test"
+#define DOORBELLS	64
+#define WRITES		256
+#define BAR_DOORBELLS	BAR_0
+#define BAR_MEMORY	BAR_1
+#define MSIX_OFFSET	SZ_2K
+#define EVENT_TYPES	(PCI_EPC_EXT_GONE + 1)
+#define CAP_SIZE	0x10
+
+static const char * const event_names[EVENT_TYPES] = {
+	[PCI_EPC_EXT_CONFIG_WRITE] = "config",
+	[PCI_EPC_EXT_COMMAND] = "command",
+	[PCI_EPC_EXT_DSTATE] = "dstate",
+	[PCI_EPC_EXT_FLR] = "flr",
+	[PCI_EPC_EXT_HOT_RESET] = "hot_reset",
+	[PCI_EPC_EXT_PERST] = "perst",
+	[PCI_EPC_EXT_LOST] = "lost",
+	[PCI_EPC_EXT_GONE] = "gone",
+};
+
+/**
+ * struct test_doorbell - a doorbell and what came through it
+ * @test: the function
+ * @db: the doorbell; NULL: none
+ * @rings: number of interrupts
+ * @value: of the last one
+ */
+struct test_doorbell {
+	struct ext_test *test;
+	struct pci_epc_ext_doorbell *db;
+	atomic_t rings;
+	u32 value;
+};
+
+/**
+ * struct ext_test - the function
+ * @epf: for the framework
+ * @func: for pci-epc-ext.h
+ * @dir: in debugfs
+ * @answer: see the file of that name
+ * @answered: interrupts raised
+ * @cap: offset of the vendor-specific capability
+ * @ext_cap: offset of the extended one
+ * @doorbells: the doorbells
+ * @lock: protects what follows and the interrupts of @doorbells
+ * @interrupts: the interrupts of doorbells are requested
+ * @counts: number of events by type
+ * @values: of the last event by type
+ * @writes: configuration writes, as a ring
+ * @write_count: how many there were
+ */
+struct ext_test {
+	struct pci_epf *epf;
+	struct pci_epc_ext_func *func;
+	struct dentry *dir;
+	bool answer;
+	atomic_t answered;
+	int cap;
+	int ext_cap;
+	struct test_doorbell doorbells[DOORBELLS];
+	struct mutex lock;	/* what follows, interrupts of doorbells */
+	bool interrupts;
+	u32 counts[EVENT_TYPES];
+	u32 values[EVENT_TYPES];
+	struct pci_epc_ext_event writes[WRITES];
+	u32 write_count;
+};
+
+static struct dentry *test_root;
+
+/* ---- Doorbells ---- */
+
+static irqreturn_t doorbell_irq(int irq, void *data)
+{
+	struct test_doorbell *d = data;
+	u32 value;
+
+	if (!pci_epc_ext_read_doorbell(d->db, &value))
+		WRITE_ONCE(d->value, value);
+	atomic_inc(&d->rings);
+	if (READ_ONCE(d->test->answer) &&
+	    !pci_epc_ext_raise_irq(d->test->func, PCI_IRQ_MSIX, 1))
+		atomic_inc(&d->test->answered);
+	return IRQ_HANDLED;
+}
+
+static void release_interrupts(struct ext_test *t)
+{
+	int i;
+
+	guard(mutex)(&t->lock);
+	if (!t->interrupts)
+		return;
+	t->interrupts = false;
+	for (i = 0; i < DOORBELLS; i++)
+		if (t->doorbells[i].db)
+			free_irq(t->doorbells[i].db->virq, &t->doorbells[i]);
+}
+
+static int alloc_doorbell(struct ext_test *t, struct test_doorbell *d)
+{
+	struct pci_epc_ext_doorbell *db;
+	int ret;
+
+	d->test = t;
+	db = pci_epc_ext_alloc_doorbell(t->func, PCI_EPC_EXT_DOORBELL_VALUE);
+	if (IS_ERR(db))
+		return PTR_ERR(db);
+	d->db = db;
+	ret = request_irq(db->virq, doorbell_irq, 0, TEST_NAME, d);
+	if (ret) {
+		pci_epc_ext_free_doorbell(db);
+		d->db = NULL;
+	}
+	return ret;
+}
+
+static int alloc_doorbells(struct ext_test *t)
+{
+	int ret = 0;
+	int i;
+
+	scoped_guard(mutex, &t->lock) {
+		t->interrupts = true;
+		for (i = 0; !ret && i < DOORBELLS; i++)
+			ret = alloc_doorbell(t, &t->doorbells[i]);
+	}
+	if (ret)
+		dev_err(&t->epf->dev, "doorbell %d: error %d\n", i - 1, ret);
+	return ret;
+}
+
+static int doorbells_show(struct seq_file *s, void *unused)
+{
+	struct ext_test *t = s->private;
+	int i;
+
+	for (i = 0; i < DOORBELLS; i++) {
+		struct test_doorbell *d = &t->doorbells[i];
+
+		seq_printf(s, "%d %#x %d %#x\n", i, d->db->offset,
+			   atomic_read(&d->rings), READ_ONCE(d->value));
+	}
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(doorbells);
+
+/* ---- Events ---- */
+
+static void handle_event(void *data, const struct pci_epc_ext_event *event)
+{
+	struct ext_test *t = data;
+
+	if (event->type == PCI_EPC_EXT_GONE)
+		release_interrupts(t);
+
+	guard(mutex)(&t->lock);
+	t->counts[event->type]++;
+	t->values[event->type] = event->value;
+	if (event->type == PCI_EPC_EXT_CONFIG_WRITE)
+		t->writes[t->write_count++ % WRITES] = *event;
+}
+
+static int events_show(struct seq_file *s, void *unused)
+{
+	struct ext_test *t = s->private;
+	int i;
+
+	guard(mutex)(&t->lock);
+	for (i = 0; i < EVENT_TYPES; i++)
+		seq_printf(s, "%s %u %#x\n", event_names[i], t->counts[i],
+			   t->values[i]);
+	seq_printf(s, "answered %d 0\n", atomic_read(&t->answered));
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(events);
+
+static int writes_show(struct seq_file *s, void *unused)
+{
+	struct ext_test *t = s->private;
+	u32 i;
+
+	guard(mutex)(&t->lock);
+	i = t->write_count > WRITES ? t->write_count - WRITES : 0;
+	for (; i < t->write_count; i++) {
+		struct pci_epc_ext_event *e = &t->writes[i % WRITES];
+
+		seq_printf(s, "%#x %u %#x\n", e->offset, e->size, e->value);
+	}
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(writes);
+
+/* ---- Capabilities ---- */
+
+static int add_caps(struct ext_test *t)
+{
+	struct pci_epc_ext_cap cap = { .id = PCI_CAP_ID_VNDR, .size = CAP_SIZE };
+	struct pci_epc_ext_cap ext_cap = {
+		.id = PCI_EXT_CAP_ID_VNDR,
+		.version = 1,
+		.extended = true,
+		.size = CAP_SIZE,
+	};
+	int ret;
+
+	t->cap = pci_epc_ext_add_cap(t->func, &cap);
+	if (t->cap < 0)
+		return t->cap;
+	t->ext_cap = pci_epc_ext_add_cap(t->func, &ext_cap);
+	if (t->ext_cap < 0)
+		return t->ext_cap;
+
+	/* Its length, a constant, and a register the host may write partly */
+	ret = pci_epc_ext_write_config(t->func, t->cap + PCI_CAP_FLAGS, 1,
+				       CAP_SIZE, 0);
+	if (!ret)
+		ret = pci_epc_ext_write_config(t->func, t->cap + 4, 4,
+					       0x12345678, 0);
+	if (!ret)
+		ret = pci_epc_ext_write_config(t->func, t->cap + 8, 4,
+					       0xa5a5a5a5, 0xffff00ff);
+	/* The header of a vendor-specific extended capability, a register */
+	if (!ret)
+		ret = pci_epc_ext_write_config(t->func,
+					       t->ext_cap + PCI_VNDR_HEADER, 4,
+					       0x42 | CAP_SIZE << 20, 0);
+	if (!ret)
+		ret = pci_epc_ext_write_config(t->func, t->ext_cap + 8, 4, 0,
+					       U32_MAX);
+	return ret;
+}
+
+static int caps_show(struct seq_file *s, void *unused)
+{
+	struct ext_test *t = s->private;
+
+	seq_printf(s, "%#x %#x\n", t->cap, t->ext_cap);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(caps);
+
+/* ---- Commands ---- */
+
+static ssize_t get_text(const char __user *buf, size_t count, char *text,
+			size_t size)
+{
+	if (count >= size)
+		return -EINVAL;
+	if (copy_from_user(text, buf, count))
+		return -EFAULT;
+	text[count] = '\0';
+	return count;
+}
+
+static ssize_t config_write(struct file *file, const char __user *buf,
+			    size_t count, loff_t *pos)
+{
+	struct ext_test *t = file->private_data;
+	u32 offset, size, value, mask;
+	char text[64];
+	ssize_t ret;
+
+	ret = get_text(buf, count, text, sizeof(text));
+	if (ret < 0)
+		return ret;
+	if (sscanf(text, "%i %i %i %i", &offset, &size, &value, &mask) != 4)
+		return -EINVAL;
+	ret = pci_epc_ext_write_config(t->func, offset, size, value, mask);
+	return ret ? ret : count;
+}
+
+static const struct file_operations config_fops = {
+	.owner = THIS_MODULE,
+	.open = simple_open,
+	.write = config_write,
+};
+
+static ssize_t bar1_write(struct file *file, const char __user *buf,
+			  size_t count, loff_t *pos)
+{
+	struct ext_test *t = file->private_data;
+	struct pci_epf *epf = t->epf;
+	struct pci_epf_bar *bar = &epf->bar[BAR_MEMORY];
+	char text[16];
+	ssize_t ret;
+
+	ret = get_text(buf, count, text, sizeof(text));
+	if (ret < 0)
+		return ret;
+	if (sysfs_streq(text, "half"))
+		ret = ext_test_set_halves(epf, bar, bar->phys_addr,
+					  t->doorbells[0].db->target);
+	else if (sysfs_streq(text, "memory"))
+		ret = pci_epc_set_bar(epf->epc, epf->func_no, epf->vfunc_no,
+				      bar);
+	else
+		ret = -EINVAL;
+	return ret ? ret : count;
+}
+
+static const struct file_operations bar1_fops = {
+	.owner = THIS_MODULE,
+	.open = simple_open,
+	.write = bar1_write,
+};
+
+static void show(struct ext_test *t)
+{
+	t->dir = debugfs_create_dir(dev_name(&t->epf->dev), test_root);
+	debugfs_create_file("doorbells", 0400, t->dir, t, &doorbells_fops);
+	debugfs_create_file("events", 0400, t->dir, t, &events_fops);
+	debugfs_create_file("writes", 0400, t->dir, t, &writes_fops);
+	debugfs_create_file("caps", 0400, t->dir, t, &caps_fops);
+	debugfs_create_file("config", 0200, t->dir, t, &config_fops);
+	debugfs_create_file("bar1", 0200, t->dir, t, &bar1_fops);
+	debugfs_create_bool("answer", 0600, t->dir, &t->answer);
+}
+
+/* ---- The function ---- */
+
+static struct pci_epf_header test_header = {
+	.vendorid = PCI_VENDOR_ID_REDHAT_QUMRANET,
+	.deviceid = 0x10fe,
+	.baseclass_code = PCI_CLASS_OTHERS,
+	.interrupt_pin = PCI_INTERRUPT_INTA,
+};
+
+static int set_bars(struct ext_test *t)
+{
+	struct pci_epf *epf = t->epf;
+	struct pci_epf_bar bar = {
+		.barno = BAR_DOORBELLS,
+		.phys_addr = t->doorbells[0].db->target,
+		.size = SZ_4K,
+	};
+	int ret;
+
+	ret = pci_epc_set_bar(epf->epc, epf->func_no, epf->vfunc_no, &bar);
+	if (ret)
+		return ret;
+	return pci_epc_set_bar(epf->epc, epf->func_no, epf->vfunc_no,
+			       &epf->bar[BAR_MEMORY]);
+}
+
+static int test_epc_init(struct pci_epf *epf)
+{
+	struct ext_test *t = epf_get_drvdata(epf);
+	int ret;
+
+	ret = pci_epc_write_header(epf->epc, epf->func_no, epf->vfunc_no,
+				   epf->header);
+	if (!ret)
+		ret = set_bars(t);
+	if (!ret)
+		ret = pci_epc_set_msix(epf->epc, epf->func_no, epf->vfunc_no, 1,
+				       BAR_MEMORY, MSIX_OFFSET);
+	if (!ret)
+		ret = add_caps(t);
+	if (ret)
+		dev_err(&epf->dev, "cannot set up the function: error %d\n",
+			ret);
+	return ret;
+}
+
+static const struct pci_epc_event_ops test_event_ops = {
+	.epc_init = test_epc_init,
+};
+
+static void close_func(struct ext_test *t)
+{
+	release_interrupts(t);
+	pci_epc_ext_close(t->func);
+	t->func = NULL;
+	memset(t->doorbells, 0, sizeof(t->doorbells));
+}
+
+static int test_bind(struct pci_epf *epf)
+{
+	struct ext_test *t = epf_get_drvdata(epf);
+	const struct pci_epc_features *features;
+	int ret;
+
+	features = pci_epc_get_features(epf->epc, epf->func_no, epf->vfunc_no);
+	if (!features)
+		return -EOPNOTSUPP;
+	if (!pci_epf_alloc_space(epf, SZ_8K, BAR_MEMORY, features,
+				 PRIMARY_INTERFACE))
+		return -ENOMEM;
+
+	t->func = pci_epc_ext_open(epf->epc, epf->func_no, epf->vfunc_no,
+				   handle_event, t);
+	ret = PTR_ERR_OR_ZERO(t->func);
+	if (!ret) {
+		ret = alloc_doorbells(t);
+		if (ret)
+			close_func(t);
+	}
+	if (ret) {
+		pci_epf_free_space(epf, epf->bar[BAR_MEMORY].addr, BAR_MEMORY,
+				   PRIMARY_INTERFACE);
+		return ret;
+	}
+	show(t);
+	return 0;
+}
+
+static void test_unbind(struct pci_epf *epf)
+{
+	struct ext_test *t = epf_get_drvdata(epf);
+	struct pci_epf_bar bar = { .barno = BAR_DOORBELLS };
+
+	debugfs_remove(t->dir);
+	pci_epc_clear_bar(epf->epc, epf->func_no, epf->vfunc_no, &bar);
+	pci_epc_clear_bar(epf->epc, epf->func_no, epf->vfunc_no,
+			  &epf->bar[BAR_MEMORY]);
+	close_func(t);
+	pci_epf_free_space(epf, epf->bar[BAR_MEMORY].addr, BAR_MEMORY,
+			   PRIMARY_INTERFACE);
+}
+
+static const struct pci_epf_ops test_ops = {
+	.bind = test_bind,
+	.unbind = test_unbind,
+};
+
+static int test_probe(struct pci_epf *epf, const struct pci_epf_device_id *id)
+{
+	struct ext_test *t = devm_kzalloc(&epf->dev, sizeof(*t), GFP_KERNEL);
+	int ret;
+
+	if (!t)
+		return -ENOMEM;
+	t->epf = epf;
+	ret = devm_mutex_init(&epf->dev, &t->lock);
+	if (ret)
+		return ret;
+	epf->header = &test_header;
+	epf->event_ops = &test_event_ops;
+	epf_set_drvdata(epf, t);
+	return 0;
+}
+
+static const struct pci_epf_device_id test_ids[] = {
+	{ .name = TEST_NAME },
+	{ }
+};
+
+static struct pci_epf_driver test_driver = {
+	.driver.name = TEST_NAME,
+	.probe = test_probe,
+	.id_table = test_ids,
+	.ops = &test_ops,
+	.owner = THIS_MODULE,
+};
+
+static int __init ext_test_init(void)
+{
+	int ret;
+
+	test_root = debugfs_create_dir(TEST_NAME, NULL);
+	ret = pci_epf_register_driver(&test_driver);
+	if (ret)
+		debugfs_remove(test_root);
+	return ret;
+}
+module_init(ext_test_init);
+
+static void __exit ext_test_exit(void)
+{
+	pci_epf_unregister_driver(&test_driver);
+	debugfs_remove(test_root);
+}
+module_exit(ext_test_exit);
+
+MODULE_DESCRIPTION("Endpoint function that tests extensions of the framework");
+MODULE_LICENSE("GPL");

@@ -1,0 +1,296 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Doorbells, capabilities and events of linux/pci-epc-ext.h, between two kernels."""
+
+import os
+import re
+import subprocess
+
+from lib import TOP, Link, check, equal, limit
+
+ENDPOINT = '0x1af4:0x10fe'
+DOORBELLS = 64
+DEBUGFS = '/sys/kernel/debug/pci_epf_ext_test/pci_epf_ext_test.0'
+DEVICE = f'/sys/bus/pci/devices/$(endpoint {ENDPOINT})'
+VENDOR_CAP, EXTENDED_VENDOR_CAP = 0x09, 0x0B
+
+
+class Ext(Link):
+    """A pair whose endpoint has the test function."""
+
+    def __init__(self, t, kernel='7', **kw):
+        program = os.path.join(t.rundir, 'bar-write')
+        source = os.path.join(TOP, 'tests/guest/bar-write.c')
+        subprocess.run(
+            ['cc', '-O1', '-Wall', '-Werror', '-static', '-o', program, source],
+            check=True,
+        )
+        module = os.path.join(t.build, f'modules-{kernel}', 'pci-epf-ext-test.ko')
+        pair = t.pair(
+            kernel=kernel,
+            host={'files': [f'{program}:/bin/bar-write'], **kw.pop('host', {})},
+            ep={'files': [module], 'idle': True, **kw.pop('ep', {})},
+        )
+        super().__init__(pair)
+        self.endpoint = ENDPOINT
+
+    def boot(self, seconds=60):
+        self.pair.start()
+        self.ready('host', seconds)
+        self.ready('ep', seconds)
+        self.ep('wait_for 20 epc_path; insmod /root/pci-epf-ext-test.ko', 40)
+
+    def connect(self):
+        function = '$CFS/functions/pci_epf_ext_test/f'
+        self.ep(f'epc_path; mkdir {function} && ln -s {function} $EPC_PATH/ && ep_start')
+        self.appears()
+        # Nobody drives it: decode memory, let it be bus master.
+        self.host(f'echo 1 >{DEVICE}/enable')
+
+    def state(self, name):
+        """A file of the function as rows of words."""
+        return [line.split() for line in self.ep(f'cat {DEBUGFS}/{name}').splitlines()]
+
+    def events(self):
+        return {name: (int(n), int(v, 0)) for name, n, v in self.state('events')}
+
+    def comes(self, what, condition, seconds=20):
+        """Waits for a state that the endpoint reaches a little later."""
+        seen = []
+
+        def reached():
+            seen[:] = [self.state(what)]
+            return condition(seen[0])
+
+        for _ in range(seconds * 5):
+            if reached():
+                return seen[0]
+            self.pair.pump(0.2)
+        check(False, f'{what} of the function did not come right: {seen[0]}')
+
+    def counted(self, name, count, seconds=20):
+        rows = self.comes(
+            'events',
+            lambda rows: any(n == name and int(c) >= count for n, c, _ in rows),
+            seconds,
+        )
+        found = {n: (int(c), int(v, 0)) for n, c, v in rows}
+        equal(found[name][0], count, f'events {name}')
+        return found[name][1]
+
+    def ring(self, bar, offset, values):
+        writes = ' '.join(f'{offset + 4 * n} {v:#x}' for n, v in values.items())
+        self.host(f'bar-write {DEVICE}/resource{bar} {writes}', 60)
+
+    def rung(self, times, values):
+        """Each doorbell in @values was rung so often and has the value."""
+
+        def done(rows):
+            return all(int(rows[n][2]) >= times for n in values)
+
+        rows = self.comes('doorbells', done)
+        for n, value in values.items():
+            equal(rows[n][2:], [str(times), f'{value:#x}'], f'doorbell {n}')
+
+    def config(self, offset, size):
+        out = self.host(f'dd if={DEVICE}/config bs={size} skip={offset // size} count=1'
+                        ' 2>/dev/null | hexdump -e \'1/%d "%%x"\'' % size)
+        return int(out.strip(), 16)
+
+    def write_config(self, offset, size, value):
+        text = ''.join(f'\\x{b:02x}' for b in value.to_bytes(size, 'little'))
+        self.host(f"printf '{text}' | dd of={DEVICE}/config bs={size} "
+                  f'seek={offset // size} count=1 conv=notrunc 2>/dev/null')
+
+    def close(self):
+        self.ep('role_finish')
+        self.vanishes()
+        self.ep('rmmod pci_epf_ext_test')
+        self.quiet()
+
+
+def doorbells(link):
+    """Every one with its own interrupt and value, in BAR 0, then in a part of BAR 1."""
+    rows = link.state('doorbells')
+    equal(len(rows), DOORBELLS, 'doorbells')
+    place = {n: int(rows[n][1], 0) // 4 for n in range(DOORBELLS)}
+    equal(len(set(place.values())), DOORBELLS, 'places of doorbells')
+    first = {n: 0xBE110000 + n for n in range(DOORBELLS)}
+    link.ring(0, 0, {place[n]: v for n, v in first.items()})
+    link.rung(1, first)
+    # One by one nothing becomes one with something else.
+    for times in range(2, 6):
+        link.ring(0, 0, {place[5]: times})
+        link.rung(times, {5: times})
+    link.rung(1, {n: v for n, v in first.items() if n != 5})
+
+
+def halves(link):
+    link.ring(1, 0, {0: 0x11111111})
+    link.ring(1, 4096, {0: 0x22222222})
+    before = [row[2:] for row in link.state('doorbells')]
+    link.ep(f'echo half >{DEBUGFS}/bar1')
+    place = int(link.state('doorbells')[7][1], 0) // 4
+    link.ring(1, 4096, {place: 0x77})
+    link.comes('doorbells', lambda rows: rows[7][3] == '0x77')
+    link.ep(f'echo memory >{DEBUGFS}/bar1')
+    out = link.host(f'bar-write {DEVICE}/resource1 4 4 0 0x33')
+    equal(out.strip(), '0x4', 'memory of BAR 1')
+    link.ring(1, 4096, {place: 0x88})
+    link.pair.pump(0.5)
+    after = [row[2:] for row in link.state('doorbells')]
+    before[7] = [str(int(before[7][0]) + 1), '0x77']
+    equal(after, before, 'doorbells while and after BAR 1 led to them')
+
+
+def capabilities(link):
+    """What the function added is there, and the host's writes reach it, masked."""
+    cap, ext_cap = (int(word, 0) for word in link.state('caps')[0])
+    equal(link.config(cap, 1), VENDOR_CAP, 'id of the capability')
+    equal(link.config(cap + 2, 1), 0x10, 'length of the capability')
+    equal(link.config(cap + 4, 4), 0x12345678, 'a register of the capability')
+    header = link.config(ext_cap, 4)
+    equal(header & 0xFFFFF, 1 << 16 | EXTENDED_VENDOR_CAP, 'extended header')
+    at, found = 0x34, []
+    while (at := link.config(at if at == 0x34 else at + 1, 1)) and len(found) < 48:
+        found.append(at)
+    check(cap in found, f'{cap:#x} is not in the list {found}')
+
+    link.write_config(cap + 8, 4, 0xFFFFFFFF)
+    equal(link.config(cap + 8, 4), 0xFFFFA5FF, 'a masked write')
+    link.write_config(cap + 8, 2, 0x0011)
+    link.write_config(cap + 11, 1, 0x22)
+    equal(link.config(cap + 8, 4), 0x22FFA511, 'small writes')
+    link.write_config(cap + 4, 4, 0)
+    equal(link.config(cap + 4, 4), 0x12345678, 'a constant')
+    expected = [(cap + 8, 4, 0xFFFFFFFF), (cap + 8, 2, 0x11), (cap + 11, 1, 0x22)]
+    for n in range(100):
+        expected.append((ext_cap + 8, 4, n))
+    link.host(
+        f'n=0; while [ $n -lt 100 ]; do printf "\\\\x$(printf %02x $n)\\\\0\\\\0\\\\0" | '
+        f'dd of={DEVICE}/config bs=4 seek={(ext_cap + 8) // 4} count=1 conv=notrunc '
+        '2>/dev/null; n=$((n + 1)); done',
+        60,
+    )
+
+    def writes(rows):
+        return [tuple(int(w, 0) for w in r) for r in rows if int(r[0], 0) != cap + 4]
+
+    rows = link.comes('writes', lambda r: len(writes(r)) >= len(expected))
+    equal(writes(rows), expected, 'writes the endpoint saw')
+    # The endpoint changes the register and the mask at any time.
+    link.ep(f"echo '{cap + 12} 4 0xcafe 0xff' >{DEBUGFS}/config")
+    equal(link.config(cap + 12, 4), 0xCAFE, 'a register set while the link is up')
+    link.write_config(cap + 12, 4, 0x12345601)
+    equal(link.config(cap + 12, 4), 0xCA01, 'a mask set while the link is up')
+    link.ep(f"echo '{cap + 16} 4 0 0' >{DEBUGFS}/config", status=1)
+
+
+def resets(link):
+    """Function level reset, hot reset, power states: each is seen once."""
+    for count in range(1, 4):
+        link.host(f'echo flr >{DEVICE}/reset_method; echo 1 >{DEVICE}/reset')
+        link.counted('flr', count)
+    for count in range(1, 3):
+        link.host(f'echo bus >{DEVICE}/reset_method; echo 1 >{DEVICE}/reset')
+        link.counted('hot_reset', count)
+    states = link.events()['dstate'][0]
+    power = link.config(0x34, 1)
+    while link.config(power, 1) != 1:
+        power = link.config(power + 1, 1)
+    for value in (3, 0, 3, 0):
+        old = link.config(power + 4, 2)
+        link.write_config(power + 4, 2, old & ~3 | value)
+        states += 1
+        equal(link.counted('dstate', states), value, 'power state')
+        link.pair.pump(0.1)
+    command = link.events()['command'][0]
+    for value in (0, 2, 6):
+        link.write_config(4, 2, value)
+        command += 1
+        equal(link.counted('command', command) & 7, value, 'command register')
+
+
+@limit(200)
+def test_all(t):
+    link = Ext(t)
+    with link.pair:
+        link.boot()
+        link.connect()
+        doorbells(link)
+        capabilities(link)
+        resets(link)
+        halves(link)
+        equal(link.events()['lost'][0], 0, 'events lost')
+        link.close()
+
+
+@limit(200)
+def test_again(t):
+    """The same function, then another: nothing of the first one is left."""
+    link = Ext(t)
+    with link.pair:
+        link.boot()
+        for _ in range(2):
+            link.connect()
+            doorbells(link)
+            capabilities(link)
+            link.ep('role_finish')
+            link.vanishes()
+        link.endpoint = '0x104c:0xb500'
+        link.ep('epc_path; role_setup', 40)
+        link.appears()
+        caps = link.host(f"hexdump -v -e '1/1 \"%x \"' /sys/bus/pci/devices/"
+                         f'$(endpoint {link.endpoint})/config').split()
+        at, ids = int(caps[0x34], 16), []
+        while at:
+            ids.append(int(caps[at], 16))
+            at = int(caps[at + 1], 16)
+        check(VENDOR_CAP not in ids, f'capabilities of the other function: {ids}')
+        link.works('BAR_TEST', 'MSI_TEST', 'READ_TEST')
+        link.quiet()
+
+
+@limit(240)
+def test_controller_goes(t):
+    """The driver is unbound under the function, which lets go of its interrupts."""
+    link = Ext(t)
+    with link.pair:
+        link.boot()
+        link.connect()
+        driver = '/sys/bus/pci/drivers/pcie-qemu-ep'
+        before = link.ep('grep -c pci_epf_ext_test /proc/interrupts')
+        equal(int(before), DOORBELLS, 'interrupts of doorbells')
+        link.ep(f'for d in {driver}/0000:*; do echo ${{d##*/}} >{driver}/unbind; done')
+        link.vanishes()
+        equal(link.events()['gone'][0], 1, 'events gone')
+        link.ep('! grep pci_epf_ext_test /proc/interrupts')
+        link.quiet()
+
+
+@limit(240)
+def test_kernel_6_12(t):
+    link = Ext(t, '6.12')
+    with link.pair:
+        link.boot()
+        link.connect()
+        doorbells(link)
+        capabilities(link)
+        resets(link)
+        equal(link.events()['lost'][0], 0, 'events lost')
+        link.close()
+
+
+@limit(400)
+def test_kernel_7_debug(t):
+    """With PROVE_LOCKING and DMA_API_DEBUG."""
+    link = Ext(t, '7-debug')
+    with link.pair:
+        link.boot(120)
+        link.connect()
+        doorbells(link)
+        capabilities(link)
+        resets(link)
+        halves(link)
+        link.close()
+        out = link.ep('cat /proc/lockdep_stats')
+        check(re.search(r'debug_locks:\s+1', out), f'lockdep has stopped:\n{out}')
