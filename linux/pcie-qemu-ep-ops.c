@@ -471,12 +471,16 @@ const struct pci_epc_ops qemu_ep_ops = {
 void qemu_ep_init_features(struct qemu_ep *ep)
 {
 	struct pci_epc_features *features = &ep->epc_features;
+	u32 dynamic = EPC_FEATURE_RETARGET | EPC_FEATURE_DOORBELL;
 	int bar;
 
 	features->linkup_notifier = 1;
 	features->msi_capable = !!(ep->features & EPC_FEATURE_MSI);
 	features->msix_capable = !!(ep->features & EPC_FEATURE_MSIX);
 	qemu_ep_set_intx_capable(features, ep->features & EPC_FEATURE_INTX);
+	/* Functions take it for a promise that there are doorbells, too. */
+	qemu_ep_set_dynamic(features, (ep->features & dynamic) == dynamic,
+			    ep->features & EPC_FEATURE_SUBRANGE);
 	/* The host sees at least 4 KiB of a BAR. */
 	features->align = max_t(size_t, SZ_4K, ep->granule);
 	for (bar = BAR_0; bar <= BAR_5; bar++)
