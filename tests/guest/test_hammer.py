@@ -98,6 +98,13 @@ class Hammer:
         seen = numbers(self.on('host', f'cat {RESULT}'))
         return numbers(self.on('ep', f'cat {RUN}')), seen
 
+    def quiet(self):
+        """Neither kernel reported a fault."""
+        for role, g in self.pair.guests.items():
+            faults = g.console.faults
+            faults.end()
+            check(not faults.found, f'the kernel of {role} reported: {faults.found}')
+
     def state(self):
         """What must not grow, and what must be the same."""
         found = {}
@@ -163,6 +170,7 @@ def hammer(t, seconds, **host):
         before = h.state()
         judge_work(*h.run(seconds))
         judge_state(before, h.state())
+        h.quiet()
 
 
 @limit(300)
