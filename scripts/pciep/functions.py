@@ -124,6 +124,17 @@ FUNCTIONS = {
         ep_memory=_nvme_memory,
         ep_machine=_nvme_disk,
     ),
+    'vntb': Function(
+        'pci-epf-vntb: a network between the guests, with ntb_hw_epf in the host',
+        '0x1957:0x0809',
+        ['ntb_hw_epf', 'ntb_transport', 'ntb_netdev'],
+        ['pci_epf_vntb', 'ntb_transport', 'ntb_netdev'],
+        ['ping'],
+        options={
+            'data': Option('16M', 'size', 'sent each way'),
+            'pings': Option('1000', 'number', 'of a flood, none may be lost'),
+        },
+    ),
 }
 
 
