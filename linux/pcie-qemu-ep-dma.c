@@ -10,6 +10,7 @@
  * so only one of the two is given out at a time, which the user selects.
  */
 #include <linux/device.h>
+#include <linux/kstrtox.h>
 #include <linux/maple_tree.h>
 #include <linux/minmax.h>
 #include <linux/module.h>
@@ -209,8 +210,8 @@ static int qemu_ep_slave_config(struct dma_chan *chan,
 }
 
 /*
- * The host side is one run of addresses.  dmaengine does not tell which function
- * a channel works for, so it is the first.
+ * The host side is one run of addresses, of the function that the user named
+ * when the channel was requested: dmaengine does not tell.
  */
 static struct dma_async_tx_descriptor *
 qemu_ep_prep_slave_sg(struct dma_chan *chan, struct scatterlist *sgl,
@@ -241,7 +242,9 @@ qemu_ep_prep_slave_sg(struct dma_chan *chan, struct scatterlist *sgl,
 		x->src = to_host ? sg_dma_address(sg) : host;
 		x->dst = to_host ? host : sg_dma_address(sg);
 		x->len = sg_dma_len(sg);
-		x->flags = to_host ? EPC_DMA_DST_HOST : EPC_DMA_SRC_HOST;
+		x->flags = to_host ?
+			   EPC_DMA_DST_HOST | c->fn << EPC_DMA_DST_FN_SHIFT :
+			   EPC_DMA_SRC_HOST | c->fn << EPC_DMA_SRC_FN_SHIFT;
 		host += x->len;
 	}
 	return qemu_ep_chan_prepare(c, t, flags);
@@ -269,8 +272,10 @@ static int qemu_ep_alloc_chan(struct dma_chan *chan)
 		return -EBUSY;
 
 	ret = qemu_ep_chan_open(c, dma->ep, hw);
-	if (!ret)
+	if (!ret) {
 		__set_bit(hw, &dma->used);
+		c->fn = dma->slave_fn;
+	}
 	return ret;
 }
 
@@ -329,8 +334,38 @@ static ssize_t dma_mode_store(struct device *dev,
 }
 static DEVICE_ATTR_RW(dma_mode);
 
+static ssize_t dma_function_show(struct device *dev,
+				 struct device_attribute *attr, char *buf)
+{
+	struct qemu_ep *ep = dev_get_drvdata(dev);
+
+	return sysfs_emit(buf, "%u\n", ep->dma ? ep->dma->slave_fn : 0);
+}
+
+static ssize_t dma_function_store(struct device *dev,
+				  struct device_attribute *attr,
+				  const char *buf, size_t count)
+{
+	struct qemu_ep *ep = dev_get_drvdata(dev);
+	u8 fn;
+	int ret = kstrtou8(buf, 0, &fn);
+
+	if (ret)
+		return ret;
+	if (fn >= ep->fn_count)
+		return -ERANGE;
+	if (!ep->dma)
+		return -EOPNOTSUPP;
+
+	guard(mutex)(&ep->dma->lock);
+	ep->dma->slave_fn = fn;
+	return count;
+}
+static DEVICE_ATTR_RW(dma_function);
+
 static struct attribute *qemu_ep_dma_attrs[] = {
 	&dev_attr_dma_mode.attr,
+	&dev_attr_dma_function.attr,
 	NULL
 };
 

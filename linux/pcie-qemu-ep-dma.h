@@ -60,6 +60,7 @@ struct qemu_ep_dma_desc;
  * @chan: for dmaengine
  * @dma: the engine
  * @slave: personality, else memcpy
+ * @fn: function whose host addresses a slave channel means
  * @hw: number of the device's channel, valid while @ring is not NULL
  * @regs: its page of registers
  * @ring: its ring; NULL while no client has the channel
@@ -82,6 +83,7 @@ struct qemu_ep_chan {
 	struct dma_chan chan;
 	struct qemu_ep_dma *dma;
 	bool slave;
+	u8 fn;
 	unsigned int hw;
 	void __iomem *regs;
 	struct qemu_ep_dma_desc *ring;
@@ -114,6 +116,7 @@ enum qemu_ep_dma_mode {
  * @ref: one for each of the dmaengine devices
  * @lock: protects @ep, @used and who has which channel
  * @mode: which personality gives out channels
+ * @slave_fn: function that the next slave channel is for
  * @used: bit n: a client has channel n of the device
  * @count: number of channels of the device
  * @memcpy_dev: personality for clients that copy between two addresses
@@ -126,6 +129,7 @@ struct qemu_ep_dma {
 	struct kref ref;
 	struct mutex lock;	/* ep, used, rings of channels */
 	enum qemu_ep_dma_mode mode;
+	u8 slave_fn;
 	unsigned long used;
 	unsigned int count;
 	struct dma_device memcpy_dev;
