@@ -5,22 +5,37 @@
 CFS=/sys/kernel/config/pci_ep
 EPC_PATH=
 
+# epc_path [N]: EPC_PATH is controller N, in the order of QEMU's options.
 epc_path() {
+    _n=0
     for EPC_PATH in "$CFS"/controllers/*; do
-        [ -d "$EPC_PATH" ] && return 0
+        [ -d "$EPC_PATH" ] || return
+        [ "$_n" = "${1:-0}" ] && return
+        _n=$((_n + 1))
     done
     return 1
 }
 
-ep_start() { epc_path && echo 1 >"$EPC_PATH/start"; }
-ep_stop() { epc_path && echo 0 >"$EPC_PATH/start"; }
+# All controllers at once
+ep_link() {
+    for _c in "$CFS"/controllers/*; do
+        echo "$1" >"$_c/start" || return
+    done
+}
+
+ep_start() { ep_link 1; }
+ep_stop() { ep_link 0; }
 
 # The kind of DMA channel the driver gives out next.
 dma_mode_file() { echo "/sys/bus/pci/devices/$(basename "$EPC_PATH")/dma_mode"; }
 dma_mode() { sed -n 's/.*\[\(.*\)\].*/\1/p' "$(dma_mode_file)" 2>/dev/null; }
 set_dma_mode() {
-    [ -z "$1" ] || [ "$1" = "$(dma_mode)" ] || echo "$1" >"$(dma_mode_file)" ||
+    _file=$(dma_mode_file)
+    [ -z "$1" ] || [ "$1" = "$(dma_mode)" ] || echo "$1" >"$_file" ||
         need "the controller has no DMA channels of the kind $1, which $FUNCTION needs"
+    # Slave channels that are requested from now on are for this function.
+    echo "$FN" >"${_file%mode}function" 2>/dev/null || [ "$FN" = 0 ] || [ "$1" != slave ] ||
+        need "pcie-qemu-ep is older than this launcher: run make"
 }
 
 # The driver has a controller, or the user learns why not.
@@ -30,8 +45,8 @@ role_prepare() {
         "CONFIG_PCI_ENDPOINT=y and CONFIG_PCI_ENDPOINT_CONFIGFS=y, or use a kernel built by make"
     load pcie-qemu-ep || need "the endpoint kernel $(uname -r) did not take pcie-qemu-ep.ko" \
         "(see ep.log): build linux/ against this kernel and pass it with --ep-driver"
-    wait_for 10 epc_path || need "no endpoint controller in the endpoint guest: the driver" \
-        "pcie-qemu-ep is missing or did not bind to pci-epc, see ep.log"
+    wait_for 10 epc_path $((CONTROLLERS - 1)) || need "not all endpoint controllers in the" \
+        "endpoint guest: the driver pcie-qemu-ep is missing or did not bind, see ep.log"
     epc_path
     state "controller $(basename "$EPC_PATH") ready"
 }
@@ -46,11 +61,12 @@ role_setup() {
         . "/pciep/functions/$_tag"
         # shellcheck source=/dev/null
         . "/pciep/ep-$FUNCTION.sh"
+        epc_path "$CONTROLLER"
         set_dma_mode "${DMA_MODE:-$_usual}"
         function_setup
         _names="$_names $FUNCTION"
     done
-    echo 1 >"$EPC_PATH/start" || need "the endpoint controller refused to start:" \
+    ep_start || need "the endpoint controller refused to start:" \
         "see ep.log for the reason the driver gives"
     state "function$_names set up, link started"
 }

@@ -34,7 +34,7 @@ disk() {
     ram)
         [ -d /sys/module/brd ] ||
             insmod "$(cat /pciep/load/brd)" "rd_size=$(ram_disk_kib)" rd_nr=8
-        [ -b "/dev/ram$FN" ] && echo "/dev/ram$FN"
+        [ -b "/dev/ram$INDEX" ] && echo "/dev/ram$INDEX"
         ;;
     file)
         load virtio_blk && wait_for 10 file_disk && file_disk
@@ -59,7 +59,7 @@ function_setup() {
             "CONFIG_NVME_TARGET_PCI_EPF=m and pass its modules with --ep-modules"
     _disk=$(disk)
     [ -b "$_disk" ] || need "no $OPT_DISK disk in the endpoint guest, see ep.log"
-    _port=$((FN + 1))
+    _port=$((INDEX + 1))
     serve "$TAG" "$_disk" "$_port" || need "nvmet refused the disk $_disk, see ep.log"
     _f="$CFS/functions/nvmet_pci_epf/$TAG"
     mkdir "$_f" || need "cannot create the function nvmet_pci_epf, see ep.log"

@@ -3,11 +3,18 @@
 # shellcheck disable=SC2034 # PORT, PREFIX and FAILED are for lib.sh and host-NAME.sh
 # The host guest: waits for the endpoint behind the root port, then runs the function's test.
 
-# endpoint VENDOR:DEVICE [N]: prints the address of the first such PCI function, or of
-# that with function number N.
+# Root port N, in the order of QEMU's options
+root_port() {
+    grep -l '^0x060400' /sys/bus/pci/devices/*/class | sed -n "s,/class,,;$(($1 + 1))p"
+}
+
+# endpoint VENDOR:DEVICE [N [PORT]]: prints the address of the first such PCI function,
+# or of that with function number N, behind root port PORT.
 endpoint() {
     _of=${2:-?}
-    for _d in /sys/bus/pci/devices/*.$_of; do
+    _under=/sys/bus/pci/devices
+    [ -z "$3" ] || _under=$(root_port "$3")
+    for _d in "$_under"/????:??:*.$_of; do
         [ "$(cat "$_d/vendor" 2>/dev/null):$(cat "$_d/device" 2>/dev/null)" = "$1" ] || continue
         basename "$_d"
         return 0
@@ -16,6 +23,9 @@ endpoint() {
 }
 
 no_endpoint() { ! endpoint "$1"; }
+
+# The function that choose chose
+own_endpoint() { endpoint "$ENDPOINT" "$FN" "$CONTROLLER"; }
 
 # One line for each PCI function, for the log when something is missing.
 pci_list() {
@@ -47,7 +57,7 @@ function_appears() {
     say "TAP version 13"
     TAP_N=0
     state "waiting for $FUNCTION"
-    wait_for "$LINK_WAIT" endpoint "$ENDPOINT" "$FN"
+    wait_for "$LINK_WAIT" own_endpoint
     _status=$?
     tap_result $_status endpoint.ENUMERATE
     [ $_status = 0 ] && return
@@ -77,7 +87,7 @@ check() {
     _status=$?
     [ $_status = 0 ] || {
         FAILED=1
-        tail -n 40 "/tmp/check.$TAG" | sed 's/^/# /' >&3
+        tail -n 80 "/tmp/check.$TAG" | sed 's/^/# /' >&3
     }
     say "# $_check: $(($(cut -d. -f1 /proc/uptime) - _since)) s"
     tap_result $_status "$FUNCTION.$_check"

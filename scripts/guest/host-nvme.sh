@@ -3,7 +3,7 @@
 # The kernel's nvme driver against the NVMe endpoint: data, a file system, resets.
 
 # The function's PCI directory, its controller (nvme0) and its disk (nvme0n1)
-nvme_pci() { echo "/sys/bus/pci/devices/$(endpoint "$ENDPOINT" "$FN")"; }
+nvme_pci() { echo "/sys/bus/pci/devices/$(own_endpoint)"; }
 
 nvme_controller() {
     for _c in "$(nvme_pci)"/nvme/nvme*; do

@@ -7,7 +7,7 @@ TEST_DEV=/dev/pci-endpoint-test.0
 
 # The node of this function, whichever number the driver gave it
 test_node() {
-    for _n in "/sys/bus/pci/devices/$(endpoint "$ENDPOINT" "$FN")"/misc/pci-endpoint-test.*; do
+    for _n in "/sys/bus/pci/devices/$(own_endpoint)"/misc/pci-endpoint-test.*; do
         [ -c "/dev/${_n##*/}" ] && echo "/dev/${_n##*/}" && return
     done
     return 1
@@ -15,7 +15,7 @@ test_node() {
 
 function_setup() {
     function_appears || return
-    state "endpoint at $(endpoint "$ENDPOINT" "$FN")"
+    state "endpoint at $(own_endpoint)"
     load pci_endpoint_test || need "the host kernel did not take pci_endpoint_test, see host.log"
     [ -d /sys/bus/pci/drivers/pci-endpoint-test ] || need "the host kernel has no" \
         "pci_endpoint_test: set CONFIG_PCI_ENDPOINT_TEST=m and pass its modules with --host-modules"
@@ -70,7 +70,7 @@ selftest_all() {
 function_run() {
     state "testing"
     # See ep-test.sh
-    DMA=$(($(cat "/sys/bus/pci/devices/$(endpoint "$ENDPOINT" "$FN")/subsystem_device")))
+    DMA=$(($(cat "/sys/bus/pci/devices/$(own_endpoint)/subsystem_device")))
     case $TOOL in
     selftest)
         selftest_all

@@ -149,7 +149,7 @@ def parser():
         action='append',
         default=[],
         help='endpoint function and its test (default test), see --list; repeatable: '
-        'functions 0, 1, ... of the device',
+        'functions 0, 1, ... of the device; controller=N is an option of each',
     )
     g.add_argument(
         '--list', action='store_true', help='list scenarios and functions, then exit'

@@ -138,6 +138,11 @@ FUNCTIONS = {
 }
 
 
+CONTROLLERS = 8
+CONTROLLER_FUNCTIONS = 8
+CONTROLLER = Option('0', 'number', 'which controller of the endpoint guest it is on')
+
+
 class Instance:
     """A function as the user asked for it: NAME or NAME,OPTION=VALUE,..."""
 
@@ -148,14 +153,19 @@ class Instance:
                 f'no function {self.name}; there is {", ".join(FUNCTIONS)}'
             )
         self.function = FUNCTIONS[self.name]
-        self.options = {k: v.default for k, v in self.function.options.items()}
+        known = {**self.function.options, 'controller': CONTROLLER}
+        self.options = {k: v.default for k, v in known.items()}
         for setting in settings:
             name, _, value = setting.partition('=')
-            if name not in self.function.options:
-                names = ', '.join(self.function.options) or 'none'
+            if name not in known:
+                names = ', '.join(known)
                 raise ValueError(f'{self.name} has no option {name}; it has {names}')
-            self.options[name] = self.function.options[name].check(name, value)
+            self.options[name] = known[name].check(name, value)
+        self.controller = int(self.options.pop('controller'))
+        if self.controller >= CONTROLLERS:
+            raise ValueError(f'controller={self.controller}: at most {CONTROLLERS - 1}')
         self.number = 0  # on its controller, and so in the host
+        self.index = 0  # of all functions
         self.tag = 'fn0'
 
     def env(self):
@@ -164,6 +174,8 @@ class Instance:
         env.update(
             FUNCTION=self.name,
             FN=self.number,
+            INDEX=self.index,
+            CONTROLLER=self.controller,
             TAG=self.tag,
             ENDPOINT=self.function.endpoint,
             DMA_MODE=self.function.dma_mode or '',
@@ -172,11 +184,25 @@ class Instance:
 
 
 def instances(texts):
-    """Function N of the controller is the Nth that was asked for."""
+    """Function N of a controller is the Nth that was asked for."""
     found = [Instance(t) for t in texts]
-    for number, i in enumerate(found):
-        i.number, i.tag = number, f'fn{number}'
+    for index, i in enumerate(found):
+        i.index, i.tag = index, f'fn{index}'
+        i.number = sum(i.controller == other.controller for other in found[:index])
+    for n, count in enumerate(controllers(found)):
+        if not 1 <= count <= CONTROLLER_FUNCTIONS:
+            raise ValueError(
+                f'{count} functions on controller {n}: give each controller up to '
+                f'{CONTROLLER_FUNCTIONS}, and number controllers from 0'
+            )
     return found
+
+
+def controllers(found):
+    """How many functions each controller has."""
+    last = max([i.controller for i in found], default=0)
+    counts = [sum(i.controller == n for i in found) for n in range(last + 1)]
+    return counts if found else [1]
 
 
 def memory(role, found):

@@ -56,6 +56,7 @@ class Spec:
         extra=(),
         name=None,
         iommu='none',
+        controllers=(1,),
     ):
         self.role, self.arch, self.qemu = role, ARCH[arch], qemu
         self.kernel, self.initramfs, self.accel = kernel, initramfs, accel
@@ -63,14 +64,21 @@ class Spec:
         self.net, self.shared, self.append, self.extra = net, shared, append, list(extra)
         self.name = name or role
         self.iommu = iommu  # of the host
+        self.controllers = controllers  # functions of each
         self.reboot = False  # a reset ends the guest
 
     def link(self, socket):
-        if not self.socket:
-            return []
-        if self.role == 'ep':
-            return ['-device', f'pci-epc,id=epc0,socket={socket}']
-        return ['-device', f'epf-bridge,id=rp0,chassis=1,slot=1,socket={socket}']
+        args = []
+        for n, functions in enumerate(self.controllers if self.socket else ()):
+            path = f'{socket}-{n}' if n else socket
+            args += ['-device']
+            if self.role == 'ep':
+                more = f'functions={functions},' if functions > 1 else ''
+                args += [f'pci-epc,id=epc{n},{more}socket={path}']
+            else:
+                port = f'chassis={n + 1},slot={n + 1}'
+                args += [f'epf-bridge,id=rp{n},{port},socket={path}']
+        return args
 
     def firmware(self):
         """-L for directories of QEMU's firmware that lie next to the binary."""

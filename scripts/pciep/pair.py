@@ -39,6 +39,7 @@ class Side:
         idle=False,
         shared=True,
         iommu='none',
+        programs=(),
     ):
         self.kernel, self.cpus, self.mem, self.append = kernel, cpus, mem, append
         self.files, self.modules, self.cmd, self.extra = (
@@ -53,7 +54,7 @@ class Side:
             idle,
             shared,
         )
-        self.iommu = iommu
+        self.iommu, self.programs = iommu, list(programs)
         self.env = {}
 
 
@@ -67,7 +68,7 @@ def _socket_dir():
             path = tempfile.mkdtemp(prefix=f'pci-ep-{os.getpid()}-', dir=base)
         except OSError:
             continue
-        if len(path) + len('/link') <= SOCKET_PATH_MAX:
+        if len(path) + len('/link-0') <= SOCKET_PATH_MAX:
             return path
         os.rmdir(path)
     raise CannotRun(
@@ -152,6 +153,7 @@ class Pair:
             'ROLE': role,
             'CONSOLE': a['console'],
             'RESULTS': a['results'],
+            'CONTROLLERS': len(functions.controllers(self.functions)),
             'FUNCTIONS': ' '.join(i.tag for i in self.functions),
             'ENDPOINT': self.functions[0].function.endpoint if self.functions else '',
             'MSI': self.msi,
@@ -171,6 +173,7 @@ class Pair:
         side = self.sides[role]
         archive = initramfs.base(os.path.join(HERE, '../guest'))
         archive.data('pciep/env', self._env(role, side))
+        programs.add(archive, side.programs)
         wanted, files = list(side.modules), []
         for i in self.functions:
             archive.data(f'pciep/functions/{i.tag}', _settings(i.env()))
@@ -229,6 +232,7 @@ class Pair:
                     side.append,
                     extra + side.extra,
                     iommu=side.iommu,
+                    controllers=functions.controllers(self.functions),
                 )
                 script = os.path.join(self.rundir, f'{role}.sh')
                 with open(script, 'w') as out:
