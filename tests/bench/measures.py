@@ -265,8 +265,6 @@ def rows_in_guests():
 def rows_not_built():
     return [
         Row('doorbell to the endpoint', 'us', COST, 1.2, IVSHMEM),
-        Row('NVMe, 4 KiB random', 'IOPS', SPEED, 0.5, 'nvme-loop'),
-        Row('NVMe, 1 MiB sequential', 'MB/s', SPEED, 0.8, 'nvme-loop'),
     ]
 
 
