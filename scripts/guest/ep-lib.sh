@@ -29,8 +29,13 @@ ep_stop() { ep_link 0; }
 # The kind of DMA channel the driver gives out next.
 dma_mode_file() { echo "/sys/bus/pci/devices/$(basename "$EPC_PATH")/dma_mode"; }
 dma_mode() { sed -n 's/.*\[\(.*\)\].*/\1/p' "$(dma_mode_file)" 2>/dev/null; }
+# Functions that copy take a channel of any controller, but each reaches its own host
+# only: the others have none to give out now.
 set_dma_mode() {
     _file=$(dma_mode_file)
+    for _c in "$CFS"/controllers/*; do
+        [ "$_c" = "$EPC_PATH" ] || echo off >"/sys/bus/pci/devices/${_c##*/}/dma_mode"
+    done
     [ -z "$1" ] || [ "$1" = "$(dma_mode)" ] || echo "$1" >"$_file" ||
         need "the controller has no DMA channels of the kind $1, which $FUNCTION needs"
     # Slave channels that are requested from now on are for this function.
