@@ -200,7 +200,7 @@ def test_kernel_7_debug_to_the_end(t):
         link.bind()
         out = link.host('/pciep/bin/pci_endpoint_test -V dma', 120)
         check('not ok' not in out, f'the selftest failed:\n{out}')
-        contains(out, 'Totals: pass:12 fail:0', 'the selftest')
+        contains(out, 'Totals: pass:18 fail:0', 'the selftest')
         contains(link.host('cat /proc/lockdep_stats'), watching, 'lockdep of the host')
         driver = '/sys/bus/pci/drivers/pcie-qemu-ep'
         link.ep('role_finish', status=None)
