@@ -18,6 +18,7 @@
 #include "hw/pci/pcie.h"
 #include "hw/qdev-properties.h"
 #include "hw/qdev-properties-system.h"
+#include "hw/pci-ep/ep-region.h"
 #include "hw/pci-ep/ep-signal.h"
 #include "hw/pci-ep/pci-epc.h"
 #include "hw/resettable.h"
@@ -355,6 +356,7 @@ static void epc_exit(PCIDevice *pdev)
     }
     epc_doorbells_exit(s);
     epc_slow_exit(s);
+    ep_region_empty(&s->window_bar);
     if (s->bh) {
         qemu_bh_delete(s->bh);
         s->bh = NULL;

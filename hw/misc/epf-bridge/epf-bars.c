@@ -10,6 +10,7 @@
  */
 #include "qemu/osdep.h"
 #include "qapi/error.h"
+#include "hw/pci-ep/ep-region.h"
 #include "epf-function.h"
 #include "trace.h"
 
@@ -205,6 +206,7 @@ void epf_bars_exit(EpfFunction *f)
 {
     for (unsigned i = 0; i < EPF_NUM_BARS; i++) {
         set_doorbells(&f->bar[i], NULL);
+        ep_region_empty(&f->bar[i].container);
     }
 }
 
