@@ -21,6 +21,7 @@ static struct pci_epf_header bench_header = {
 
 static int epf_bench_epc_init(struct pci_epf *epf)
 {
+	struct epf_bench *b = epf_get_drvdata(epf);
 	struct pci_epc *epc = epf->epc;
 	int ret, i;
 
@@ -30,6 +31,9 @@ static int epf_bench_epc_init(struct pci_epf *epf)
 		ret = pci_epc_set_bar(epc, epf->func_no, epf->vfunc_no,
 				      &epf->bar[bench_bars[i]]);
 	if (!ret)
+		ret = pci_epc_set_bar(epc, epf->func_no, epf->vfunc_no,
+				      &b->bell_bar);
+	if (!ret)
 		ret = pci_epc_set_msix(epc, epf->func_no, epf->vfunc_no, 1,
 				       BENCH_BAR_MSIX, 0);
 	return ret;
@@ -37,8 +41,10 @@ static int epf_bench_epc_init(struct pci_epf *epf)
 
 static void epf_bench_epc_deinit(struct pci_epf *epf)
 {
+	struct epf_bench *b = epf_get_drvdata(epf);
 	int i;
 
+	pci_epc_clear_bar(epf->epc, epf->func_no, epf->vfunc_no, &b->bell_bar);
 	for (i = 0; i < ARRAY_SIZE(bench_bars); i++)
 		pci_epc_clear_bar(epf->epc, epf->func_no, epf->vfunc_no,
 				  &epf->bar[bench_bars[i]]);
@@ -84,15 +90,27 @@ static int epf_bench_bind(struct pci_epf *epf)
 	b->page = epf->bar[BENCH_BAR_PAGE].addr;
 	ret = epf_bench_run_init(b);
 	if (ret)
-		epf_bench_free(epf);
+		goto free;
+	ret = epf_bench_bell_init(b);
+	if (ret)
+		goto exit_run;
+	return 0;
+
+exit_run:
+	epf_bench_run_exit(b);
+free:
+	epf_bench_free(epf);
 	return ret;
 }
 
 static void epf_bench_unbind(struct pci_epf *epf)
 {
-	epf_bench_run_exit(epf_get_drvdata(epf));
+	struct epf_bench *b = epf_get_drvdata(epf);
+
 	if (epf->epc->init_complete)
 		epf_bench_epc_deinit(epf);
+	epf_bench_bell_exit(b);
+	epf_bench_run_exit(b);
 	epf_bench_free(epf);
 }
 

@@ -23,7 +23,6 @@
 
 #define EPC_VENDOR		0x1af4
 #define EPC_DEVICE		0x10f0
-#define ACK_TIMEOUT_NS		NSEC_PER_SEC
 #define MAX_LIVE_MAPS		(BENCH_HOST_SIZE / PAGE_SIZE)
 
 u64 epf_bench_host_addr(struct epf_bench *b)
@@ -203,7 +202,7 @@ static int time_irq(struct epf_bench *b, ring_fn ring, const __le32 *acks,
 		if (ret)
 			return ret;
 		while (READ_ONCE(*acks) == before) {
-			if (ktime_get_ns() - begin > ACK_TIMEOUT_NS)
+			if (ktime_get_ns() - begin > BENCH_TIMEOUT_NS)
 				return -ETIMEDOUT;
 			cpu_relax();
 		}

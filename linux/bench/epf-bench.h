@@ -5,6 +5,7 @@
  * -main.c  the function as the endpoint framework sees it
  * -run.c   what is measured
  * -dma.c   the same for the DMA engine
+ * -bell.c  doorbells, which the host measures
  */
 #ifndef EPF_BENCH_H
 #define EPF_BENCH_H
@@ -15,7 +16,6 @@
 
 #include "pci-ep-bench.h"
 
-#define BENCH_MAX_SAMPLES	512
 #define BENCH_MAX_CHANNELS	8
 
 /**
@@ -37,6 +37,7 @@ struct bench_args {
  * @epf: its endpoint function
  * @data: memory behind BENCH_BAR_DATA
  * @page: memory behind BENCH_BAR_PAGE
+ * @bell_bar: BENCH_BAR_BELL
  * @lock: one measurement at a time
  * @space: memory for @local
  * @local: other end of copies
@@ -51,6 +52,7 @@ struct epf_bench {
 	struct pci_epf *epf;
 	void *data;
 	struct bench_page *page;
+	struct pci_epf_bar bell_bar;
 
 	struct mutex lock;	/* all below */
 	void *space;
@@ -72,5 +74,9 @@ u64 epf_bench_host_addr(struct epf_bench *b);
 /* epf-bench-dma.c */
 int epf_bench_dma_read(struct epf_bench *b, const struct bench_args *a);
 int epf_bench_dma_write(struct epf_bench *b, const struct bench_args *a);
+
+/* epf-bench-bell.c */
+int epf_bench_bell_init(struct epf_bench *b);
+void epf_bench_bell_exit(struct epf_bench *b);
 
 #endif /* EPF_BENCH_H */

@@ -5,18 +5,42 @@
  * Offers memory that the endpoint maps, and acknowledges each interrupt with a
  * store.  Drives ivshmem-doorbell the same way, so that both interrupts do the
  * same work.
+ *
+ * Measures doorbells: write "LOOPS SAMPLES" to the file doorbell in debugfs, then
+ * read it: a line for each sample, ns of LOOPS times ringing the endpoint and of
+ * LOOPS times ringing through ivshmem-doorbell (0 without one), each until the
+ * answer is seen.
  */
+#include <linux/debugfs.h>
 #include <linux/dma-mapping.h>
 #include <linux/interrupt.h>
+#include <linux/ktime.h>
 #include <linux/module.h>
+#include <linux/mutex.h>
 #include <linux/pci.h>
+#include <linux/seq_file.h>
+#include <linux/uaccess.h>
 
 #include "pci-ep-bench.h"
 
+/**
+ * struct bench_host - a device that is driven
+ * @page: what both sides tell each other
+ * @bells: where registers that the host rings are
+ * @acks: interrupts seen
+ */
 struct bench_host {
 	struct bench_page __iomem *page;
+	void __iomem *bells;
 	u32 acks;
 };
+
+enum { ENDPOINT, IVSHMEM, KINDS };
+
+static DEFINE_MUTEX(bench_lock);	/* all below */
+static struct bench_host *bench_hosts[KINDS];
+static unsigned int bench_samples;
+static u64 bench_result[BENCH_MAX_SAMPLES][KINDS];
 
 static irqreturn_t bench_host_irq(int irq, void *data)
 {
@@ -62,7 +86,6 @@ static int bench_host_probe(struct pci_dev *pdev,
 {
 	bool ivshmem = id->device == BENCH_IVSHMEM;
 	struct bench_host *b;
-	void __iomem *regs;
 	int ret;
 
 	b = devm_kzalloc(&pdev->dev, sizeof(*b), GFP_KERNEL);
@@ -75,24 +98,36 @@ static int bench_host_probe(struct pci_dev *pdev,
 
 	b->page = pcim_iomap(pdev, ivshmem ? IVSHMEM_BAR_MEMORY :
 			     BENCH_BAR_PAGE, 0);
-	if (!b->page)
+	b->bells = pcim_iomap(pdev, ivshmem ? IVSHMEM_BAR_REGS :
+			      BENCH_BAR_BELL, 0);
+	if (!b->page || !b->bells)
 		return -ENOMEM;
 	ret = bench_host_irq_init(pdev, b);
 	if (ret)
 		return ret;
 
 	if (ivshmem) {
-		regs = pcim_iomap(pdev, IVSHMEM_BAR_REGS, 0);
-		if (!regs)
-			return -ENOMEM;
-		writel(readl(regs + IVSHMEM_POSITION), &b->page->position);
+		writel(readl(b->bells + IVSHMEM_POSITION), &b->page->position);
 	} else {
 		ret = bench_host_offer(pdev, b);
 		if (ret)
 			return ret;
 	}
 	writel(BENCH_READY, &b->page->ready);
+	pci_set_drvdata(pdev, b);
+	guard(mutex)(&bench_lock);
+	bench_hosts[ivshmem ? IVSHMEM : ENDPOINT] = b;
 	return 0;
+}
+
+static void bench_host_remove(struct pci_dev *pdev)
+{
+	bool ivshmem = pdev->device == BENCH_IVSHMEM;
+	struct bench_host *b = pci_get_drvdata(pdev);
+
+	guard(mutex)(&bench_lock);
+	if (bench_hosts[ivshmem ? IVSHMEM : ENDPOINT] == b)
+		bench_hosts[ivshmem ? IVSHMEM : ENDPOINT] = NULL;
 }
 
 static const struct pci_device_id bench_host_ids[] = {
@@ -102,12 +137,117 @@ static const struct pci_device_id bench_host_ids[] = {
 };
 MODULE_DEVICE_TABLE(pci, bench_host_ids);
 
+/* Doorbells: from ringing to the endpoint's store that answers */
+static int time_bell(struct bench_host *b, unsigned int loops, u64 *ns)
+{
+	void __iomem *bell;
+	unsigned int i;
+	u64 since;
+	u32 value;
+
+	*ns = 0;
+	if (!b)
+		return 0;
+	if (readl(&b->page->bell_ready) != BENCH_READY)
+		return -EAGAIN;
+	value = readl(&b->page->bell_value);
+	bell = b->bells + readl(&b->page->bell_offset);
+	since = ktime_get_ns();
+	for (i = 0; i < loops; i++) {
+		u64 begin = ktime_get_ns();
+		u32 before = readl(&b->page->bell_acks);
+
+		writel(value, bell);
+		while (readl(&b->page->bell_acks) == before) {
+			if (ktime_get_ns() - begin > BENCH_TIMEOUT_NS)
+				return -ETIMEDOUT;
+			cpu_relax();
+		}
+	}
+	*ns = ktime_get_ns() - since;
+	return 0;
+}
+
+static int run_bells(unsigned int loops, unsigned int samples)
+{
+	unsigned int i, kind;
+	int ret = 0;
+
+	if (!bench_hosts[ENDPOINT])
+		return -EAGAIN;
+	bench_samples = 0;
+	for (i = 0; !ret && i < samples; i++) {
+		for (kind = 0; !ret && kind < KINDS; kind++)
+			ret = time_bell(bench_hosts[kind], loops,
+					&bench_result[i][kind]);
+		cond_resched();
+	}
+	if (!ret)
+		bench_samples = samples;
+	return ret;
+}
+
+static ssize_t bell_write(struct file *file, const char __user *buffer,
+			  size_t count, loff_t *pos)
+{
+	unsigned int loops, samples;
+	char text[32];
+	ssize_t n;
+	int ret;
+
+	n = simple_write_to_buffer(text, sizeof(text) - 1, pos, buffer, count);
+	if (n < 0)
+		return n;
+	text[n] = 0;
+	if (sscanf(text, "%u %u", &loops, &samples) != 2)
+		return -EINVAL;
+	if (!loops || !samples || samples > BENCH_MAX_SAMPLES)
+		return -EINVAL;
+
+	guard(mutex)(&bench_lock);
+	ret = run_bells(loops, samples);
+	return ret ? ret : count;
+}
+
+static int bell_show(struct seq_file *m, void *unused)
+{
+	unsigned int i;
+
+	guard(mutex)(&bench_lock);
+	for (i = 0; i < bench_samples; i++)
+		seq_printf(m, "%llu %llu\n", bench_result[i][ENDPOINT],
+			   bench_result[i][IVSHMEM]);
+	return 0;
+}
+DEFINE_SHOW_STORE_ATTRIBUTE(bell);
+
+static struct dentry *bench_dir;
+
 static struct pci_driver bench_host_driver = {
 	.name = "pci-ep-bench-host",
 	.id_table = bench_host_ids,
 	.probe = bench_host_probe,
+	.remove = bench_host_remove,
 };
-module_pci_driver(bench_host_driver);
+
+static int __init bench_host_init(void)
+{
+	int ret = pci_register_driver(&bench_host_driver);
+
+	if (ret)
+		return ret;
+	bench_dir = debugfs_create_dir("pci-ep-bench-host", NULL);
+	debugfs_create_file("doorbell", 0600, bench_dir, NULL, &bell_fops);
+	return 0;
+}
+module_init(bench_host_init);
+
+static void __exit bench_host_exit(void)
+{
+	debugfs_remove(bench_dir);
+	pci_unregister_driver(&bench_host_driver);
+}
+module_exit(bench_host_exit);
 
 MODULE_DESCRIPTION("Host side of the pci-ep benchmark");
 MODULE_LICENSE("GPL");

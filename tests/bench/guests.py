@@ -132,6 +132,11 @@ class Bench:
         args = f'{name} {size} {loops} {count} {channels}'
         return samples(self.on('ep', f'echo {args} >{run} && cat {run}'))
 
+    def doorbell(self, name, size, loops, count):
+        """Rung by the host; there is one kind, of one size."""
+        run = '/sys/kernel/debug/pci-ep-bench-host/doorbell'
+        return samples(self.on('host', f'echo {loops} {count} >{run} && cat {run}'))
+
     def mmap_pair(self, loops, count):
         out = subprocess.run(
             [self.tools.program('mmap-pair'), str(loops), str(count)],

@@ -41,7 +41,7 @@ def on_endpoint(b, name, size, loops, samples=1, channels=1):
 
 @limit(180)
 def test_none_for_data(t):
-    """BARs, window, maps, DMA, MSI-X: none; configuration writes: some."""
+    """BARs, window, maps, DMA, MSI-X, doorbells: none; configuration writes: some."""
     with bench(t) as b:
         b.start()
         for name in ('word_read', 'word_write', 'bulk_read', 'bulk_write'):
@@ -54,6 +54,7 @@ def test_none_for_data(t):
             on_endpoint(b, name, 64, 1000, channels=4)
             on_endpoint(b, name, MIB, 64, channels=8)
         on_endpoint(b, 'msix', 1, 1, samples=200)
+        quiet(b, 'doorbells', lambda: b.doorbell('doorbell', 1, 1, 200))
 
         before = b.messages()
         b.config_writes(WRITES)
