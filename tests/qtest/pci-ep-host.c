@@ -265,3 +265,26 @@ bool eph_requested(QTestState *q, unsigned vector)
     }
     return false;
 }
+
+unsigned eph_count_maps(QTestState *q)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/maps", qtest_pid(q));
+    g_autofree char *text = NULL;
+    unsigned n = 0;
+
+    g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+    for (const char *p = text; (p = strchr(p, '\n')); p++) {
+        n++;
+    }
+    return n;
+}
+
+void eph_wait_maps(QTestState *q, unsigned most)
+{
+    gint64 end = g_get_monotonic_time() + 5 * G_USEC_PER_SEC;
+
+    while (eph_count_maps(q) > most && g_get_monotonic_time() < end) {
+        g_usleep(10000);
+    }
+    g_assert_cmpuint(eph_count_maps(q), <=, most);
+}

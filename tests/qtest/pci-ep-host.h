@@ -64,5 +64,8 @@ bool eph_requested(QTestState *q, unsigned vector);
 void eph_wait_byte(QTestState *q, uint64_t addr, uint8_t val);
 /* Waits until a 32-bit word of memory has that value */
 void eph_wait_mem(QTestState *q, uint64_t addr, uint32_t val);
+/* Mapped areas of its process, and until there are no more than @most */
+unsigned eph_count_maps(QTestState *q);
+void eph_wait_maps(QTestState *q, unsigned most);
 
 #endif /* TESTS_QTEST_PCI_EP_HOST_H */

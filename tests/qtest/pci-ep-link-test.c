@@ -78,30 +78,6 @@ static void end(Link *l)
  * ------------------------------------------------------------------------
  * The link
  */
-/* Mapped areas of the process */
-static unsigned count_maps(QTestState *q)
-{
-    g_autofree char *path = g_strdup_printf("/proc/%d/maps", qtest_pid(q));
-    g_autofree char *text = NULL;
-    unsigned n = 0;
-
-    g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
-    for (const char *p = text; (p = strchr(p, '\n')); p++) {
-        n++;
-    }
-    return n;
-}
-
-static void wait_for_maps(QTestState *q, unsigned most)
-{
-    gint64 end = g_get_monotonic_time() + 5 * G_USEC_PER_SEC;
-
-    while (count_maps(q) > most && g_get_monotonic_time() < end) {
-        g_usleep(10000);
-    }
-    g_assert_cmpuint(count_maps(q), <=, most);
-}
-
 static void test_updown(void)
 {
     unsigned before;
@@ -110,7 +86,7 @@ static void test_updown(void)
     l.ep = epe_start(EPE_SHARED, "");
     describe_function(l.ep);
     start_host(&l, true);
-    before = count_maps(l.host);
+    before = eph_count_maps(l.host);
     for (unsigned i = 0; i < 10; i++) {
         link_up(&l);
         g_assert_cmphex(eph_readl(l.host, EPH_FUNCTION,
@@ -123,7 +99,7 @@ static void test_updown(void)
         g_assert_cmphex(epe_reg(l.ep, EPC_REG_LINK) & EPC_LINK_UP, ==, 0);
     }
     /* Less than one area for each link-up: nothing of them is left */
-    wait_for_maps(l.host, before + 8);
+    eph_wait_maps(l.host, before + 8);
     end(&l);
 }
 

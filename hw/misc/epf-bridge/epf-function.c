@@ -105,6 +105,7 @@ static void epf_function_realize(PCIDevice *d, Error **errp)
     epf_bars_init(f);
     if (!epf_caps_init(f, errp)) {
         epf_caps_exit(f);
+        epf_bars_exit(f);
         return;
     }
     epf_bars_register(f);
