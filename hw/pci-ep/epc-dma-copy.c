@@ -113,6 +113,7 @@ static uint32_t remote_get(EpcState *s, End *e, uint32_t len)
     case 0:
         return EPC_DMA_OK;
     case -EFAULT:
+        epc_server_fault(fn->server, e->addr, e->write);
         return EPC_DMA_NOT_MAPPED;
     default:
         return EPC_DMA_NOT_SHARED;

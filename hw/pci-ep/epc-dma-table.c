@@ -300,6 +300,21 @@ int epc_dma_table_find(EpcDmaTable *t, uint64_t addr, uint64_t size,
     return 0;
 }
 
+bool epc_dma_table_hole(EpcDmaTable *t, uint64_t first, uint64_t last,
+                        uint64_t *hole)
+{
+    EpcDmaRange *r;
+
+    while ((r = range_find(t, first, first))) {
+        if (r->node.last >= last) {
+            return false;
+        }
+        first = r->node.last + 1;
+    }
+    *hole = first;
+    return true;
+}
+
 int epc_dma_table_point(EpcDmaTable *t, uint64_t addr, uint64_t size,
                         bool write, EpcDmaPointer *p)
 {

@@ -53,6 +53,10 @@ void epc_dma_table_set_messages(EpcDmaTable *t, bool taken);
 int epc_dma_table_find(EpcDmaTable *t, uint64_t addr, uint64_t size,
                        EpcDmaRun *run);
 
+/* The first address in [first, last] to which the host allows no DMA. */
+bool epc_dma_table_hole(EpcDmaTable *t, uint64_t first, uint64_t last,
+                        uint64_t *hole);
+
 /* Memory of the host as seen by this process; keep the view while using it. */
 typedef struct EpcDmaView EpcDmaView;
 

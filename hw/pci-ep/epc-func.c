@@ -131,10 +131,22 @@ static uint32_t cmd_set_header(EpcFunction *fn)
     return EPC_STATUS_OK;
 }
 
+/* Where it would have been refused; a map does not say what it is for. */
+static void tell_fault(EpcFunction *fn)
+{
+    uint64_t hole;
+
+    if (epc_dma_table_hole(fn->dma, fn->addr, fn->addr + (fn->size - 1),
+                           &hole)) {
+        epc_server_fault(fn->server, hole, false);
+    }
+}
+
 /* Lock held. */
 static uint32_t map_window(EpcFunction *fn)
 {
     EpcState *s = fn->epc;
+    uint32_t status;
 
     if (!epc_window_map_valid(&s->window, fn->index, fn->offset, fn->addr,
                               fn->size)) {
@@ -144,8 +156,12 @@ static uint32_t map_window(EpcFunction *fn)
         epc_window_unmap(&s->window, fn->index, fn->offset);
         return epc_fn_usable(fn) ? EPC_STATUS_NOT_MAPPED : EPC_STATUS_NO_LINK;
     }
-    return epc_window_map(&s->window, fn->index, fn->dma, fn->offset,
-                          fn->addr, fn->size);
+    status = epc_window_map(&s->window, fn->index, fn->dma, fn->offset,
+                            fn->addr, fn->size);
+    if (status == EPC_STATUS_NOT_MAPPED) {
+        tell_fault(fn);
+    }
+    return status;
 }
 
 static uint32_t cmd_map(EpcFunction *fn)

@@ -134,6 +134,21 @@ bool epc_server_intx(EpcServer *s, bool level)
     return epw_post(s->conn->session, VFU_CMD_EP_INTX, &iov, 1) == 0;
 }
 
+void epc_server_fault(EpcServer *s, uint64_t address, bool write)
+{
+    VfuEpFault msg = {
+        .argsz = sizeof(msg), .address = address, .write = write,
+    };
+    struct iovec iov = { &msg, sizeof(msg) };
+
+    QEMU_LOCK_GUARD(&s->lock);
+    if (s->link == EPS_UP && (epw_session_caps(s->conn->session).features &
+                              VFU_EP_FEATURE_FAULT)) {
+        msg.generation = s->generation;
+        epw_post(s->conn->session, VFU_CMD_EP_FAULT, &iov, 1);
+    }
+}
+
 /* ---- host memory by message ---- */
 
 static int dma_chunk(EpcConn *c, uint16_t cmd, VfuDmaRw *rw, void *buf)

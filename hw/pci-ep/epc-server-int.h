@@ -18,7 +18,8 @@
 /* What this server does of the extension */
 #define EPC_SERVER_FEATURES (VFU_EP_FEATURE_LINK | VFU_EP_FEATURE_RESET | \
                              VFU_EP_FEATURE_REMAP | VFU_EP_FEATURE_INTX | \
-                             VFU_EP_FEATURE_AREAS | VFU_EP_FEATURE_FUNC)
+                             VFU_EP_FEATURE_AREAS | VFU_EP_FEATURE_FUNC | \
+                             VFU_EP_FEATURE_FAULT)
 
 /* See the table in epc-server.c. */
 typedef enum EpcServerLink {

@@ -167,6 +167,13 @@ void epc_server_remap(EpcServer *s, unsigned region,
 bool epc_server_intx(EpcServer *s, bool level);
 
 /*
+ * An access of the host's memory was not done, because no DMA map allows it: the
+ * host's IOMMU reports that to its guest.  Does not block; lost when the client
+ * does not want to know.  The owner may hold its lock.
+ */
+void epc_server_fault(EpcServer *s, uint64_t address, bool write);
+
+/*
  * Access to host memory by message, for what is not shared.  Blocks up to twice
  * the deadline; not from an op.  0 or negative errno: -ENOTCONN link down,
  * -EOPNOTSUPP plain client (stock ones take the message for something else),

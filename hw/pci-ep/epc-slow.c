@@ -82,6 +82,8 @@ static int access_direct(EpcState *s, uint64_t offset, uint8_t *buf,
         p->len = remote.size;
         access_memory(remote.ptr, buf, p->len, write);
         epc_dma_view_unref(remote.view);
+    } else if (ret == -EFAULT) {
+        epc_server_fault(p->fn->server, p->addr, write);
     }
     return ret;
 }

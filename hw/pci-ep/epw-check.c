@@ -204,6 +204,13 @@ static bool valid_ep_intx(const EpwMsg *m)
     return p->argsz == sizeof(*p) && !p->reserved && p->level <= 1;
 }
 
+static bool valid_ep_fault(const EpwMsg *m)
+{
+    const VfuEpFault *p = (const void *)m->payload;
+
+    return p->argsz == sizeof(*p) && !p->reserved && p->write <= 1;
+}
+
 static bool valid_ep_areas(const EpwMsg *m)
 {
     const VfuEpAreas *p = (const void *)m->payload;
@@ -246,6 +253,8 @@ static const EpwRule rules[] = {
     FIXED(EP_REMAP, CLIENT, VFU_EP_FEATURE_REMAP, VfuEpRemap, 0,
           valid_ep_remap),
     FIXED(EP_INTX, CLIENT, VFU_EP_FEATURE_INTX, VfuEpIntx, 0, valid_ep_intx),
+    FIXED(EP_FAULT, CLIENT, VFU_EP_FEATURE_FAULT, VfuEpFault, 0,
+          valid_ep_fault),
     FIXED(EP_AREAS, SERVER, VFU_EP_FEATURE_AREAS, VfuEpAreas, 0,
           valid_ep_areas),
 };

@@ -15,7 +15,7 @@
 #define KEY_MAX_XFER    "max_data_xfer_size"
 
 static const char *const feature_names[] = {
-    "link", "reset", "remap", "intx", "areas", "func",
+    "link", "reset", "remap", "intx", "areas", "func", "fault",
 };
 
 /* What a VERSION payload says */

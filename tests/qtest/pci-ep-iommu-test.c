@@ -146,6 +146,17 @@ static bool faulted(Link *l)
     return qtest_readl(l->host, VTD_FSTS) & FSTS_PENDING;
 }
 
+/* Soon */
+static void wait_fault(Link *l)
+{
+    gint64 end = g_get_monotonic_time() + 5 * G_USEC_PER_SEC;
+
+    while (!faulted(l) && g_get_monotonic_time() < end) {
+        g_usleep(1000);
+    }
+    g_assert_true(faulted(l));
+}
+
 /* Both ways, across pages */
 static void check_dma(Link *l)
 {
@@ -237,6 +248,30 @@ static void test_dma(void)
                      EPC_DMA_OK);
     g_assert_cmpuint(epd_copy(&l.dma, BUFFER, IOVA(0), 4, TO_HOST), ==,
                      EPC_DMA_NOT_MAPPED);
+    end(&l);
+}
+
+/* What the endpoint refuses by itself is a fault of the host's IOMMU, too. */
+static void test_fault(const void *how)
+{
+    Link l;
+
+    start(&l, CACHING);
+    begin_translation(&l);
+    check_dma(&l);
+    set_pte(&l, 0, MEMORY(0), PTE_READ);
+    g_assert_false(faulted(&l));
+    if (!strcmp(how, "map")) {
+        g_assert_cmpuint(epe_map(l.ep, 0, IOVA(0), 5 * PAGE), ==,
+                         EPC_STATUS_NOT_MAPPED);
+    } else if (!strcmp(how, "read")) {
+        g_assert_cmpuint(epd_copy(&l.dma, IOVA(4), BUFFER, 4, FROM_HOST), ==,
+                         EPC_DMA_NOT_MAPPED);
+    } else {
+        g_assert_cmpuint(epd_copy(&l.dma, BUFFER, IOVA(0), 4, TO_HOST), ==,
+                         EPC_DMA_NOT_MAPPED);
+    }
+    wait_fault(&l);
     end(&l);
 }
 
@@ -551,6 +586,9 @@ int main(int argc, char **argv)
     qtest_add_func("pci-ep-iommu/told/window", test_window);
     qtest_add_func("pci-ep-iommu/told/revoke", test_revoke);
     qtest_add_func("pci-ep-iommu/told/dma", test_dma);
+    qtest_add_data_func("pci-ep-iommu/told/fault/map", "map", test_fault);
+    qtest_add_data_func("pci-ep-iommu/told/fault/read", "read", test_fault);
+    qtest_add_data_func("pci-ep-iommu/told/fault/write", "write", test_fault);
     qtest_add_func("pci-ep-iommu/told/bus-master", test_bus_master);
     qtest_add_func("pci-ep-iommu/told/private", test_private);
     qtest_add_func("pci-ep-iommu/told/limit", test_limit);

@@ -128,7 +128,7 @@ void eps_error(EpServer *s, const EpsMsg *m, uint32_t err)
 static void do_version(EpServer *s, const EpsMsg *m)
 {
     static const char *const names[] = {
-        "link", "reset", "remap", "intx", "areas", "func",
+        "link", "reset", "remap", "intx", "areas", "func", "fault",
     };
     g_autoptr(GString) json = g_string_new("");
     g_autofree uint8_t *out = NULL;

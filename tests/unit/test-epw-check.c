@@ -100,6 +100,10 @@ static const Layout layouts[] = {
     { "EP_INTX", VFU_CMD_EP_INTX, EPW_CLIENT, VFU_EP_FEATURE_INTX, 0, 0,
       sizeof(VfuEpIntx), &(const VfuEpIntx) { 16, 5, 1 },
       { { ARGSZ_EXACT, 4 }, { ANY, 4 }, { ENUM, 4, 3 }, { ZERO, 4 } } },
+    { "EP_FAULT", VFU_CMD_EP_FAULT, EPW_CLIENT, VFU_EP_FEATURE_FAULT, 0, 0,
+      sizeof(VfuEpFault), &(const VfuEpFault) { 24, 5, 0x1000, 1 },
+      { { ARGSZ_EXACT, 4 }, { ANY, 4 }, { ANY, 8 }, { ENUM, 4, 3 },
+        { ZERO, 4 } } },
     { "EP_AREAS", VFU_CMD_EP_AREAS, EPW_SERVER, VFU_EP_FEATURE_AREAS, 0, 0,
       sizeof(VfuEpAreas), &(const VfuEpAreas) { 16, 5, 2 },
       { { ARGSZ_EXACT, 4 }, { ANY, 4 }, { ENUM, 4, 0x3f }, { ZERO, 4 } } },
@@ -269,7 +273,7 @@ static void test_unknown(void)
 
     for (uint32_t cmd = 0; cmd <= UINT16_MAX; cmd++) {
         bool known = (cmd >= VFU_CMD_VERSION && cmd <= VFU_CMD_DEVICE_RESET) ||
-                     (cmd >= VFU_CMD_EP_LINK && cmd <= VFU_CMD_EP_AREAS);
+                     (cmd >= VFU_CMD_EP_LINK && cmd <= VFU_CMD_EP_FAULT);
         int s = check(EPW_SERVER, ALL, cmd, 0, p, sizeof(p), 0);
         int c = check(EPW_CLIENT, ALL, cmd, 0, p, sizeof(p), 0);
 

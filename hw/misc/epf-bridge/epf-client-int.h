@@ -11,7 +11,8 @@
 /* What this client does of the extension */
 #define EPF_CLIENT_FEATURES (VFU_EP_FEATURE_LINK | VFU_EP_FEATURE_RESET | \
                              VFU_EP_FEATURE_REMAP | VFU_EP_FEATURE_INTX | \
-                             VFU_EP_FEATURE_AREAS | VFU_EP_FEATURE_FUNC)
+                             VFU_EP_FEATURE_AREAS | VFU_EP_FEATURE_FUNC | \
+                             VFU_EP_FEATURE_FAULT)
 
 typedef struct EpfJob EpfJob;
 
@@ -50,5 +51,7 @@ struct EpfClient {
 void epf_worker_start(EpfClient *c);
 void epf_worker_dma(EpfClient *c, EpfLink *l, const VfuDmaRw *rw,
                     bool is_write, EpwToken *token);
+/* The guest's IOMMU is to report an access that was not done; may be lost. */
+void epf_worker_fault(EpfClient *c, EpfLink *l, uint64_t addr, bool is_write);
 
 #endif /* HW_MISC_EPF_CLIENT_INT_H */

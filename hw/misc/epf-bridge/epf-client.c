@@ -267,6 +267,16 @@ static void on_intx(EpfClient *c, const VfuEpIntx *m)
     }
 }
 
+static void on_fault(EpfClient *c, const VfuEpFault *m)
+{
+    EpfLink *l = link_of(c, m->generation);
+
+    if (l) {
+        epf_worker_fault(c, l, m->address, m->write);
+        epf_link_unref(l);
+    }
+}
+
 static void on_command(EpwSession *s, EpwMsg *msg, EpwToken *token,
                        void *opaque)
 {
@@ -282,6 +292,10 @@ static void on_command(EpwSession *s, EpwMsg *msg, EpwToken *token,
         break;
     case VFU_CMD_EP_INTX:
         on_intx(c, p);
+        epw_reply(token, NULL, 0, NULL, 0);
+        break;
+    case VFU_CMD_EP_FAULT:
+        on_fault(c, p);
         epw_reply(token, NULL, 0, NULL, 0);
         break;
     case VFU_CMD_DMA_READ:

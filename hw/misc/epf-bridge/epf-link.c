@@ -155,3 +155,21 @@ int epf_link_dma_translated(EpfLink *l, uint64_t addr, void *buf, uint64_t len,
     }
     return ret;
 }
+
+void epf_link_fault(EpfLink *l, uint64_t addr, bool is_write)
+{
+    MemTxAttrs attrs = MEMTXATTRS_UNSPECIFIED;
+    AddressSpace *as;
+    hwaddr offset, len = 1;
+
+    BQL_LOCK_GUARD();
+    RCU_READ_LOCK_GUARD();
+    WITH_QEMU_LOCK_GUARD(&l->lock) {
+        as = epf_link_dead(l) ? NULL : l->dma_as;
+    }
+    if (as) {
+        attrs.requester_id = pci_requester_id(container_of(as, PCIDevice,
+                                                           bus_master_as));
+        address_space_translate(as, addr, &offset, &len, is_write, attrs);
+    }
+}

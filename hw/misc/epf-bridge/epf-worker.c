@@ -14,16 +14,19 @@
 /* Bytes of DMA waiting for the worker; more are refused */
 #define MAX_BYTES   (16u << 20)
 
+/* What a fault counts for, so that few wait at any time */
+#define FAULT_BYTES (64u << 10)
+
 struct EpfJob {
     QSIMPLEQ_ENTRY(EpfJob) next;
     EpfLink *link;
-    EpwToken *token;
+    EpwToken *token;        /* NULL: a fault to be reported */
     bool is_write;
     VfuDmaRw rw;
     uint8_t data[];
 };
 
-static void run(EpfJob *j)
+static void run_dma(EpfJob *j)
 {
     struct iovec iov[2] = {
         { &j->rw, sizeof(j->rw) }, { j->data, j->rw.count },
@@ -37,6 +40,15 @@ static void run(EpfJob *j)
         epw_reply_error(j->token, -err);
     } else {
         epw_reply(j->token, iov, j->is_write ? 1 : 2, NULL, 0);
+    }
+}
+
+static void run(EpfJob *j)
+{
+    if (j->token) {
+        run_dma(j);
+    } else {
+        epf_link_fault(j->link, j->rw.address, j->is_write);
     }
     epf_link_unref(j->link);
 }
@@ -86,6 +98,22 @@ void epf_worker_dma(EpfClient *c, EpfLink *l, const VfuDmaRw *rw,
         }
     }
     epw_reply_error(token, EBUSY);
+}
+
+void epf_worker_fault(EpfClient *c, EpfLink *l, uint64_t addr, bool is_write)
+{
+    EpfJob *j;
+
+    QEMU_LOCK_GUARD(&c->lock);
+    if (c->job_bytes + FAULT_BYTES <= MAX_BYTES) {
+        j = g_new0(EpfJob, 1);
+        j->link = epf_link_ref(l);
+        j->is_write = is_write;
+        j->rw = (VfuDmaRw) { .address = addr, .count = FAULT_BYTES };
+        c->job_bytes += FAULT_BYTES;
+        QSIMPLEQ_INSERT_TAIL(&c->jobs, j, next);
+        qemu_cond_signal(&c->work);
+    }
 }
 
 void epf_worker_start(EpfClient *c)

@@ -58,6 +58,7 @@ enum {
     VFU_CMD_EP_REMAP            = 0x4502,   /* S>C, feature "remap" */
     VFU_CMD_EP_INTX             = 0x4503,   /* S>C, feature "intx" */
     VFU_CMD_EP_AREAS            = 0x4504,   /* C>S, feature "areas" */
+    VFU_CMD_EP_FAULT            = 0x4505,   /* S>C, feature "fault" */
 };
 
 /*
@@ -90,7 +91,8 @@ typedef struct VfuVersion {
 #define VFU_EP_FEATURE_INTX     (1u << 3)   /* "intx": INTx as level messages */
 #define VFU_EP_FEATURE_AREAS    (1u << 4)   /* "areas": EP_AREAS, IO fds */
 #define VFU_EP_FEATURE_FUNC     (1u << 5)   /* "func": several functions */
-#define VFU_EP_FEATURES_ALL     0x3fu
+#define VFU_EP_FEATURE_FAULT    (1u << 6)   /* "fault": refused DMA is told */
+#define VFU_EP_FEATURES_ALL     0x7fu
 
 /* What a plain peer gets when it names nothing. */
 #define VFU_DEFAULT_MAX_FDS     1
@@ -345,6 +347,19 @@ typedef struct VfuEpArea {
 
 #define VFU_EP_MAX_AREAS        64
 
+/*
+ * EP_FAULT: the server did not do a DMA access, because no DMA_MAP allows it.
+ * The client has its IOMMU look at the address, which reports the fault to its
+ * guest.  Sent with NO_REPLY.
+ */
+typedef struct VfuEpFault {
+    uint32_t argsz;     /* 24 */
+    uint32_t generation;
+    uint64_t address;   /* host PCI address */
+    uint32_t write;     /* 1: it was a write, 0: a read */
+    uint32_t reserved;
+} VfuEpFault;
+
 _Static_assert(sizeof(VfuHeader) == 16, "header");
 _Static_assert(sizeof(VfuVersion) == 4, "VERSION");
 _Static_assert(sizeof(VfuDmaMap) == 32, "DMA_MAP");
@@ -363,5 +378,6 @@ _Static_assert(sizeof(VfuEpIntx) == 16, "EP_INTX");
 _Static_assert(sizeof(VfuRegionIoFd) == 48, "Region IO FD");
 _Static_assert(sizeof(VfuEpAreas) == 16, "EP_AREAS");
 _Static_assert(sizeof(VfuEpArea) == 32, "area");
+_Static_assert(sizeof(VfuEpFault) == 24, "EP_FAULT");
 
 #endif /* HW_PCI_EP_VFIO_USER_PROTO_H */
