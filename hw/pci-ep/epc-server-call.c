@@ -13,12 +13,12 @@
 /*
  * With @r acknowledged nothing reaches the old memory; the owner goes on when
  * what the host does reaches the new one, too.  A client that asked for
- * doorbells asks again then; it is not waited for longer than for an answer.
+ * doorbells asks again then; for that and its answer there is one deadline.
  */
 static bool await_client(EpcRemap *r)
 {
     if (r->awaits) {
-        r->until = g_get_monotonic_time() + r->s->deadline_ms * INT64_C(1000);
+        r->until = r->sent + r->s->deadline_ms * INT64_C(1000);
         g_source_set_ready_time(r->s->work, 0);
     }
     return r->awaits;
@@ -104,6 +104,7 @@ void epc_server_remap(EpcServer *s, unsigned region,
             QTAILQ_INSERT_TAIL(&s->remaps, r, next);
             if (s->link == EPS_UP) {
                 r->calling = true;
+                r->sent = g_get_monotonic_time();
                 c = epc_conn_hold(s->conn);
                 msg.generation = s->generation;
             }

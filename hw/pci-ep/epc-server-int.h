@@ -60,7 +60,8 @@ typedef struct EpcRemap {
     bool listed;            /* done is still to be called */
     bool calling;           /* EP_REMAP is not answered yet */
     bool awaits;            /* the client will ask for doorbells again */
-    int64_t until;          /* for that, monotonic us; 0: not answered */
+    int64_t sent;           /* EP_REMAP, monotonic us */
+    int64_t until;          /* to wait for @awaits; 0: not answered */
     void (*done)(void *opaque, int err);
     void *opaque;
 } EpcRemap;

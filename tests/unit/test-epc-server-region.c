@@ -388,6 +388,26 @@ static void test_ios_late(Fixture *f, gconstpointer client)
     free_ios(f);
 }
 
+/* For the answer and the question after it there is one deadline. */
+static void test_ios_slow(Fixture *f, gconstpointer client)
+{
+    int64_t deadline = TEST_DEADLINE_MS * INT64_C(1000);
+    int64_t since = g_get_monotonic_time();
+    TestReply m;
+
+    set_ios(f, 1);
+    ios(f, UINT32_MAX, 1, 1);
+    epc_server_remap(f->t->s, 2, test_remapped, f->t);
+    g_assert_true(test_recv(f->sock, &m));
+    g_assert_cmphex(m.hdr.command, ==, VFU_CMD_EP_REMAP);
+    g_usleep(deadline * 3 / 4);
+    test_answer(f->sock, &m.hdr, 0, NULL, 0);
+    WAIT_FOR(qatomic_load_acquire(&f->t->remaps) == 1);
+    g_assert_cmpint(f->t->remap_err, ==, 0);
+    g_assert_cmpint(g_get_monotonic_time() - since, <, deadline * 3 / 2);
+    free_ios(f);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -410,5 +430,6 @@ int main(int argc, char **argv)
     ADD("io-fds/no-remap", no_remap, test_ios_none);
     ADD("io-fds/remap", all, test_ios_remap);
     ADD("io-fds/late", all, test_ios_late);
+    ADD("io-fds/slow", all, test_ios_slow);
     return g_test_run();
 }
