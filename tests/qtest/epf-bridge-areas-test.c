@@ -208,6 +208,56 @@ static void test_order(void)
     end(&f, &m);
 }
 
+typedef struct Moment {
+    uint16_t cmd;
+    uint32_t index;
+    bool over;
+} Moment;
+
+/* The endpoint retargets BAR 0 before it answers at that moment. */
+static bool hook_retarget(EpServer *s, const EpsMsg *m, void *opaque)
+{
+    Moment *at = opaque;
+    VfuEpRemap r = { .argsz = sizeof(r), .generation = s->generation };
+    uint32_t index;
+
+    if (m->hdr.command != at->cmd || at->over) {
+        return false;
+    }
+    /* GET_REGION_INFO and GET_IRQ_INFO have it at the same place */
+    memcpy(&index, m->payload + offsetof(VfuRegionInfo, index), sizeof(index));
+    if (index == at->index) {
+        at->over = true;
+        eps_retarget(s, 0, true, 0x77);
+        eps_send(s, VFU_CMD_EP_REMAP, 0, &r, sizeof(r));
+    }
+    return false;
+}
+
+/* After the query of the BAR and before the end of that of the function */
+static void test_early(void)
+{
+    static const Moment moments[] = {
+        { VFU_CMD_GET_REGION_INFO, 1 },
+        { VFU_CMD_GET_REGION_INFO, 5 },
+        { VFU_CMD_GET_IRQ_INFO, VFU_IRQ_INTX },
+        { VFU_CMD_GET_IRQ_INFO, VFU_IRQ_MSIX },
+    };
+
+    for (unsigned i = 0; i < 2 * G_N_ELEMENTS(moments); i++) {
+        Moment at = moments[i / 2];
+        Fixture f;
+
+        fixture_start_with(&f, i & 1 ? VFU_EP_FEATURE_AREAS : 0, "");
+        f.ep->hook_opaque = &at;
+        f.ep->hook = hook_retarget;
+        fixture_link_up(&f, false);
+        eph_wait_byte(f.q, EPH_BAR(0), 0x77);
+        g_assert_true(at.over);
+        fixture_end(&f);
+    }
+}
+
 static void test_read_only(void)
 {
     Fixture f;
@@ -484,6 +534,7 @@ int main(int argc, char **argv)
     qtest_add_func("epf-bridge/areas/reshape", test_reshape);
     qtest_add_func("epf-bridge/areas/unanswered", test_unanswered);
     qtest_add_func("epf-bridge/areas/order", test_order);
+    qtest_add_func("epf-bridge/areas/early", test_early);
     qtest_add_func("epf-bridge/areas/read-only", test_read_only);
     qtest_add_func("epf-bridge/areas/lies", test_lies);
     qtest_add_func("epf-bridge/areas/bad-replies", test_bad_replies);

@@ -380,6 +380,7 @@ void epf_areas_query(EpfLink *l, unsigned bar, unsigned revoked)
         ask(&q);
     }
     WITH_QEMU_LOCK_GUARD(&l->lock) {
+        l->bar[bar].queried = revoked;
         if (l->bar[bar].revoked == revoked) {
             l->bar[bar].ask_doorbells = false;
         }
@@ -392,6 +393,21 @@ void epf_areas_refetch(EpfLink *l, unsigned bar)
 
     init_memory(q, l, bar, epf_areas_revoked(l, bar));
     ask_async(q);
+}
+
+static bool revoked_since(EpfLink *l, unsigned bar)
+{
+    QEMU_LOCK_GUARD(&l->lock);
+    return l->bar[bar].size && l->bar[bar].revoked != l->bar[bar].queried;
+}
+
+void epf_areas_refetch_revoked(EpfLink *l)
+{
+    for (unsigned i = 0; i < EPF_NUM_BARS; i++) {
+        if (revoked_since(l, i)) {
+            epf_areas_refetch(l, i);
+        }
+    }
 }
 
 /*

@@ -40,6 +40,7 @@ typedef struct EpfBar {
     EpfLayout layout;       /* stays while the BAR is revoked */
     bool live;              /* the memory of @layout is the endpoint's */
     unsigned revoked;       /* EP_REMAPs seen */
+    unsigned queried;       /* how many before epf_areas_query() asked */
     EpfDoorbells *doorbells;
     bool ask_doorbells;     /* the endpoint waits to be asked for them */
 } EpfBar;
@@ -53,8 +54,10 @@ void epf_areas_query(EpfLink *l, unsigned bar, unsigned revoked);
 
 /* EP_REMAP: nothing reaches the old memory any more.  Reader thread. */
 void epf_areas_revoke(EpfLink *l, unsigned bar);
-/* Asks again, without waiting.  Reader thread. */
+/* Asks again, without waiting. */
 void epf_areas_refetch(EpfLink *l, unsigned bar);
+/* The same for all BARs that were revoked after epf_areas_query(). */
+void epf_areas_refetch_revoked(EpfLink *l);
 
 /* The same for all BARs, for good.  With the lock of the link. */
 void epf_areas_kill_locked(EpfLink *l);

@@ -214,7 +214,7 @@ static void on_remap(EpfClient *c, const VfuEpRemap *m, EpwToken *token)
     if (described) {
         epf_areas_refetch(l, m->region);
     }
-    /* Else a query is under way, sees the revocation and asks again */
+    /* Else the link thread sees the revocation and asks again */
     epf_link_unref(l);
 }
 
@@ -503,6 +503,8 @@ static void describe(EpfClient *c, EpfLink *l)
     qemu_mutex_unlock(&c->lock);
     if (fresh) {
         c->changed(c->opaque);
+        /* on_remap() does from now on, and left to us what came before */
+        epf_areas_refetch_revoked(l);
     }
 }
 
