@@ -279,6 +279,49 @@ static void test_slow(void)
     end(&d);
 }
 
+/* Answers reads of BAR1 in a time that is not slow yet */
+static bool lazy_read(EpServer *s, const EpsMsg *m, void *opaque)
+{
+    const VfuRegionRw *rw = (const void *)m->payload;
+
+    if (m->hdr.command == VFU_CMD_REGION_READ && rw->region == 1) {
+        g_usleep(DEADLINE_MS * 1000 / 20);
+    }
+    return false;
+}
+
+/* DMA of functions to a sibling, which keeps it waiting: the guest goes on. */
+static void test_dma_lazy(void)
+{
+    VfuDmaRw rw = { .address = EPH_BAR(0), .count = 4096 };
+    Device d;
+
+    start(&d, 0xf);
+    all_up(&d);
+    check_shown(&d, 0xf);
+    eph_writel(d.q, EPH_FUNCTION, PCI_BASE_ADDRESS_1, EPH_BAR(0));
+    for (unsigned i = 0; i < 4; i++) {
+        eph_writew(d.q, EPH_FUNCTION + i, PCI_COMMAND,
+                   PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+    }
+    d.ep[0]->hook = lazy_read;
+    for (unsigned i = 1; i < 4; i++) {
+        eps_send(d.ep[i], VFU_CMD_DMA_READ, 0, &rw, sizeof(rw));
+    }
+    eps_wait(d.ep[0], VFU_CMD_REGION_READ,
+             eps_count(d.ep[0], VFU_CMD_REGION_READ) + 2);
+    for (unsigned i = 0; i < 10; i++) {
+        gint64 t = g_get_monotonic_time();
+
+        g_assert_cmphex(eph_readl(d.q, EPH_FUNCTION, 0), !=, UINT32_MAX);
+        g_assert_cmpint(g_get_monotonic_time() - t, <, DEADLINE_MS * 500);
+    }
+    /* and they do */
+    eps_wait(d.ep[0], VFU_CMD_REGION_READ,
+             eps_count(d.ep[0], VFU_CMD_REGION_READ) + 2);
+    end(&d);
+}
+
 /* ---- Others ---- */
 
 /* A sibling that is not there is waited for, and the user is told. */
@@ -410,6 +453,7 @@ int main(int argc, char **argv)
     qtest_add_func("epf-bridge/func/fewer", test_fewer);
     qtest_add_func("epf-bridge/func/resets", test_resets);
     qtest_add_func("epf-bridge/func/slow", test_slow);
+    qtest_add_func("epf-bridge/func/dma-lazy", test_dma_lazy);
     qtest_add_func("epf-bridge/func/no-func", test_no_func);
     qtest_add_func("epf-bridge/func/sibling-absent", test_sibling_absent);
     qtest_add_func("epf-bridge/func/sibling-down", test_sibling_down);

@@ -41,6 +41,8 @@ struct EpfClient {
     QemuCond work;          /* a job was added */
     QSIMPLEQ_HEAD(, EpfJob) jobs;   /* of the worker, first come first served */
     uint64_t job_bytes;     /* of them and the one that it does */
+    QemuMutex turn;         /* of workers at the BQL, which is taken after it */
+    int64_t held;           /* by them for devices, us; under turn */
     int64_t debt;           /* us of slow answers, see epf_link_waited() */
     int64_t debt_at;        /* g_get_monotonic_time() of @debt */
     char *last_error;

@@ -597,6 +597,7 @@ EpfClient *epf_client_new(const EpfClientConfig *cfg,
     stat64_init(&c->interrupts, 0);
     c->warned = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     qemu_mutex_init(&c->lock);
+    qemu_mutex_init(&c->turn);
     qemu_cond_init(&c->cond);
     qemu_cond_init(&c->work);
     QSIMPLEQ_INIT(&c->jobs);

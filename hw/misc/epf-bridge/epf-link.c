@@ -5,10 +5,8 @@
 #include "qemu/osdep.h"
 #include "qapi/error.h"
 #include "qemu/atomic.h"
-#include "qemu/main-loop.h"
 #include "qemu/rcu.h"
 #include "epf-client.h"
-#include "epf-mmio.h"
 #include "trace.h"
 
 EpfLink *epf_link_new(EpfClient *client, uint32_t generation,
@@ -105,71 +103,4 @@ int epf_link_dma(EpfLink *l, uint64_t addr, void *buf, uint64_t len,
         len -= n;
     }
     return ret;
-}
-
-/* Bytes for which the BQL is held */
-#define TRANSLATED_PIECE    (64 * 1024u)
-
-/* At most *@len; sets it to what was done. */
-static int translated_piece(EpfLink *l, uint64_t addr, void *buf, uint64_t *len,
-                            bool is_write)
-{
-    MemTxAttrs attrs = MEMTXATTRS_UNSPECIFIED;
-    AddressSpace *as;
-    MemoryRegion *mr;
-    PCIDevice *d;
-    hwaddr offset;
-
-    BQL_LOCK_GUARD();
-    RCU_READ_LOCK_GUARD();
-    WITH_QEMU_LOCK_GUARD(&l->lock) {
-        as = epf_link_dead(l) ? NULL : l->dma_as;
-    }
-    if (!as) {
-        return -ENODEV;
-    }
-    d = container_of(as, PCIDevice, bus_master_as);
-    attrs.requester_id = pci_requester_id(d);
-    mr = address_space_translate(as, addr, &offset, len, is_write, attrs);
-    if (epf_is_memory(mr)) {
-        attrs.memory = 1;
-    } else if (!epf_mmio_reachable(d, addr, mr)) {
-        return -EFAULT;
-    }
-    return address_space_rw(as, addr, attrs, buf, *len, is_write) == MEMTX_OK ?
-           0 : -EFAULT;
-}
-
-int epf_link_dma_translated(EpfLink *l, uint64_t addr, void *buf, uint64_t len,
-                            bool is_write)
-{
-    int ret = 0;
-
-    while (len && !ret) {
-        uint64_t n = MIN(len, TRANSLATED_PIECE);
-
-        ret = translated_piece(l, addr, buf, &n, is_write);
-        addr += n;
-        buf = (uint8_t *)buf + n;
-        len -= n;
-    }
-    return ret;
-}
-
-void epf_link_fault(EpfLink *l, uint64_t addr, bool is_write)
-{
-    MemTxAttrs attrs = MEMTXATTRS_UNSPECIFIED;
-    AddressSpace *as;
-    hwaddr offset, len = 1;
-
-    BQL_LOCK_GUARD();
-    RCU_READ_LOCK_GUARD();
-    WITH_QEMU_LOCK_GUARD(&l->lock) {
-        as = epf_link_dead(l) ? NULL : l->dma_as;
-    }
-    if (as) {
-        attrs.requester_id = pci_requester_id(container_of(as, PCIDevice,
-                                                           bus_master_as));
-        address_space_translate(as, addr, &offset, &len, is_write, attrs);
-    }
 }

@@ -76,14 +76,9 @@ static inline bool epf_is_memory(const MemoryRegion *mr)
 /*
  * DMA_READ and DMA_WRITE of the endpoint; @buf is inside RAM of this process.
  * Never takes the BQL.  0 or a negative errno; -EAGAIN when it takes
- * epf_link_dma_translated().
+ * epf_worker_dma().
  */
 int epf_link_dma(EpfLink *l, uint64_t addr, void *buf, uint64_t len,
                  bool is_write);
-/* The same also through a virtual IOMMU, and to devices.  Takes the BQL. */
-int epf_link_dma_translated(EpfLink *l, uint64_t addr, void *buf, uint64_t len,
-                            bool is_write);
-/* The guest's IOMMU reports that it does not allow this.  Takes the BQL. */
-void epf_link_fault(EpfLink *l, uint64_t addr, bool is_write);
 
 #endif /* HW_MISC_EPF_LINK_H */

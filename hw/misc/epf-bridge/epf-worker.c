@@ -4,11 +4,16 @@
  *
  * The IOMMU may report a fault, which takes the BQL.  The reader thread must
  * not wait for that, so a thread of its own does, and answers later.
+ *
+ * The device may be another function of the same endpoint, and then each access
+ * waits for the endpoint, with the BQL.  So there is only one at a time, and the
+ * rest of this guest has the BQL for as long as the endpoint's functions have.
  */
 #include "qemu/osdep.h"
 #include "qemu/main-loop.h"
 #include "qemu/rcu.h"
 #include "epf-client-int.h"
+#include "epf-mmio.h"
 #include "trace.h"
 
 /* Bytes of DMA waiting for the worker; more are refused */
@@ -26,13 +31,111 @@ struct EpfJob {
     uint8_t data[];
 };
 
+/* Bytes of memory for which the BQL is held */
+#define MEMORY_PIECE    (64 * 1024u)
+/* Bytes of a device, which are one access of it */
+#define DEVICE_PIECE    8u
+
+static AddressSpace *dma_as(EpfLink *l)
+{
+    QEMU_LOCK_GUARD(&l->lock);
+    return epf_link_dead(l) ? NULL : l->dma_as;
+}
+
+/* At most *@len; sets it to what was done.  Adds what a device took to *@held. */
+static int piece(EpfLink *l, uint64_t addr, void *buf, uint64_t *len,
+                 bool is_write, int64_t *held)
+{
+    MemTxAttrs attrs = MEMTXATTRS_UNSPECIFIED;
+    int64_t since = 0;
+    AddressSpace *as;
+    MemoryRegion *mr;
+    MemTxResult ret;
+    PCIDevice *d;
+    hwaddr offset;
+
+    BQL_LOCK_GUARD();
+    RCU_READ_LOCK_GUARD();
+    as = dma_as(l);
+    if (!as) {
+        return -ENODEV;
+    }
+    d = container_of(as, PCIDevice, bus_master_as);
+    attrs.requester_id = pci_requester_id(d);
+    mr = address_space_translate(as, addr, &offset, len, is_write, attrs);
+    if (epf_is_memory(mr)) {
+        attrs.memory = 1;
+    } else if (!epf_mmio_reachable(d, addr, mr)) {
+        return -EFAULT;
+    } else if (!memory_region_is_ram(mr)) {
+        *len = MIN(*len, DEVICE_PIECE);
+        since = g_get_monotonic_time();
+    }
+    ret = address_space_rw(as, addr, attrs, buf, *len, is_write);
+    if (since) {
+        *held += g_get_monotonic_time() - since;
+    }
+    return ret == MEMTX_OK ? 0 : -EFAULT;
+}
+
+/* Shorter times add up to it */
+#define HELD_LONG_US    1000
+
+/* A lock is not handed over to who waits for it, unless it is left alone. */
+static int piece_in_turn(EpfLink *l, uint64_t addr, void *buf, uint64_t *len,
+                         bool is_write)
+{
+    EpfClient *keeper = l->client->first ?: l->client;
+    int ret;
+
+    QEMU_LOCK_GUARD(&keeper->turn);
+    ret = piece(l, addr, buf, len, is_write, &keeper->held);
+    if (keeper->held >= HELD_LONG_US) {
+        g_usleep(keeper->held);
+        keeper->held = 0;
+    }
+    return ret;
+}
+
+static int dma(EpfLink *l, uint64_t addr, void *buf, uint64_t len,
+               bool is_write)
+{
+    int ret = 0;
+
+    while (len && !ret) {
+        uint64_t n = MIN(len, MEMORY_PIECE);
+
+        ret = piece_in_turn(l, addr, buf, &n, is_write);
+        addr += n;
+        buf = (uint8_t *)buf + n;
+        len -= n;
+    }
+    return ret;
+}
+
+/* The guest's IOMMU reports that it does not allow this. */
+static void fault(EpfLink *l, uint64_t addr, bool is_write)
+{
+    MemTxAttrs attrs = MEMTXATTRS_UNSPECIFIED;
+    hwaddr offset, len = 1;
+    AddressSpace *as;
+
+    BQL_LOCK_GUARD();
+    RCU_READ_LOCK_GUARD();
+    as = dma_as(l);
+    if (as) {
+        attrs.requester_id = pci_requester_id(container_of(as, PCIDevice,
+                                                           bus_master_as));
+        address_space_translate(as, addr, &offset, &len, is_write, attrs);
+    }
+}
+
 static void run_dma(EpfJob *j)
 {
     struct iovec iov[2] = {
         { &j->rw, sizeof(j->rw) }, { j->data, j->rw.count },
     };
-    int err = epf_link_dma_translated(j->link, j->rw.address, j->data,
-                                      j->rw.count, j->is_write);
+    int err = dma(j->link, j->rw.address, j->data, j->rw.count, j->is_write);
 
     trace_epf_worker_dma(j->link->generation, j->is_write, j->rw.address,
                          j->rw.count, err);
@@ -48,7 +151,7 @@ static void run(EpfJob *j)
     if (j->token) {
         run_dma(j);
     } else {
-        epf_link_fault(j->link, j->rw.address, j->is_write);
+        fault(j->link, j->rw.address, j->is_write);
     }
     epf_link_unref(j->link);
 }
