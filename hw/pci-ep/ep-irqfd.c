@@ -92,29 +92,35 @@ static void raise_vector(PCIDevice *d, unsigned vector)
     }
 }
 
+/* An interrupt is a store to where the guest wants: it may eject the device. */
 static void deliver(EpIrqfds *s, EpLine *l)
 {
+    s->taken(s->opaque, l - s->lines, l->vector, l->enabled);
     if (l->enabled) {
         raise_vector(s->d, l->vector);
     }
-    s->taken(s->opaque, l - s->lines, l->vector, l->enabled);
 }
 
-/* False: there may be more. */
+/* False: there may be more, and the set is still there. */
 static bool take_some(EpIrqfds *s)
 {
     struct epoll_event ev[TAKE_BUDGET];
     int n = epoll_wait(s->epoll, ev, ARRAY_SIZE(ev), 0);
+    PCIDevice *d = s->d;
+    bool gone = false;
 
-    for (int i = 0; i < n; i++) {
+    object_ref(OBJECT(d));
+    for (int i = 0; i < n && !gone; i++) {
         EpLine *l = &s->lines[ev[i].data.u32];
 
         if (s->kvm) {
             ep_signal_take(event_notifier_get_fd(&l->n));
         }
         deliver(s, l);
+        gone = set_of(d) != s;
     }
-    return n < TAKE_BUDGET;
+    object_unref(OBJECT(d));
+    return gone || n < TAKE_BUDGET;
 }
 
 static void on_signal(void *opaque)

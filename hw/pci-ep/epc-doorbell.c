@@ -41,12 +41,13 @@ static void bell_taken(void *opaque, unsigned n, unsigned vector, bool enabled)
 
 bool epc_doorbell_ring(EpcState *s, uint64_t offset, uint32_t value)
 {
-    EpcDoorbell *b = &s->doorbells.bell[offset / 4];
+    EpcDoorbell *b;
     bool enabled;
 
     if (offset >= BELLS_SIZE) {
         return false;
     }
+    b = &s->doorbells.bell[offset / 4];
     enabled = b->ctrl & EPC_DOORBELL_CTRL_ENABLE;
     trace_epc_doorbell(offset / 4, true, enabled);
     if (!enabled) {
@@ -159,6 +160,9 @@ bool epc_doorbell_write(EpcState *s, uint64_t reg, uint32_t v)
 
     /* What the host did before now is judged by the controls of before. */
     ep_irqfds_take(s->doorbells.irqfds);
+    if (!s->doorbells.irqfds) {     /* ejected by an interrupt of theirs */
+        return false;
+    }
     if (!bell_set(s, n, reg % EPC_DOORBELL_STRIDE, v)) {
         return false;
     }

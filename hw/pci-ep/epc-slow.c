@@ -259,7 +259,7 @@ static void slow_bh(void *opaque)
     if (s->fn) {
         end_maps(s);
     }
-    object_unref(OBJECT(s));
+    epc_bh_unref(s);
 }
 
 void epc_slow_changed(EpcState *s)

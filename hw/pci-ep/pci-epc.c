@@ -70,6 +70,20 @@ uint32_t epc_fn_pending(EpcState *s)
     return pending;
 }
 
+static void drop_reference(void *opaque)
+{
+    object_unref(OBJECT(opaque));
+}
+
+void epc_bh_unref(EpcState *s)
+{
+    if (s->fn) {
+        object_unref(OBJECT(s));
+    } else {
+        aio_bh_schedule_oneshot(qemu_get_aio_context(), drop_reference, s);
+    }
+}
+
 /* Interrupts and the release of guest memory need the BQL. */
 static void epc_bh(void *opaque)
 {
@@ -89,11 +103,14 @@ static void epc_bh(void *opaque)
 
     g_slist_free_full(retired, (GDestroyNotify)epc_target_free);
     epc_ioeventfd_update(s);
-    for (unsigned v = 0; v < EPC_VECTORS; v++) {
+    object_ref(OBJECT(s));
+    /* An interrupt is a store to where the guest wants: it may eject us. */
+    for (unsigned v = 0; v < EPC_VECTORS && s->fn; v++) {
         if (test_bit(v, notify)) {
             msix_notify(PCI_DEVICE(s), v);
         }
     }
+    epc_bh_unref(s);
 }
 
 EpcWait *epc_wait_new(EpcFunction *fn, EpcTarget *old)
@@ -501,11 +518,16 @@ static const VMStateDescription epc_vmstate = {
 static void epc_write_own_config(PCIDevice *pdev, uint32_t addr,
                                  uint32_t val, int len)
 {
-    EpIrqfds *irqfds = PCI_EPC(pdev)->doorbells.irqfds;
+    EpcDoorbells *d = &PCI_EPC(pdev)->doorbells;
 
-    ep_irqfds_begin(irqfds);
+    object_ref(OBJECT(pdev));
+    ep_irqfds_begin(d->irqfds);
     pci_default_write_config(pdev, addr, val, len);
-    ep_irqfds_sync(irqfds);
+    /* An interrupt that was unmasked may have ejected us */
+    if (d->irqfds) {
+        ep_irqfds_sync(d->irqfds);
+    }
+    object_unref(OBJECT(pdev));
 }
 
 static void epc_class_init(ObjectClass *oc, EPC_CONST void *data)

@@ -181,6 +181,12 @@ const char *epc_name(EpcState *s);
 /* Raises a vector of this device soon.  Lock held. */
 void epc_notify(EpcState *s, unsigned vector);
 
+/*
+ * For a bottom half that held a reference, since the device could be ejected
+ * under it: whoever calls it still writes to the device when it has returned.
+ */
+void epc_bh_unref(EpcState *s);
+
 /* Sets events and raises EPC_VECTOR_EVENT when one is unmasked.  Lock held. */
 void epc_event(EpcState *s, uint32_t events);
 void epc_fn_event(EpcFunction *fn, uint32_t events);

@@ -425,6 +425,115 @@ static void test_raise_full(void)
     epe_detach(e, c);
 }
 
+/* ---- Ejected by an interrupt ---- */
+
+#define ECAM        0xb0000000u
+#define PCIEXBAR    0x60
+#define PORT        5               /* the root port's slot */
+
+static void config(QTestState *q, unsigned slot, unsigned reg, uint32_t val)
+{
+    qtest_outl(q, 0xcf8, 1u << 31 | slot << 11 | reg);
+    qtest_outl(q, 0xcfc, val);
+}
+
+/* The controller is behind a root port, which decodes all of its BARs. */
+static EpEndpoint *start_behind_port(void)
+{
+    char *dir = g_dir_make_tmp("pci-epc-XXXXXX", NULL);
+    char *socket = g_strdup_printf("%s/link", dir);
+    QTestState *q = qtest_initf("-machine q35 -m 128M -nodefaults -object "
+                                EPE_SHARED ",id=ram,size=128M "
+                                "-machine memory-backend=ram "
+                                "-global ICH9-LPC.acpi-pci-hotplug-with-"
+                                "bridge-support=off "
+                                "-device pcie-root-port,id=rp,addr=%d "
+                                "-device pci-epc,id=epc,bus=rp,socket=%s",
+                                PORT, socket);
+    EpEndpoint *e;
+
+    config(q, 0, PCIEXBAR + 4, 0);
+    config(q, 0, PCIEXBAR, ECAM | 1);
+    config(q, PORT, PCI_PRIMARY_BUS, 0x010100);
+    config(q, PORT, PCI_MEMORY_BASE, 0xe010e000);
+    config(q, PORT, PCI_PREF_MEMORY_BASE, 0x1ff00000);
+    config(q, PORT, PCI_PREF_BASE_UPPER32, EPE_DOORBELL >> 32);
+    config(q, PORT, PCI_PREF_LIMIT_UPPER32, EPE_WINDOW >> 32);
+    config(q, PORT, PCI_COMMAND, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+    e = epe_other(q, 1 << 5, 0);
+    e->id = "epc";
+    e->dir = dir;
+    e->socket = socket;
+    return e;
+}
+
+/* The interrupts of all doorbells switch the power of the slot off. */
+static void aim_at_power(EpEndpoint *e)
+{
+    uint64_t port = ECAM + (PORT << 15);
+    uint8_t cap = qtest_readb(e->q, port + PCI_CAPABILITY_LIST);
+
+    while (qtest_readb(e->q, port + cap) != PCI_CAP_ID_EXP) {
+        cap = qtest_readb(e->q, port + cap + PCI_CAP_LIST_NEXT);
+        g_assert_cmpuint(cap, !=, 0);
+    }
+    for (unsigned n = 0; n < EPC_MAX_DOORBELLS; n++) {
+        uint64_t entry = e->msix + EPC_VECTOR_DOORBELL(n) * 16;
+
+        qtest_writel(e->q, entry, port + cap + PCI_EXP_SLTCTL);
+        qtest_writel(e->q, entry + 8, PCI_EXP_SLTCTL_PWR_OFF |
+                     PCI_EXP_SLTCTL_PWR_IND_OFF);
+    }
+}
+
+static void assert_ejected(EpEndpoint *e, PepClient *c)
+{
+    qtest_qmp_eventwait(e->q, "DEVICE_DELETED");
+    g_assert_true(pep_wait_closed(c, PEP_TIMEOUT_MS));
+    pep_free(c);
+    epe_stop(e);
+}
+
+static void test_eject_eventfd(void)
+{
+    EpEndpoint *e = start_behind_port();
+    PepClient *c = start(e, ENABLE, 80);
+    PepIoFds *f = pep_io_fds(c, BAR);
+
+    aim_at_power(e);
+    for (unsigned n = 0; n < EPC_MAX_DOORBELLS; n++) {
+        pep_ring(f, n, 0);
+    }
+    pep_io_fds_free(f);
+    assert_ejected(e, c);
+}
+
+static void test_eject_message(void)
+{
+    EpEndpoint *e = start_behind_port();
+    PepClient *c = start(e, ENABLE, 80);
+    struct {
+        VfuHeader hdr;
+        VfuRegionRw rw;
+        uint32_t value;
+    } QEMU_PACKED m[EPC_MAX_DOORBELLS];
+
+    aim_at_power(e);
+    /* All at once, so that some wait for the same turn of the main loop */
+    for (unsigned n = 0; n < EPC_MAX_DOORBELLS; n++) {
+        m[n].hdr = (VfuHeader) {
+            .id = 0x4000 + n, .command = VFU_CMD_REGION_WRITE,
+            .size = sizeof(m[n]),
+        };
+        m[n].rw = (VfuRegionRw) {
+            .offset = 4 * n, .region = BAR, .count = sizeof(m[n].value),
+        };
+        m[n].value = 0;
+    }
+    g_assert_true(pep_send_bytes(c->sock, m, sizeof(m)));
+    assert_ejected(e, c);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -440,6 +549,8 @@ int main(int argc, char **argv)
     qtest_add_func("/pci-epc/doorbell/area", test_area);
     qtest_add_func("/pci-epc/doorbell/reset", test_reset);
     qtest_add_func("/pci-epc/doorbell/full", test_full);
+    qtest_add_func("/pci-epc/doorbell/eject-eventfd", test_eject_eventfd);
+    qtest_add_func("/pci-epc/doorbell/eject-message", test_eject_message);
     qtest_add_func("/pci-epc/raise/full", test_raise_full);
     return g_test_run();
 }
