@@ -62,9 +62,19 @@ static struct {
 static bool ep_file_check(int fd, bool trust_unsealed, struct stat *st,
                           Error **errp)
 {
+    int seals = fcntl(fd, F_GET_SEALS);
     struct statfs fs;
-    int seals;
 
+    /*
+     * First, since it asks no file system: one that the peer serves itself
+     * need not answer.
+     */
+    if (!trust_unsealed && (seals < 0 || !(seals & F_SEAL_SHRINK))) {
+        error_setg(errp, "memory file can be truncated by its owner: give the "
+                   "peer QEMU memory-backend-memfd (sealed by default), or set "
+                   "trust-unsealed-memory=on");
+        return false;
+    }
     if (fstat(fd, st) < 0) {
         error_setg_errno(errp, errno, "cannot inspect the memory file of the "
                          "peer QEMU: restart it");
@@ -84,13 +94,6 @@ static bool ep_file_check(int fd, bool trust_unsealed, struct stat *st,
     if (fs.f_type == EP_MEM_HUGETLBFS_MAGIC) {
         error_setg(errp, "huge pages of the peer cannot be mapped one by one: "
                    "give the peer QEMU memory-backend-memfd with hugetlb=off");
-        return false;
-    }
-    seals = fcntl(fd, F_GET_SEALS);
-    if (!trust_unsealed && (seals < 0 || !(seals & F_SEAL_SHRINK))) {
-        error_setg(errp, "memory file can be truncated by its owner: give the "
-                   "peer QEMU memory-backend-memfd (sealed by default), or set "
-                   "trust-unsealed-memory=on");
         return false;
     }
     return true;

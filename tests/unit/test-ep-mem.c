@@ -83,6 +83,9 @@ static void test_file_refused(void)
     assert_refused(open("/proc/self/exe", O_RDONLY), false, "truncated");
     assert_refused(socket(AF_UNIX, SOCK_STREAM, 0), true,
                    "memory-backend-memfd");
+    /* without trust nothing but the seals is looked at */
+    assert_refused(socket(AF_UNIX, SOCK_STREAM, 0), false, "truncated");
+    assert_refused(open("/", O_RDONLY), false, "truncated");
     g_assert_cmpint(pipe(p), ==, 0);
     assert_refused(p[0], true, "memory-backend-memfd");
     close(p[1]);
