@@ -19,8 +19,13 @@ enum {
     OP_CONFIG_READ,     /* CONFIG_ADDRESS */
     OP_CONFIG_WRITE,    /* CONFIG_ADDRESS, value */
     OP_WAIT,            /* vector, count: halts until that many came */
-    OP_PING,            /* vector, n, address: n times writes, then halts */
-    OP_PONG,            /* vector, n, address: n times halts, then writes */
+    /*
+     * vector, n, address, count before: n times writes, then halts until one
+     * more came; PONG the other way round.  The count is the test's: the first
+     * interrupt may be faster than the command.
+     */
+    OP_PING,
+    OP_PONG,
 };
 
 typedef struct Mailbox {
@@ -129,10 +134,8 @@ static void halt_until(u32 vector, u32 count)
 
 /* ---- Commands ---- */
 
-static void ping(u32 vector, u32 n, u32 address, int first)
+static void ping(u32 vector, u32 n, u32 address, u32 count, int first)
 {
-    u32 count = box->count[vector];
-
     for (u32 i = 1; i <= n; i++) {
         if (first) {
             write32(address, i);
@@ -167,7 +170,7 @@ static u32 command(u32 op, u32 a, u32 b, u32 c, u32 d)
         return 0;
     case OP_PING:
     case OP_PONG:
-        ping(a % VECTORS, b, c, op == OP_PING);
+        ping(a % VECTORS, b, c, d, op == OP_PING);
         return 0;
     default:
         return ~0u;

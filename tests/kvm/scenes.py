@@ -63,8 +63,8 @@ def both_ways(link, quiet):
     link.enable_msix(0, 0)
 
     def action():
-        link.host.send(guest.PONG, 0, ROUNDS, link.doorbell())
-        link.ep.send(guest.PING, 0, ROUNDS, link.raise_msix(0))
+        link.host.send(guest.PONG, 0, ROUNDS, link.doorbell(), link.host.count(0))
+        link.ep.send(guest.PING, 0, ROUNDS, link.raise_msix(0), link.ep.count(0))
         link.ep.finish('doorbell')
         link.host.finish('MSI-X interrupt')
 
