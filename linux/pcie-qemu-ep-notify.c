@@ -8,11 +8,13 @@
  * lock, never from an operation or an interrupt handler.
  *
  * The stop operation runs under the lock of the endpoint controller.  It must
- * not wait for that work item: link_down() of a function waits for a worker of
- * the function, which may wait for the lock that stop holds.  Stop therefore
- * returns while the link-down notification may still be under way; the work
- * item compares the link with what it told last, so a start that follows at
- * once is told as down, then up.
+ * not wait for that work item without limit: link_down() of a function waits for
+ * a worker of the function, which may wait for the lock that stop holds.  It does
+ * wait for some time, since the user may unlink functions next, and a function
+ * that is told of the link after it was unbound can fall over.  When the wait
+ * was in vain the link-down notification is still under way; the work item
+ * compares the link with what it told last, so a start that follows at once is
+ * told as down, then up.
  *
  * The other way round matters: once stop has returned, the user may unlink and
  * free functions, and a link-up told late would start them again.  See
@@ -83,6 +85,8 @@ static void notify_work(struct work_struct *work)
 		ep->link_reported = false;
 		ep->bus_masters = 0;
 		pci_epc_linkdown(ep->epc);
+		WRITE_ONCE(ep->told_up, false);
+		wake_up_all(&ep->announced);
 	}
 
 	if (!up || !announce_begin(ep))
@@ -90,6 +94,7 @@ static void notify_work(struct work_struct *work)
 	if (!ep->link_reported) {
 		ep->link_reported = true;
 		ep->generation = generation;
+		WRITE_ONCE(ep->told_up, true);
 		pci_epc_linkup(ep->epc);
 	}
 	notify_bus_master(ep);
@@ -172,6 +177,20 @@ void qemu_ep_notify_forbid(struct qemu_ep *ep)
 	spin_unlock(&ep->state_lock);
 
 	wait_event_timeout(ep->announced, !READ_ONCE(ep->announcing),
+			   msecs_to_jiffies(ep->deadline));
+}
+
+/**
+ * qemu_ep_notify_down() - the link has been stopped
+ * @ep: the controller
+ *
+ * The functions have been told that the link is down, or take too long: see
+ * above.
+ */
+void qemu_ep_notify_down(struct qemu_ep *ep)
+{
+	queue_work(ep->notify_wq, &ep->notify_work);
+	wait_event_timeout(ep->announced, !READ_ONCE(ep->told_up),
 			   msecs_to_jiffies(ep->deadline));
 }
 

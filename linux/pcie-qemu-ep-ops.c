@@ -429,6 +429,7 @@ static void qemu_ep_stop(struct pci_epc *epc)
 
 	qemu_ep_notify_forbid(ep);
 	qemu_ep_link_command(ep, EPC_LINK_STOP);
+	qemu_ep_notify_down(ep);
 }
 
 static const struct pci_epc_features *

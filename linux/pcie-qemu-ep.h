@@ -85,7 +85,9 @@
  * @start_allowed: false until probed and once being removed
  * @started: between the start and stop operations
  * @announcing: a notification that needs @started is being delivered
- * @announced: wakes who waits for @announcing to end
+ * @announced: wakes who waits for @announcing or @told_up to end
+ * @told_up: from before the functions are told that the link is up until they
+ *	all were told that it is down
  * @host_reset: bit 0: the host reset the link since the last notification
  * @notify_wq: queue of @notify_work
  * @notify_work: tells the endpoint functions about link and bus master changes
@@ -144,6 +146,7 @@ struct qemu_ep {
 	bool started;
 	bool announcing;
 	wait_queue_head_t announced;
+	bool told_up;
 
 	unsigned long host_reset;
 	struct workqueue_struct *notify_wq;
@@ -187,6 +190,7 @@ void qemu_ep_notify_enable(struct qemu_ep *ep);
 void qemu_ep_notify_exit(struct qemu_ep *ep, int irq);
 bool qemu_ep_notify_allow(struct qemu_ep *ep);
 void qemu_ep_notify_forbid(struct qemu_ep *ep);
+void qemu_ep_notify_down(struct qemu_ep *ep);
 
 /* pcie-qemu-ep-ops.c */
 extern const struct pci_epc_ops qemu_ep_ops;
