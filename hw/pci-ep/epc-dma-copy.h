@@ -28,7 +28,7 @@ void epc_dma_pieces_destroy(EpcDmaPieces *p);
 void epc_dma_pieces_drain(EpcDmaPieces *p);
 
 /* Most bytes of a piece, and of a message */
-#define EPC_DMA_PIECE       (128 * 1024u)
+#define EPC_DMA_PIECE       (512 * 1024u)
 #define EPC_DMA_BOUNCE      (64 * 1024u)
 
 /* Neither of EPC_DMA_*: the channel was disabled, its work is void. */
