@@ -119,7 +119,7 @@ FUNCTIONS = {
             'path': Option('', 'path', 'file to serve, kept as it is; default a new one'),
             'data': Option('64M', 'size', 'written and read back at each queue depth'),
             'files': Option('1000', 'number', 'files in the file system'),
-            'resets': Option('5', 'number', 'controller resets under load'),
+            'resets': Option('5', 'number', 'controller resets under load, 0: none'),
         },
         ep_memory=_nvme_memory,
         ep_machine=_nvme_disk,

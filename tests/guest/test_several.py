@@ -48,10 +48,10 @@ def test_four_controllers(t):
 @limit(400)
 def test_mixed_functions(t):
     """Two test functions with an NVMe controller between them."""
-    nvme = ['VERIFY_DEPTH_1', 'VERIFY_DEPTH_32', 'FILESYSTEM', 'RESETS_UNDER_LOAD']
+    nvme = ['VERIFY_DEPTH_1', 'VERIFY_DEPTH_32', 'FILESYSTEM']
     results = passes(
         t,
-        ['test', 'nvme,data=4M,files=30,resets=2', 'test'],
+        ['test', 'nvme,data=4M,files=30,resets=0', 'test'],
         {
             'fn0': SELFTEST,
             'fn1': ['endpoint.DRIVER_BOUND'] + [f'nvme.{n}' for n in nvme],

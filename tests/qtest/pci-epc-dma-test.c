@@ -321,10 +321,12 @@ static void test_interrupts(void)
 static void test_fair(void)
 {
     EpDma d = epd_start("");
-    uint32_t slow;
+    uint32_t slow = 0;
 
     epd_map_long(&d);
-    slow = epd_start_long(&d, 0, 0);
+    for (unsigned i = 0; i < 8; i++) {
+        slow = epd_start_long(&d, 0, 0);
+    }
     for (unsigned ch = 1; ch < EPC_DMA_CHANNELS; ch++) {
         epd_enable(&d, ch, RING(ch), 64);
         for (unsigned i = 0; i < 64; i++) {
