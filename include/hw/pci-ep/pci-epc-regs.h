@@ -64,8 +64,8 @@
  */
 #define EPC_REG_VERSION             0x004
 #define EPC_VERSION_MAJOR           1
-/* 1: EPC_FEATURE_DMA; 2: _DOORBELL, _SUBRANGE, _CAPS, EPC_CMD_REMOVE */
-#define EPC_VERSION_MINOR           2
+/* 1: EPC_FEATURE_DMA; 2: _DOORBELL, _SUBRANGE, _CAPS, EPC_CMD_REMOVE; 3: _VF */
+#define EPC_VERSION_MINOR           3
 #define EPC_VERSION                 ((EPC_VERSION_MAJOR << 16) | EPC_VERSION_MINOR)
 
 /* (ro) What this device can do, EPC_FEATURE_*. */
@@ -79,6 +79,7 @@
 #define EPC_FEATURE_DMA             (1u << 6)   /* DMA channels */
 #define EPC_FEATURE_SUBRANGE        (1u << 7)   /* SET_AREAS */
 #define EPC_FEATURE_CAPS            (1u << 8)   /* ADD_CAP, WRITE_CONFIG */
+#define EPC_FEATURE_VF              (1u << 9)   /* virtual functions */
 
 /*
  * (ro) Layout of the rest of EPC_BAR_REGS: number of functions, offset of the
@@ -192,6 +193,13 @@
 #define EPC_REG_DMA_BASE            0x064
 #define EPC_REG_DMA_STRIDE          0x068
 #define EPC_DMA_CHANNELS            8
+
+/*
+ * (ro) With EPC_FEATURE_VF: number of virtual functions of function 0, see
+ * "Virtual functions".  EPC_REG_FN_COUNT does not count them, and the sum of
+ * both is at most EPC_MAX_FUNCTIONS.
+ */
+#define EPC_REG_VF_COUNT            0x06c
 
 #define EPC_GLOBAL_SIZE             0x1000
 
@@ -375,7 +383,8 @@
 #define EPC_FN_EVENT_FLR            (1u << 2)   /* function level reset */
 #define EPC_FN_EVENT_DSTATE         (1u << 3)   /* host changed the power state */
 #define EPC_FN_EVENT_CONFIG         (1u << 4)   /* EPC_FN_WRITE_INFO is not empty */
-#define EPC_FN_EVENT_ALL            0x1fu
+#define EPC_FN_EVENT_VFS            (1u << 5)   /* EPC_FN_VFS changed */
+#define EPC_FN_EVENT_ALL            0x3fu
 
 /* (ro) What the host has set up, live. */
 #define EPC_FN_PCI_COMMAND          0x088   /* Command register, 16 bits */
@@ -412,6 +421,15 @@
 #define EPC_WRITE_LOST              (1u << 30)
 #define EPC_WRITE_VALID             (1u << 31)
 #define EPC_FN_WRITES_MAX           64
+
+/*
+ * (ro) Function 0, with EPC_FEATURE_VF: what the host has set up in the SR-IOV
+ * capability.  NUM in 15:0 is zero while ENABLE is not set.
+ */
+#define EPC_FN_VFS                  0x0ac
+#define EPC_FN_VFS_ENABLE           (1u << 31)  /* VF Enable */
+#define EPC_FN_VFS_MEMORY           (1u << 30)  /* VF MSE */
+#define EPC_FN_VFS_NUM_MASK         0xffffu
 
 /*
  * (ro) Configuration space of the function as the host reads it; 1, 2 or 4 byte
@@ -568,6 +586,33 @@
 #define EPC_DOORBELL_CTRL_VALUE     (1u << 1)
 #define EPC_DOORBELL_VECTOR         0x04
 #define EPC_DOORBELL_VALUE          0x08
+
+/*
+ * Virtual functions (SR-IOV)
+ *
+ * Virtual function k, from 1 to EPC_REG_VF_COUNT, belongs to function 0 and is
+ * function number EPC_REG_FN_COUNT + k - 1: in the page, raise area, EPC_DMA_*_FN
+ * and EPC_REG_FN_PENDING of that number, and for the host (First VF Offset
+ * EPC_REG_FN_COUNT, VF Stride 1).  With any, function 0 has the SR-IOV capability
+ * at 0x100, its first extended one; TotalVFs is EPC_REG_VF_COUNT when virtual
+ * function 1 has a header at START, else 0 and none is shown.  A page of a
+ * virtual function is used as that of a function, but:
+ *
+ * SET_HEADER  Only virtual function 1, for all of them; BAD_ARG for the others.
+ *             The vendor is that of function 0, there is no INTx; the vendor in
+ *             EPC_FN_ID and EPC_FN_INT_PIN do not count.
+ * SET_BAR     As the VF BAR of that number: START is BAD_ARG when two virtual
+ *             functions defined it with other flags or another size (as the host
+ *             sees it).  Those that did not define it have EPC_AREA_NONE there.
+ * REMOVE      As for a function.
+ *
+ * The host enables the first NumVFs of them by VF Enable: until then, and after
+ * it was cleared, a virtual function is as after a reset, may not master the bus,
+ * and the host reads all ones from it.  EPC_FN_PCI_COMMAND of a virtual function
+ * has what the host wrote (bus master) and, as its memory space bit, VF MSE while
+ * it is enabled; EPC_FN_EVENT_COMMAND tells when it changed.  A reset of function
+ * 0, an FLR as well, clears VF Enable.
+ */
 
 #define EPC_MAX_MSI                 32
 #define EPC_MAX_MSIX                2048

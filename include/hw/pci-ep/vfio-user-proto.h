@@ -275,7 +275,8 @@ typedef struct VfuEpLink {
     /*
      * With "func", up: bit n is function n of this link-up, bit 0 set, and the
      * bit of the session's own function; the same in the sessions of all of
-     * them.  Else 0.
+     * them.  Else 0.  Virtual functions are among them: which they are, the
+     * SR-IOV capability of function 0 tells.
      */
     uint32_t functions;
     uint32_t reserved;
