@@ -57,11 +57,6 @@ static uint16_t get_word(const EpcConfig *c, unsigned offset)
     return lduw_le_p(c->data + offset);
 }
 
-static unsigned bar_offset(unsigned bar)
-{
-    return PCI_BASE_ADDRESS_0 + 4 * bar;
-}
-
 /* ---- what the endpoint describes ---- */
 
 static void init_pm(EpcConfig *c)
@@ -123,17 +118,21 @@ void epc_config_init(EpcConfig *c, unsigned speed, unsigned width)
 
 void epc_config_set_header(EpcConfig *c, const EpcHeader *h)
 {
-    set_word(c->data, PCI_VENDOR_ID, h->vendor);
-    set_word(c->data, PCI_DEVICE_ID, h->device);
+    c->described = true;
+    c->device = h->device;
+    if (!c->vf) {
+        set_word(c->data, PCI_VENDOR_ID, h->vendor);
+        set_word(c->data, PCI_DEVICE_ID, h->device);
+        c->data[PCI_INTERRUPT_PIN] = h->int_pin;
+    }
     set_long(c->data, PCI_CLASS_REVISION, h->class_rev);
     set_word(c->data, PCI_SUBSYSTEM_VENDOR_ID, h->subsys_vendor);
     set_word(c->data, PCI_SUBSYSTEM_ID, h->subsys);
-    c->data[PCI_INTERRUPT_PIN] = h->int_pin;
 }
 
 bool epc_config_empty(const EpcConfig *c)
 {
-    return get_word(c, PCI_VENDOR_ID) == 0xffff;
+    return !c->described;
 }
 
 void epc_config_set_multifunction(EpcConfig *c, bool others)
@@ -142,34 +141,39 @@ void epc_config_set_multifunction(EpcConfig *c, bool others)
                                (others ? HEADER_TYPE_MULTI : 0);
 }
 
-static void set_bar_register(EpcConfig *c, unsigned bar, uint32_t type,
+static void set_bar_register(EpcConfig *c, unsigned at, uint32_t type,
                              uint32_t mask)
 {
-    set_long(c->data, bar_offset(bar), type);
-    set_long(c->wmask, bar_offset(bar), mask);
+    set_long(c->data, at, type);
+    set_long(c->wmask, at, mask);
+}
+
+void epc_config_bar_registers(EpcConfig *c, unsigned at, uint32_t flags,
+                              uint64_t size)
+{
+    uint64_t mask = size ? ~(size - 1) : 0;
+    uint32_t type = 0;
+
+    if (c->data[at] & PCI_BASE_ADDRESS_MEM_TYPE_64) {
+        set_bar_register(c, at + 4, 0, 0);
+    }
+    if (size && (flags & EPC_BAR_FLAG_64)) {
+        type |= PCI_BASE_ADDRESS_MEM_TYPE_64;
+        set_bar_register(c, at + 4, 0, mask >> 32);
+    }
+    if (size && (flags & EPC_BAR_FLAG_PREFETCH)) {
+        type |= PCI_BASE_ADDRESS_MEM_PREFETCH;
+    }
+    set_bar_register(c, at, type, mask);
 }
 
 void epc_config_set_bar(EpcConfig *c, unsigned bar, uint32_t flags,
                         uint64_t size)
 {
-    uint64_t mask = size ? ~(size - 1) : 0;
-    uint32_t type = 0;
-
-    if (!size && !c->bar_size[bar]) {
+    if (c->vf || (!size && !c->bar_size[bar])) {
         return;     /* possibly the upper half of the BAR before it */
     }
-    if (c->bar_size[bar] &&
-        (c->data[bar_offset(bar)] & PCI_BASE_ADDRESS_MEM_TYPE_64)) {
-        set_bar_register(c, bar + 1, 0, 0);
-    }
-    if (size && (flags & EPC_BAR_FLAG_64)) {
-        type |= PCI_BASE_ADDRESS_MEM_TYPE_64;
-        set_bar_register(c, bar + 1, 0, mask >> 32);
-    }
-    if (size && (flags & EPC_BAR_FLAG_PREFETCH)) {
-        type |= PCI_BASE_ADDRESS_MEM_PREFETCH;
-    }
-    set_bar_register(c, bar, type, mask);
+    epc_config_bar_registers(c, PCI_BASE_ADDRESS_0 + 4 * bar, flags, size);
     c->bar_size[bar] = size;
 }
 
@@ -239,6 +243,7 @@ typedef struct Watched {
     uint16_t msi;
     uint16_t msix;
     unsigned dstate;
+    uint32_t vfs;
 } Watched;
 
 static Watched watch(const EpcConfig *c)
@@ -248,6 +253,7 @@ static Watched watch(const EpcConfig *c)
         .msi = c->msi ? get_word(c, c->msi + PCI_MSI_FLAGS) : 0,
         .msix = c->msix ? get_word(c, c->msix + PCI_MSIX_FLAGS) : 0,
         .dstate = epc_config_dstate(c),
+        .vfs = epc_config_vfs(c),
     };
 }
 
@@ -255,7 +261,8 @@ static uint32_t changes(const Watched *a, const Watched *b)
 {
     return (a->command != b->command ? EPC_FN_EVENT_COMMAND : 0) |
            (a->msi != b->msi || a->msix != b->msix ? EPC_FN_EVENT_MSI : 0) |
-           (a->dstate != b->dstate ? EPC_FN_EVENT_DSTATE : 0);
+           (a->dstate != b->dstate ? EPC_FN_EVENT_DSTATE : 0) |
+           (a->vfs != b->vfs ? EPC_FN_EVENT_VFS : 0);
 }
 
 static void write_bytes(EpcConfig *c, uint32_t offset, const uint8_t *buf,
@@ -276,6 +283,7 @@ bool epc_config_write(EpcConfig *c, uint32_t offset, const void *buf,
     const uint8_t *bytes = buf;
     uint8_t *pm = c->data + EPC_CONFIG_PM + PCI_PM_CTRL;
     Watched before = watch(c), after;
+    EpcSriov sriov = epc_config_sriov(c);
     bool flr;
 
     *events = 0;
@@ -283,6 +291,7 @@ bool epc_config_write(EpcConfig *c, uint32_t offset, const void *buf,
         return false;
     }
     write_bytes(c, offset, bytes, len);
+    epc_config_sriov_written(c, &sriov);
 
     /* D1 and D2 do not exist: a write of them is discarded. */
     if ((*pm & PCI_PM_CTRL_STATE_MASK) == 1 ||

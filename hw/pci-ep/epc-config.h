@@ -4,7 +4,8 @@
  *
  * The endpoint driver describes (header, BARs, MSI, MSI-X) and adds capabilities
  * (epc-config-caps.c); PM and PCI Express capabilities are always there; the
- * host writes through masks.  Pure state: no locks, no QEMU device; the owner
+ * host writes through masks.  What virtual functions add is in
+ * epc-config-sriov.c.  Pure state: no locks, no QEMU device; the owner
  * serialises.
  */
 #ifndef HW_PCI_EP_EPC_CONFIG_H
@@ -26,6 +27,7 @@
 #define EPC_CONFIG_EXP  0x60    /* 60 bytes: version 2, endpoint, with FLR */
 #define EPC_CONFIG_MSIX 0x9c    /* 12 bytes */
 #define EPC_CONFIG_FREE 0xa8    /* added ones up to 0xff, extended from 0x100 */
+#define EPC_CONFIG_SRIOV 0x100  /* 64 bytes; only with virtual functions */
 
 typedef struct EpcConfig {
     uint8_t data[EPC_CONFIG_SIZE];
@@ -39,6 +41,10 @@ typedef struct EpcConfig {
     uint64_t bar_size[EPC_NUM_BARS];    /* 0: no BAR */
     uint8_t msi, msix;                  /* capability offsets, 0: absent */
     uint8_t speed;                      /* of the link, PCIe encoding */
+    bool described;                     /* has a header */
+    bool sriov;                         /* can have virtual functions */
+    bool vf;                            /* is one */
+    uint16_t device;                    /* of the header */
 } EpcConfig;
 
 typedef struct EpcHeader {
@@ -53,8 +59,9 @@ typedef struct EpcHeader {
  * @speed (PCIe encoding, 1 to 6) and @width (lanes) of the link.
  */
 void epc_config_init(EpcConfig *c, unsigned speed, unsigned width);
+/* A virtual function has neither ids nor an interrupt pin of its own. */
 void epc_config_set_header(EpcConfig *c, const EpcHeader *h);
-/* No vendor: there is nothing to be shown. */
+/* No header: there is nothing to be shown. */
 bool epc_config_empty(const EpcConfig *c);
 /* Are there other functions? */
 void epc_config_set_multifunction(EpcConfig *c, bool others);
@@ -65,6 +72,9 @@ void epc_config_set_multifunction(EpcConfig *c, bool others);
  */
 void epc_config_set_bar(EpcConfig *c, unsigned bar, uint32_t flags,
                         uint64_t size);
+/* The registers of such a BAR, the first one at offset @at */
+void epc_config_bar_registers(EpcConfig *c, unsigned at, uint32_t flags,
+                              uint64_t size);
 
 /*
  * @vectors 0 removes.  MSI: 1..32, rounded up to a power of two.  MSI-X:
@@ -120,5 +130,33 @@ unsigned epc_config_msi_enabled(const EpcConfig *c);
 unsigned epc_config_msi_capable(const EpcConfig *c); /* offered, 0: absent */
 bool epc_config_msix_enabled(const EpcConfig *c, bool *masked);
 unsigned epc_config_msix_size(const EpcConfig *c);      /* 0: absent */
+
+/* ---- epc-config-sriov.c ---- */
+
+/* As epc_config_init(), for a virtual function */
+void epc_config_init_vf(EpcConfig *c, unsigned speed, unsigned width);
+/* Class and subsystem are those of @from. */
+void epc_config_copy_header(EpcConfig *c, const EpcConfig *from);
+
+/*
+ * Directly after epc_config_init(): an SR-IOV capability without virtual
+ * functions, first extended one.  @first: First VF Offset.
+ */
+void epc_config_add_sriov(EpcConfig *c, unsigned first);
+/* @total: virtual functions there are; @device: their id.  No VF BARs yet. */
+void epc_config_set_vfs(EpcConfig *c, unsigned total, uint16_t device);
+/* As epc_config_set_bar() */
+void epc_config_set_vf_bar(EpcConfig *c, unsigned bar, uint32_t flags,
+                           uint64_t size);
+
+/* What the host wrote to it, before and after a write */
+typedef struct EpcSriov {
+    uint16_t control, num;
+} EpcSriov;
+EpcSriov epc_config_sriov(const EpcConfig *c);
+/* Takes back what the host may not write with @before. */
+void epc_config_sriov_written(EpcConfig *c, const EpcSriov *before);
+/* EPC_FN_VFS */
+uint32_t epc_config_vfs(const EpcConfig *c);
 
 #endif /* HW_PCI_EP_EPC_CONFIG_H */
