@@ -7,13 +7,27 @@
 #include "hw/pci-ep/pci-epc.h"
 #include "trace.h"
 
+static void init_config(EpcFunction *fn)
+{
+    EpcState *s = fn->epc;
+
+    if (epc_fn_is_vf(fn)) {
+        epc_config_init_vf(&fn->cfg, s->speed, s->width);
+        return;
+    }
+    epc_config_init(&fn->cfg, s->speed, s->width);
+    if (!fn->index && s->vfs) {
+        epc_config_add_sriov(&fn->cfg, s->functions);
+    }
+}
+
 void epc_fn_init(EpcState *s, EpcFunction *fn, unsigned index)
 {
     fn->epc = s;
     fn->index = index;
     fn->dma = epc_dma_table_new();
     epc_irqs_init(&fn->irqs);
-    epc_config_init(&fn->cfg, s->speed, s->width);
+    init_config(fn);
 }
 
 static void clear_targets(EpcFunction *fn)
@@ -46,12 +60,12 @@ void epc_fn_clear(EpcFunction *fn)
     epc_dma_table_clear(fn->dma);
     *fn = keep;
     epc_irqs_init(&fn->irqs);
-    epc_config_init(&fn->cfg, fn->epc->speed, fn->epc->width);
+    init_config(fn);
 }
 
 bool epc_fn_may_dma(const EpcFunction *fn)
 {
-    return epc_fn_usable(fn) &&
+    return epc_fn_usable(fn) && epc_fn_enabled(fn) &&
            (epc_config_command(&fn->cfg) & PCI_COMMAND_MASTER) &&
            epc_config_dstate(&fn->cfg) == 0;
 }
@@ -69,10 +83,30 @@ void epc_fn_update_maps(EpcFunction *fn)
     epc_slow_changed(fn->epc);
 }
 
+void epc_fn_changed(EpcFunction *fn, bool reset)
+{
+    if (reset) {
+        fn->intx.level = false;
+        fn->intx.masked = false;
+        epc_writes_clear(&fn->writes);
+    }
+    epc_fn_update_maps(fn);
+    epc_intx_update(fn);
+    if (!fn->index) {
+        epc_vfs_update(fn->epc);
+    }
+}
+
+void epc_fn_reset(EpcFunction *fn)
+{
+    epc_config_reset(&fn->cfg);
+    epc_fn_changed(fn, true);
+}
+
 /* Does MSI-X table or PBA at @offset with @len bytes fit the BAR? */
 static bool fits_bar(const EpcFunction *fn, uint64_t offset, uint64_t len)
 {
-    uint64_t size = fn->bar[fn->msix_bar].size;
+    uint64_t size = epc_bar_size(fn, fn->msix_bar);
 
     return offset <= size && len <= size - offset;
 }
@@ -91,7 +125,7 @@ uint32_t epc_fn_startable(const EpcFunction *fn)
 {
     uint32_t n = fn->msix_count;
 
-    if (epc_config_empty(&fn->cfg)) {
+    if (!epc_fn_is_vf(fn) && epc_config_empty(&fn->cfg)) {
         return EPC_STATUS_BAD_STATE;
     }
     if (n && !fits_bar(fn, fn->msix_table,
@@ -120,7 +154,8 @@ static uint32_t cmd_set_header(EpcFunction *fn)
         .int_pin = fn->int_pin,
     };
 
-    if (h.vendor == 0xffff || fn->int_pin > 4) {
+    if (epc_fn_is_vf(fn) ? fn->index != fn->epc->functions :
+                           h.vendor == 0xffff || fn->int_pin > 4) {
         return EPC_STATUS_BAD_ARG;
     }
     if (!describable(fn->epc)) {
@@ -223,11 +258,18 @@ static uint32_t cmd_set_msix(EpcFunction *fn)
     return EPC_STATUS_OK;
 }
 
+static bool is_sriov(uint32_t cap_id)
+{
+    return (cap_id & EPC_CAP_EXT) &&
+           (cap_id & EPC_CAP_ID_MASK) == PCI_EXT_CAP_ID_SRIOV;
+}
+
 static uint32_t cmd_add_cap(EpcFunction *fn)
 {
     unsigned at;
 
-    if (!epc_config_cap_valid(fn->cap_id, fn->size)) {
+    if (!epc_config_cap_valid(fn->cap_id, fn->size) ||
+        (fn->epc->vfs && is_sriov(fn->cap_id))) {
         return EPC_STATUS_BAD_ARG;
     }
     if (!describable(fn->epc)) {
@@ -263,7 +305,7 @@ static uint32_t cmd_remove(EpcFunction *fn)
     fn->msix_count = fn->msix_bar = fn->msix_table = 0;
     epc_window_forget(&s->window, fn->index);
     epc_slow_changed(s);
-    epc_config_init(&fn->cfg, s->speed, s->width);
+    init_config(fn);
     epc_writes_clear(&fn->writes);
     fn->cap_offset = 0;
     return EPC_STATUS_OK;

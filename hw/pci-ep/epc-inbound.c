@@ -10,16 +10,22 @@
 
 /* ---- The host's view ---- */
 
-void epc_bar_info(const EpcBar *bar, EpcRegion *r)
+uint64_t epc_bar_size(const EpcFunction *fn, unsigned n)
+{
+    return epc_fn_is_vf(fn) ? fn->epc->vf_bar[n].size : fn->bar[n].size;
+}
+
+void epc_bar_info(const EpcFunction *fn, unsigned n, EpcRegion *r)
 {
     EpcArea area;
 
-    r->size = bar->size;
-    if (!bar->size) {
+    r->size = epc_bar_size(fn, n);
+    if (!r->size) {
         return;
     }
     r->flags = VFU_REGION_FLAG_READ | VFU_REGION_FLAG_WRITE;
-    if (epc_target_areas(bar->target, &area, 1) && area.size >= bar->size) {
+    if (epc_target_areas(fn->bar[n].target, &area, 1) &&
+        area.size >= r->size) {
         r->fd = area.fd;
         r->fd_offset = area.fd_offset;
     }
@@ -28,7 +34,8 @@ void epc_bar_info(const EpcBar *bar, EpcRegion *r)
 void epc_bar_write(EpcFunction *fn, unsigned n, uint64_t offset,
                    const void *buf, uint32_t len)
 {
-    if (epc_target_write(fn->bar[n].target, fn, offset, buf, len)) {
+    if (!epc_fn_enabled(fn) ||
+        epc_target_write(fn->bar[n].target, fn, offset, buf, len)) {
         trace_epc_inbound_dropped(fn->index, n, offset, len);
         fn->inbound_dropped++;
     }

@@ -101,6 +101,9 @@ static void went_down(EpcFunction *fn)
     epc_dma_table_clear(fn->dma);
     epc_irqs_clear(fn);
     epc_config_reset(&fn->cfg);
+    if (!fn->index) {
+        epc_vfs_update(s);
+    }
     epc_writes_clear(&fn->writes);
     fn->intx = (EpcIntx) { };
     fn->joined = fn->alone = false;
@@ -188,11 +191,11 @@ static void op_link(void *opaque, bool up, bool joined)
 
 /* ---- START and STOP ---- */
 
-/* What a START would show, as bits; EPC_STATUS_*. */
+/* What a START would show, as bits; EPC_STATUS_*.  Lock held. */
 static uint32_t startable(EpcState *s, uint32_t *shown)
 {
     *shown = 0;
-    for (unsigned i = 0; i < s->nfn; i++) {
+    for (unsigned i = 0; i < s->functions; i++) {
         EpcFunction *fn = &s->fn[i];
         uint32_t status;
 
@@ -205,22 +208,23 @@ static uint32_t startable(EpcState *s, uint32_t *shown)
         }
         *shown |= BIT(i);
     }
-    return EPC_STATUS_OK;
+    return epc_vfs_startable(s, shown);
 }
 
 static void link_start(EpcState *s)
 {
+    uint32_t functions = MAKE_64BIT_MASK(0, s->functions);
     uint32_t shown;
-    uint32_t status = startable(s, &shown);
 
     QEMU_LOCK_GUARD(&s->lock);
-    s->link_status = s->link_enabled ? EPC_STATUS_OK : status;
-    if (s->link_enabled || status != EPC_STATUS_OK) {
+    s->link_status = s->link_enabled ? EPC_STATUS_OK : startable(s, &shown);
+    if (s->link_enabled || s->link_status != EPC_STATUS_OK) {
         return;
     }
     s->link_enabled = true;
     s->shown = shown;
-    epc_config_set_multifunction(&s->fn[0].cfg, shown != 1);
+    epc_config_set_multifunction(&s->fn[0].cfg, (shown & functions) != 1);
+    epc_vfs_show(s);
     if (!s->falling) {
         enable_shown(s);
     }
@@ -261,24 +265,6 @@ void epc_link_command(EpcState *s, uint32_t cmd)
 
 /* ---- Resets ---- */
 
-/* The host changed the configuration space of @fn, or @reset it. */
-static void host_changed(EpcFunction *fn, bool reset)
-{
-    if (reset) {
-        fn->intx.level = false;
-        fn->intx.masked = false;
-        epc_writes_clear(&fn->writes);
-    }
-    epc_fn_update_maps(fn);
-    epc_intx_update(fn);
-}
-
-static void reset_function(EpcFunction *fn)
-{
-    epc_config_reset(&fn->cfg);
-    host_changed(fn, true);
-}
-
 /*
  * A reset of the device: the client of each function tells it, the endpoint
  * hears of it once.  @mine counts those that this client told, @all those that
@@ -295,7 +281,7 @@ static void reset_device(EpcFunction *fn, uint32_t *mine, uint32_t *all,
     *all = fn->joined ? *mine : *all;
     for (unsigned i = 0; i < s->nfn; i++) {
         if (fn->joined && s->fn[i].joined) {
-            reset_function(&s->fn[i]);
+            epc_fn_reset(&s->fn[i]);
         }
     }
     epc_event(s, event);
@@ -308,7 +294,7 @@ static void op_reset(void *opaque, unsigned kind)
 
     WITH_QEMU_LOCK_GUARD(&s->lock) {
         trace_epc_host_reset(fn->index, kind);
-        reset_function(fn);
+        epc_fn_reset(fn);
         switch (kind) {
         case VFU_EP_RESET_PERST:
             reset_device(fn, &fn->resets.perst, &s->resets.perst,
@@ -333,7 +319,7 @@ static void op_region_info(void *opaque, unsigned region, EpcRegion *r)
 
     QEMU_LOCK_GUARD(&fn->epc->lock);
     if (region <= VFU_REGION_BAR5) {
-        epc_bar_info(&fn->bar[region], r);
+        epc_bar_info(fn, region, r);
     } else if (region == VFU_REGION_CONFIG) {
         r->size = EPC_CONFIG_SIZE;
         r->flags = VFU_REGION_FLAG_READ | VFU_REGION_FLAG_WRITE;
@@ -364,7 +350,7 @@ static void op_region_read(void *opaque, unsigned region, uint64_t offset,
     EpcFunction *fn = opaque;
 
     QEMU_LOCK_GUARD(&fn->epc->lock);
-    if (region <= VFU_REGION_BAR5 && fn->up) {
+    if (region <= VFU_REGION_BAR5 && fn->up && epc_fn_enabled(fn)) {
         epc_target_read(fn->bar[region].target, offset, buf, count);
     } else if (region != VFU_REGION_CONFIG || offset > UINT32_MAX ||
                !epc_config_read(&fn->cfg, offset, buf, count)) {
@@ -388,13 +374,13 @@ static bool config_write(EpcFunction *fn, uint64_t offset, const void *buf,
 {
     uint32_t events = 0;
 
-    if (offset > UINT32_MAX ||
+    if (offset > UINT32_MAX || !epc_fn_enabled(fn) ||
         !epc_config_write(&fn->cfg, offset, buf, count, &events)) {
         return false;
     }
     epc_config_added_writes(&fn->cfg, offset, buf, count, added_write, fn);
     if (events) {
-        host_changed(fn, events & EPC_FN_EVENT_FLR);
+        epc_fn_changed(fn, events & EPC_FN_EVENT_FLR);
         epc_fn_event(fn, events);
     }
     return events;

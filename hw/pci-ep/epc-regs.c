@@ -41,11 +41,14 @@ static bool global_read(EpcState *s, hwaddr reg, uint32_t *v)
         *v = EPC_FEATURE_MSI | EPC_FEATURE_MSIX | EPC_FEATURE_INTX |
              EPC_FEATURE_WINDOW | EPC_FEATURE_RETARGET |
              EPC_FEATURE_DOORBELL | EPC_FEATURE_DMA | EPC_FEATURE_SUBRANGE |
-             EPC_FEATURE_CAPS;
+             EPC_FEATURE_CAPS | (s->vfs ? EPC_FEATURE_VF : 0);
         break;
     case EPC_REG_FN_COUNT:
-        *v = s->nfn;
+        *v = s->functions;
         break;
+    case EPC_REG_VF_COUNT:
+        *v = s->vfs;
+        return s->vfs;
     case EPC_REG_FN_BASE:
         *v = EPC_FN_BASE;
         break;
@@ -267,7 +270,7 @@ static bool fn_read(EpcFunction *fn, hwaddr reg, uint32_t *v)
         *v = fn->event_mask;
         break;
     case EPC_FN_PCI_COMMAND:
-        *v = epc_config_command(&fn->cfg);
+        *v = epc_fn_pci_command(fn);
         break;
     case EPC_FN_MSI:
         *v = msi_register(fn);
@@ -296,6 +299,9 @@ static bool fn_read(EpcFunction *fn, hwaddr reg, uint32_t *v)
     case EPC_FN_WRITE_NEXT:
         *v = 0;
         break;
+    case EPC_FN_VFS:
+        *v = epc_config_vfs(&fn->cfg);
+        return fn->cfg.sriov;
     default:
         return false;
     }

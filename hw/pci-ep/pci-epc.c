@@ -146,6 +146,8 @@ void epc_reset_all(EpcState *s)
     s->link_status = EPC_STATUS_OK;
     s->link_enabled = s->link_up = false;
     s->shown = 0;
+    memset(s->vf_bar, 0, sizeof(s->vf_bar));
+    s->vfs_state = 0;
     s->bad_access = 0;
     epc_window_clear(&s->window);
     epc_doorbells_reset(s);
@@ -180,9 +182,17 @@ static bool epc_check_properties(EpcState *s, Error **errp)
                    (unsigned)(EPC_WINDOW_MAX / GiB));
         return false;
     }
-    if (!s->nfn || s->nfn > EPC_MAX_FUNCTIONS) {
+    if (!s->functions || s->functions > EPC_MAX_FUNCTIONS) {
         error_setg(errp, "pci-epc: functions=%" PRIu32 " is not supported; "
-                   "use 1 to %d", s->nfn, EPC_MAX_FUNCTIONS);
+                   "use 1 to %d", s->functions, EPC_MAX_FUNCTIONS);
+        return false;
+    }
+    if (s->vfs > EPC_MAX_FUNCTIONS - s->functions) {
+        error_setg(errp, "pci-epc: vfs=%" PRIu32 " is not supported; use 0 to "
+                   "%" PRIu32 ", since functions=%" PRIu32 " and virtual "
+                   "functions share %d numbers", s->vfs,
+                   EPC_MAX_FUNCTIONS - s->functions, s->functions,
+                   EPC_MAX_FUNCTIONS);
         return false;
     }
     if (s->deadline_ms < EPC_DEADLINE_MIN ||
@@ -330,6 +340,7 @@ static bool epc_init_server(EpcState *s, unsigned i, Error **errp)
 
 static bool epc_init_functions(EpcState *s, Error **errp)
 {
+    s->nfn = s->functions + s->vfs;
     s->fn = g_new0(EpcFunction, s->nfn);
     for (unsigned i = 0; i < s->nfn; i++) {
         epc_fn_init(s, &s->fn[i], i);
@@ -498,7 +509,8 @@ static void epc_add_counter(ObjectClass *oc, const char *name, const char *what)
 static const Property epc_properties[] = {
     DEFINE_PROP_STRING("socket", EpcState, socket),
     DEFINE_PROP_SIZE("window-size", EpcState, window_size, 256 * MiB),
-    DEFINE_PROP_UINT32("functions", EpcState, nfn, 1),
+    DEFINE_PROP_UINT32("functions", EpcState, functions, 1),
+    DEFINE_PROP_UINT32("vfs", EpcState, vfs, 0),
     DEFINE_PROP_UINT32("deadline-ms", EpcState, deadline_ms, 1000),
     DEFINE_PROP_UINT32("max-maps", EpcState, max_maps, 8192),
     DEFINE_PROP_BOOL("trust-unsealed-memory", EpcState, trust_unsealed, false),

@@ -57,6 +57,12 @@ typedef struct EpcBar {
     EpcTarget *target;      /* NULL: the host reads all ones */
 } EpcBar;
 
+/* The same BAR of all virtual functions */
+typedef struct EpcVfBar {
+    uint64_t size;          /* 0: none of them defined it */
+    uint32_t flags;
+} EpcVfBar;
+
 /* EPC_FN_AREA(n) */
 typedef struct EpcAreaArg {
     uint64_t addr, size;
@@ -129,7 +135,7 @@ struct EpcState {
     /* properties */
     char *socket;
     uint64_t window_size;
-    uint32_t nfn;
+    uint32_t functions, vfs;
     uint32_t deadline_ms;
     PCIExpLinkSpeed speed;
     PCIExpLinkWidth width;
@@ -145,6 +151,7 @@ struct EpcState {
     EpcMemory *window_memory;
     QEMUBH *bh;
     Notifier process_exit;
+    uint32_t nfn;               /* numbers: functions, then virtual ones */
     EpcFunction *fn;            /* nfn of them while realized */
 
     QemuMutex fall_lock;        /* see epc-link.c; taken before lock */
@@ -157,7 +164,9 @@ struct EpcState {
     uint32_t link_cmd, link_status;
     bool link_enabled;
     bool link_up;               /* some function is up */
-    uint32_t shown;             /* functions of the last START, as bits */
+    uint32_t shown;             /* numbers of the last START, as bits */
+    EpcVfBar vf_bar[EPC_NUM_BARS];  /* of the last START */
+    uint32_t vfs_state;         /* EPC_FN_VFS as virtual functions know it */
     uint32_t falling;           /* functions that are being taken down */
     EpcResets resets;           /* that the endpoint was told */
     uint16_t generation;
@@ -244,6 +253,32 @@ static inline bool epc_fn_usable(const EpcFunction *fn)
 bool epc_fn_may_dma(const EpcFunction *fn);
 /* Something epc_fn_may_dma() depends on changed.  Lock held. */
 void epc_fn_update_maps(EpcFunction *fn);
+/*
+ * The host changed the configuration space of @fn, or @reset it already.  Lock
+ * held.
+ */
+void epc_fn_changed(EpcFunction *fn, bool reset);
+/* As the host's reset of this function.  Lock held. */
+void epc_fn_reset(EpcFunction *fn);
+
+/* ---- epc-vf.c ---- */
+static inline bool epc_fn_is_vf(const EpcFunction *fn)
+{
+    return fn->index >= fn->epc->functions;
+}
+/* Does the host have it?  Always, but for virtual functions.  Lock held. */
+bool epc_fn_enabled(const EpcFunction *fn);
+/* EPC_FN_PCI_COMMAND.  Lock held. */
+uint16_t epc_fn_pci_command(const EpcFunction *fn);
+/*
+ * EPC_STATUS_* of an attempt to start the link with the virtual functions; adds
+ * those that there are to @shown.  Lock held.
+ */
+uint32_t epc_vfs_startable(EpcState *s, uint32_t *shown);
+/* Describes them as found startable to the host.  Lock held. */
+void epc_vfs_show(EpcState *s);
+/* The host may have changed which are enabled.  Lock held. */
+void epc_vfs_update(EpcState *s);
 
 /* ---- epc-raise.c ---- */
 void epc_irqs_init(EpcIrqs *irqs);
@@ -271,8 +306,10 @@ void epc_ioeventfd_free(EpcFunction *fn);
 
 /* ---- epc-inbound.c ---- */
 
-/* What the host may map of @bar when it is all or nothing.  Lock held. */
-void epc_bar_info(const EpcBar *bar, EpcRegion *r);
+/* As the host sees BAR @n; 0: there is none.  Lock held. */
+uint64_t epc_bar_size(const EpcFunction *fn, unsigned n);
+/* What the host may map of BAR @n when it is all or nothing.  Lock held. */
+void epc_bar_info(const EpcFunction *fn, unsigned n, EpcRegion *r);
 /* Message access; counts what leads nowhere.  Lock held. */
 void epc_bar_write(EpcFunction *fn, unsigned n, uint64_t offset,
                    const void *buf, uint32_t len);

@@ -305,7 +305,8 @@
  *             BAD_STATE: link enabled.  NO_SPACE: does not fit.  BAD_ARG: size
  *             below 4 (8 when extended) or above EPC_CAP_SIZE_MAX, an id that is
  *             0 or all ones, other bits of EPC_FN_CAP_ID, or an id the device
- *             itself provides (power management, MSI, PCI Express, MSI-X).
+ *             itself provides (power management, MSI, PCI Express, MSI-X; with
+ *             EPC_FEATURE_VF also SR-IOV).
  */
 #define EPC_CMD_ADD_CAP             9
 /*
@@ -401,9 +402,9 @@
 
 /*
  * (ro) Writes of the host to a BAR that lead nowhere: no area, a doorbell that
- * is disabled or accessed otherwise than with 4 aligned bytes.  Since reset,
- * wraps.  Writes that were not sent to this device, because the host knew, do
- * not count.
+ * is disabled or accessed otherwise than with 4 aligned bytes, a virtual
+ * function that is not enabled.  Since reset, wraps.  Writes that were not sent
+ * to this device, because the host knew, do not count.
  */
 #define EPC_FN_INBOUND_DROPPED      0x09c
 
