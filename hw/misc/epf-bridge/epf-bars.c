@@ -92,6 +92,9 @@ void epf_bars_init(EpfFunction *f)
             continue;
         }
         epf_bars_add(f, i, lb->size);
+        if (!pci_is_vf(PCI_DEVICE(f))) {
+            b->type = lb->type;
+        }
         memory_region_init_io(&b->messages, OBJECT(f), &epf_bar_ops, b,
                               "messages", lb->size);
         memory_region_add_subregion_overlap(&b->container, 0, &b->messages,
@@ -107,7 +110,7 @@ void epf_bars_register(EpfFunction *f)
 {
     for (unsigned i = 0; i < EPF_NUM_BARS; i++) {
         if (f->bar[i].size) {
-            pci_register_bar(PCI_DEVICE(f), i, f->link->bar[i].type,
+            pci_register_bar(PCI_DEVICE(f), i, f->bar[i].type,
                              &f->bar[i].container);
         }
     }

@@ -17,6 +17,7 @@
 #include "hw/hotplug.h"
 #include "hw/pci/msix.h"
 #include "hw/pci/pci_bus.h"
+#include "hw/pci/pcie_sriov.h"
 #include "hw/pci-ep/ep-vcpus.h"
 #include "hw/qdev-properties.h"
 #include "hw/qdev-properties-system.h"
@@ -51,6 +52,9 @@ static void remove_functions(EpfBridge *b)
         if (f) {
             trace_epf_bridge_remove(f->link->generation, i);
             b->functions[i] = NULL;
+        }
+        /* Virtual ones go with function 0 */
+        if (f && !pci_is_vf(PCI_DEVICE(f))) {
             hotplug_handler_unplug(HOTPLUG_HANDLER(b), DEVICE(f),
                                    &error_abort);
             object_unparent(OBJECT(f));
@@ -59,13 +63,17 @@ static void remove_functions(EpfBridge *b)
     epf_group_put_links(b->link);
 }
 
-static bool add_function(EpfBridge *b, EpfLink *l, unsigned func, Error **errp)
+static bool add_function(EpfBridge *b, EpfLink **links, unsigned func,
+                         bool multi, Error **errp)
 {
     PCIBus *bus = pci_bridge_get_sec_bus(PCI_BRIDGE(b));
-    EpfFunction *f = epf_function_new(l, func);
+    EpfFunction *f = epf_function_new(links[func], func, multi);
     g_autofree char *name = g_strdup_printf("function[%u]", func);
 
     f->msix_relocate = b->msix_relocate;
+    if (!func) {
+        epf_sriov_plan(&f->sriov, links);
+    }
     object_property_add_child(OBJECT(b), name, OBJECT(f));
     b->functions[func] = f;
     if (!pci_realize_and_unref(PCI_DEVICE(f), bus, errp)) {
@@ -73,13 +81,24 @@ static bool add_function(EpfBridge *b, EpfLink *l, unsigned func, Error **errp)
         object_unparent(OBJECT(f));
         return false;
     }
-    trace_epf_bridge_add(l->generation, func);
+    trace_epf_bridge_add(links[func]->generation, func);
     return true;
+}
+
+/* Those that function 0 has made */
+static void add_virtual_functions(EpfBridge *b)
+{
+    EpfSriov *s = &b->functions[0]->sriov;
+
+    for (unsigned i = 0; s->at && i < s->total; i++) {
+        b->functions[s->first + i * s->stride] = s->vf[i];
+    }
 }
 
 /* Function 0 last: a guest looks at the others once it is there. */
 static bool add_functions(EpfBridge *b, EpfLink **links)
 {
+    bool multi = false;
     Error *err = NULL;
 
     for (unsigned i = EPF_MAX_FUNCTIONS; i-- > 0;) {
@@ -87,13 +106,18 @@ static bool add_functions(EpfBridge *b, EpfLink **links)
             continue;
         }
         b->link[i] = epf_link_ref(links[i]);
-        if (!add_function(b, links[i], i, &err)) {
+        if (links[i]->is_virtual) {
+            continue;
+        }
+        multi |= i > 0;
+        if (!add_function(b, links, i, multi, &err)) {
             epf_client_report(links[i]->client, "%s", error_get_pretty(err));
             error_free(err);
             remove_functions(b);
             return false;
         }
     }
+    add_virtual_functions(b);
     return true;
 }
 
@@ -170,6 +194,11 @@ static void epf_bridge_changed(void *opaque)
  */
 static bool is_ours(EpfBridge *b, DeviceState *dev)
 {
+    PCIDevice *pf = pcie_sriov_get_pf(PCI_DEVICE(dev));
+
+    if (pf) {
+        dev = DEVICE(pf);
+    }
     for (unsigned i = 0; i < EPF_MAX_FUNCTIONS; i++) {
         if (b->functions[i] && DEVICE(b->functions[i]) == dev) {
             return true;
@@ -206,6 +235,9 @@ static void epf_bridge_unplug_request(HotplugHandler *handler,
  */
 static void forward_reset(EpfBridge *b, unsigned kind)
 {
+    if (b->functions[0]) {
+        epf_sriov_sync(b->functions[0]);
+    }
     for (unsigned i = 0; i < EPF_MAX_FUNCTIONS; i++) {
         if (b->functions[i]) {
             epf_irq_sync(b->functions[i]);

@@ -227,9 +227,11 @@ static void add_extended(EpfFunction *f)
 
     if (f->link->config_size < PCIE_CONFIG_SPACE_SIZE || !d->exp.exp_cap ||
         !pci_get_long(from + at)) {
+        f->sriov.at = 0;
         return;
     }
     if (!extended_ends(from)) {
+        f->sriov.at = 0;
         epf_client_report(f->link->client, "the endpoint's list of extended "
                           "capabilities is broken; they are hidden from the "
                           "guest");
@@ -237,10 +239,28 @@ static void add_extended(EpfFunction *f)
     }
     bitmap_set(f->live, at, PCIE_CONFIG_SPACE_SIZE - at);
     while (at) {
-        uint32_t header = pci_get_long(from + at);
-
-        pci_set_long(d->config + at, header);
         bitmap_clear(f->live, at, EXT_HEADER_SIZE);
+        at = PCI_EXT_CAP_NEXT(pci_get_long(from + at));
+    }
+    if (f->sriov.at) {
+        bitmap_clear(f->live, f->sriov.at, PCI_EXT_CAP_SRIOV_SIZEOF);
+    }
+    epf_caps_show_extended(f);
+}
+
+void epf_caps_show_extended(EpfFunction *f)
+{
+    PCIDevice *d = PCI_DEVICE(f);
+    unsigned at = PCI_CONFIG_SPACE_SIZE;
+
+    while (at) {
+        uint32_t header = pci_get_long(f->link->config + at);
+        bool hidden = PCI_EXT_CAP_ID(header) == PCI_EXT_CAP_ID_SRIOV &&
+                      at != f->sriov.at;
+
+        /* Without id and version it is a capability that is none */
+        pci_set_long(d->config + at,
+                     hidden ? header & PCI_EXT_CAP_NEXT_MASK : header);
         at = PCI_EXT_CAP_NEXT(header);
     }
 }

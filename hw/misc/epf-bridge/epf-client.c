@@ -89,6 +89,11 @@ uint64_t epf_client_interrupts(EpfClient *c)
     return stat64_get(&c->interrupts);
 }
 
+unsigned epf_client_function(EpfClient *c)
+{
+    return c->func;
+}
+
 bool epf_client_trusts_unsealed(EpfClient *c)
 {
     return c->trust_unsealed;

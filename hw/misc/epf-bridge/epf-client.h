@@ -47,6 +47,7 @@ char *epf_client_last_error(EpfClient *c);
 void epf_client_report(EpfClient *c, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
 bool epf_client_trusts_unsealed(EpfClient *c);
 unsigned epf_client_deadline(EpfClient *c);
+unsigned epf_client_function(EpfClient *c);
 
 /*
  * Commands on behalf of @l; fail with -ENOTCONN once @l is dead.  Otherwise as

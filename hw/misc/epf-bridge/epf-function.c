@@ -14,10 +14,22 @@
 #include "hw/pci/msi.h"
 #include "hw/pci/msix.h"
 #include "hw/pci/pcie.h"
+#include "hw/pci/pcie_sriov.h"
 #include "hw/qdev-properties.h"
 #include "migration/vmstate.h"
 #include "epf-function.h"
 #include "trace.h"
+
+static uint32_t show(PCIDevice *d, uint32_t addr, uint32_t val, int len)
+{
+    return pci_is_vf(d) ? epf_sriov_vf_mask(addr, val, len) : val;
+}
+
+/* What the guest wrote, as far as it could be written */
+static uint32_t read_local(PCIDevice *d, uint32_t addr, int len)
+{
+    return show(d, addr, pci_default_read_config(d, addr, len), len);
+}
 
 static uint32_t epf_function_config_read(PCIDevice *d, uint32_t addr, int len)
 {
@@ -26,14 +38,24 @@ static uint32_t epf_function_config_read(PCIDevice *d, uint32_t addr, int len)
     if (epf_link_dead(f->link)) {
         return UINT32_MAX;
     }
-    return epf_caps_read(f, addr, len);
+    return show(d, addr, epf_caps_read(f, addr, len), len);
+}
+
+/* Has the guest just started one? */
+static bool is_flr(PCIDevice *d)
+{
+    return d->exp.exp_cap && (pci_get_word(d->config + d->exp.exp_cap +
+                                           PCI_EXP_DEVCTL) &
+                              PCI_EXP_DEVCTL_BCR_FLR);
 }
 
 static void epf_function_config_write(PCIDevice *d, uint32_t addr,
                                       uint32_t val, int len)
 {
     EpfFunction *f = EPF_FUNCTION(d);
+    bool sriov = epf_sriov_written(f, addr, len);
     uint32_t le, told = val;
+    bool flr;
 
     if (epf_link_dead(f->link)) {
         return;
@@ -45,13 +67,22 @@ static void epf_function_config_write(PCIDevice *d, uint32_t addr,
      * can raise it.
      */
     epf_irq_sync(f);
+    /* VF Enable is refused here when NumVFs is too large */
+    if (sriov || (pci_is_vf(d) && addr < PCI_CONFIG_HEADER_SIZE)) {
+        told = read_local(d, addr, len);
+    }
     if (epf_msix_forwarded(f, addr, &told, len)) {
         le = cpu_to_le32(told);
         epf_link_write(f->link, VFU_REGION_CONFIG, addr, &le, len);
     }
-    if (d->exp.exp_cap) {
+    flr = is_flr(d);
+    if (flr) {
         pcie_cap_flr_write_config(d, addr, val, len);
         epf_irq_sync(f);
+    }
+    /* The guest reaches virtual functions once the endpoint has them enabled */
+    if (sriov || flr) {
+        epf_sriov_sync(f);
     }
 }
 
@@ -89,7 +120,18 @@ static void copy_header(EpfFunction *f)
     memcpy(d->config + PCI_REVISION_ID, from + PCI_REVISION_ID, 4);
     memcpy(d->config + PCI_SUBSYSTEM_VENDOR_ID,
            from + PCI_SUBSYSTEM_VENDOR_ID, 4);
-    d->config[PCI_INTERRUPT_PIN] = from[PCI_INTERRUPT_PIN];
+    d->config[PCI_INTERRUPT_PIN] = pci_is_vf(d) ? 0 : from[PCI_INTERRUPT_PIN];
+}
+
+static void epf_function_exit(PCIDevice *d)
+{
+    EpfFunction *f = EPF_FUNCTION(d);
+
+    epf_sriov_exit(f);
+    epf_dma_exit(f);
+    epf_irq_exit(f);
+    epf_bars_exit(f);
+    epf_caps_exit(f);
 }
 
 static void epf_function_realize(PCIDevice *d, Error **errp)
@@ -112,16 +154,23 @@ static void epf_function_realize(PCIDevice *d, Error **errp)
     epf_irq_init(f);
     epf_bars_sync(f);
     epf_dma_init(f);
+    if (!epf_sriov_init(f, errp)) {
+        epf_function_exit(d);
+    }
 }
 
-static void epf_function_exit(PCIDevice *d)
+static void epf_vf_realize(PCIDevice *d, Error **errp)
 {
-    EpfFunction *f = EPF_FUNCTION(d);
+    if (pcie_sriov_get_pf(d)) {
+        epf_sriov_vf_init(EPF_FUNCTION(d));
+    }
+    epf_function_realize(d, errp);
+}
 
-    epf_dma_exit(f);
-    epf_irq_exit(f);
-    epf_bars_exit(f);
-    epf_caps_exit(f);
+static void epf_vf_exit(PCIDevice *d)
+{
+    epf_sriov_vf_exit(EPF_FUNCTION(d));
+    epf_function_exit(d);
 }
 
 static void epf_function_finalize(Object *obj)
@@ -132,13 +181,13 @@ static void epf_function_finalize(Object *obj)
     epf_link_unref(f->link);
 }
 
-EpfFunction *epf_function_new(EpfLink *link, unsigned func)
+EpfFunction *epf_function_new(EpfLink *link, unsigned func, bool multi)
 {
     PCIDevice *d = pci_new(PCI_DEVFN(0, func), TYPE_EPF_FUNCTION);
     EpfFunction *f = EPF_FUNCTION(d);
 
     f->link = epf_link_ref(link);
-    if (link->functions != BIT(0)) {
+    if (multi) {
         d->cap_present |= QEMU_PCI_CAP_MULTIFUNCTION;
     }
     return f;
@@ -166,6 +215,16 @@ static void epf_function_class_init(ObjectClass *oc, EPC_CONST void *data)
     set_bit(DEVICE_CATEGORY_MISC, dc->categories);
 }
 
+static void epf_vf_class_init(ObjectClass *oc, EPC_CONST void *data)
+{
+    PCIDeviceClass *k = PCI_DEVICE_CLASS(oc);
+
+    k->realize = epf_vf_realize;
+    k->exit = epf_vf_exit;
+    DEVICE_CLASS(oc)->desc = "Virtual function of a remote PCI endpoint";
+    DEVICE_CLASS(oc)->user_creatable = false;
+}
+
 static const TypeInfo epf_function_types[] = {
     {
         .name = TYPE_EPF_FUNCTION,
@@ -177,6 +236,11 @@ static const TypeInfo epf_function_types[] = {
             { INTERFACE_PCIE_DEVICE },
             { }
         },
+    },
+    {
+        .name = TYPE_EPF_VIRTUAL_FUNCTION,
+        .parent = TYPE_EPF_FUNCTION,
+        .class_init = epf_vf_class_init,
     },
 };
 

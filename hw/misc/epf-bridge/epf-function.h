@@ -18,10 +18,14 @@
 #define TYPE_EPF_FUNCTION "epf-function"
 OBJECT_DECLARE_SIMPLE_TYPE(EpfFunction, EPF_FUNCTION)
 
+/* The same as one of the virtual functions of function 0 */
+#define TYPE_EPF_VIRTUAL_FUNCTION "epf-virtual-function"
+
 typedef struct EpfFunctionBar {
     EpfFunction *fn;
     unsigned index;
     uint64_t size;              /* as the guest sees it, 0: absent */
+    uint8_t type;               /* PCI_BASE_ADDRESS_* */
     MemoryRegion container;     /* what the BAR decodes */
     MemoryRegion messages;      /* what the endpoint has, below the rest */
     MemoryRegion ram;           /* its memory, when shared */
@@ -60,6 +64,23 @@ typedef struct EpfIrqs {
 
 typedef struct EpfIommu EpfIommu;
 
+typedef struct EpfSriovBar {
+    uint64_t size;              /* of one virtual function, 0: absent */
+    uint8_t type;               /* PCI_BASE_ADDRESS_* */
+} EpfSriovBar;
+
+/* The SR-IOV capability of function 0, checked */
+typedef struct EpfSriov {
+    unsigned at;                /* 0: not shown */
+    unsigned first;             /* function number of the first one */
+    unsigned stride;
+    unsigned total;
+    uint16_t device;
+    EpfSriovBar bar[EPF_NUM_BARS];
+    EpfLink *link[EPF_MAX_FUNCTIONS];   /* of them; the bridge's references */
+    EpfFunction *vf[EPF_MAX_FUNCTIONS];
+} EpfSriov;
+
 struct EpfFunction {
     PCIDevice parent_obj;
 
@@ -67,6 +88,7 @@ struct EpfFunction {
     EpfFunctionBar bar[EPF_NUM_BARS];
     EpfMsix msix;
     bool msix_relocate;         /* property of the bridge */
+    EpfSriov sriov;             /* of function 0 */
     /* Bytes of configuration space that the endpoint is asked for */
     DECLARE_BITMAP(live, PCIE_CONFIG_SPACE_SIZE);
     EpfIrqs irqs;
@@ -77,12 +99,33 @@ struct EpfFunction {
     EpfMmio mmio;
 };
 
-/* A device for @link, not realized; takes no reference to be given back. */
-EpfFunction *epf_function_new(EpfLink *link, unsigned func);
+/*
+ * A device for @link, not realized; takes no reference to be given back.
+ * @multi: there are others but virtual ones.
+ */
+EpfFunction *epf_function_new(EpfLink *link, unsigned func, bool multi);
+
+/* epf-sriov.c */
+/* What can be shown of function 0's capability; reports why not. */
+void epf_sriov_plan(EpfSriov *s, EpfLink **links);
+/* Makes the virtual functions of function 0 as planned. */
+bool epf_sriov_init(EpfFunction *f, Error **errp);
+void epf_sriov_exit(EpfFunction *f);
+/* Is that a write to the capability? */
+bool epf_sriov_written(EpfFunction *f, uint32_t addr, int len);
+/* The capability was written to and the endpoint knows, or it was reset. */
+void epf_sriov_sync(EpfFunction *f);
+/* A virtual function, before anything else is done to it, and at its end */
+void epf_sriov_vf_init(EpfFunction *f);
+void epf_sriov_vf_exit(EpfFunction *f);
+/* What the guest reads of its configuration space */
+uint32_t epf_sriov_vf_mask(uint32_t addr, uint32_t val, int len);
 
 /* epf-caps.c */
 bool epf_caps_init(EpfFunction *f, Error **errp);
 void epf_caps_exit(EpfFunction *f);
+/* Puts the headers of extended capabilities where the guest finds them. */
+void epf_caps_show_extended(EpfFunction *f);
 /* A read of configuration space by the guest */
 uint32_t epf_caps_read(EpfFunction *f, uint32_t addr, int len);
 

@@ -40,6 +40,7 @@ struct EpfLink {
     PCIExpLinkSpeed speed;
     PCIExpLinkWidth width;
     uint32_t functions;     /* of the endpoint, as bits; this one is among them */
+    bool is_virtual;        /* that is for function 0 to show */
 
     /* Description: constant once the client offers the link */
     EpfBar bar[EPF_NUM_BARS];

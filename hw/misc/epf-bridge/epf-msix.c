@@ -55,7 +55,7 @@ static bool has_neighbours(EpfFunction *f)
 
 static bool is_64(EpfFunction *f, unsigned bar)
 {
-    return f->link->bar[bar].type & PCI_BASE_ADDRESS_MEM_TYPE_64;
+    return f->bar[bar].type & PCI_BASE_ADDRESS_MEM_TYPE_64;
 }
 
 static bool is_free(EpfFunction *f, unsigned bar)

@@ -85,7 +85,8 @@ static bool check_bar(EpfLink *l, unsigned bar, uint64_t size, Error **errp)
     uint32_t reg = pci_get_long(l->config + PCI_BASE_ADDRESS_0 + bar * 4);
     bool is64 = (reg & PCI_BASE_ADDRESS_MEM_TYPE_MASK) ==
                 PCI_BASE_ADDRESS_MEM_TYPE_64;
-    uint64_t max = is64 ? EPF_BAR64_SIZE_MAX : EPF_BAR32_SIZE_MAX;
+    uint64_t max = is64 || l->is_virtual ? EPF_BAR64_SIZE_MAX :
+                                           EPF_BAR32_SIZE_MAX;
     bool upper = bar > 0 && l->bar[bar - 1].size &&
                  (l->bar[bar - 1].type & PCI_BASE_ADDRESS_MEM_TYPE_64);
 
@@ -218,7 +219,8 @@ static bool query_config(EpfLink *l, Error **errp)
     if (!read_config(l, errp)) {
         return false;
     }
-    if (pci_get_word(l->config + PCI_VENDOR_ID) == 0xffff) {
+    l->is_virtual = pci_get_word(l->config + PCI_VENDOR_ID) == 0xffff;
+    if (l->is_virtual && !epf_client_function(l->client)) {
         error_setg(errp, "the endpoint's vendor ID is 0xffff, which means no "
                    "device; set one in the function");
         return false;

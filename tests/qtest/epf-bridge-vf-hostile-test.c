@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * epf-bridge with scripted endpoints whose SR-IOV capability is not true
+ */
+#include "qemu/osdep.h"
+#include "qemu/bswap.h"
+#include "hw/pci/pci_regs.h"
+#include "pci-ep-vfs.h"
+
+static void check_no_sriov(VfDevice *d)
+{
+    uint32_t header = eph_ecam_readl(d->q, EPH_FUNCTION, VFS_SRIOV);
+
+    g_assert_cmphex(PCI_EXT_CAP_ID(header), !=, PCI_EXT_CAP_ID_SRIOV);
+    vfs_write(d, PCI_SRIOV_NUM_VF, d->vfs);
+    vfs_write(d, PCI_SRIOV_CTRL, PCI_SRIOV_CTRL_VFE | PCI_SRIOV_CTRL_MSE);
+    vfs_check_enabled(d, 0);
+}
+
+typedef struct Lie {
+    unsigned at;        /* in the capability */
+    unsigned size;
+    uint32_t val;
+    const char *error;  /* NULL: none */
+} Lie;
+
+/* A capability that is not true is hidden; the functions are not. */
+static void test_lies(void)
+{
+    static const Lie lies[] = {
+        { PCI_SRIOV_TOTAL_VF, 2, 0, NULL },
+        { PCI_SRIOV_TOTAL_VF, 2, 1, "names 1 functions" },
+        { PCI_SRIOV_TOTAL_VF, 2, 3, "names 3 functions" },
+        { PCI_SRIOV_TOTAL_VF, 2, 8, "names 8 functions" },
+        { PCI_SRIOV_TOTAL_VF, 2, 0xffff, "names 65535 functions" },
+        { PCI_SRIOV_VF_OFFSET, 2, 0, "from number 0" },
+        { PCI_SRIOV_VF_OFFSET, 2, 1, "from number 1" },
+        { PCI_SRIOV_VF_OFFSET, 2, 7, "from number 7" },
+        { PCI_SRIOV_VF_OFFSET, 2, 0xffff, "from number 65535" },
+        { PCI_SRIOV_VF_STRIDE, 2, 0, "in steps of 0" },
+        { PCI_SRIOV_VF_STRIDE, 2, 2, "in steps of 2" },
+        { PCI_SRIOV_VF_STRIDE, 2, 0xffff, "in steps of 65535" },
+        { PCI_SRIOV_BAR, 4, PCI_BASE_ADDRESS_SPACE_IO, "VF BAR 0" },
+        { PCI_SRIOV_BAR, 4, PCI_BASE_ADDRESS_MEM_TYPE_64, "VF BAR 1" },
+        { PCI_SRIOV_BAR + 4, 4, PCI_BASE_ADDRESS_MEM_TYPE_1M, "VF BAR 1" },
+        { PCI_SRIOV_BAR + 4, 4, 6, "VF BAR 1" },
+        { 0, 4, PCI_EXT_CAP_ID_SRIOV | 1 << 16 | 0x120 << 20, "runs into" },
+        { 0, 4, 0xb | 1 << 16, "no SR-IOV capability" },
+    };
+    VfDevice d;
+
+    vfs_make(&d, 2, 2);
+    vfs_launch(&d, "");
+    for (unsigned i = 0; i < ARRAY_SIZE(lies); i++) {
+        uint8_t was[4];
+
+        memcpy(was, d.sriov + lies[i].at, 4);
+        stn_le_p(d.sriov + lies[i].at, lies[i].size, lies[i].val);
+        vfs_all_up(&d);
+        g_assert_cmphex(eph_readl(d.q, EPH_FUNCTION, 0), ==, 0xb500104c);
+        g_assert_cmphex(eph_readl(d.q, EPH_FUNCTION + 1, 0), ==, 0xb500104c);
+        check_no_sriov(&d);
+        if (lies[i].error) {
+            vfs_wait_error(&d, lies[i].error);
+        }
+        vfs_all_down(&d);
+        memcpy(d.sriov + lies[i].at, was, 4);
+    }
+    vfs_all_up(&d);
+    vfs_enable(&d, 2);
+    vfs_check_enabled(&d, 2);
+    vfs_end(&d);
+}
+
+/* At the end there is no room for what QEMU's reset writes */
+static void test_at_end(void)
+{
+    VfDevice d;
+
+    vfs_make(&d, 1, 1);
+    memcpy(d.ep[0]->config + 0xfc0, d.sriov, 0x40);
+    stl_le_p(d.ep[0]->config + 0xfc0, PCI_EXT_CAP_ID_SRIOV | 1 << 16);
+    stl_le_p(d.sriov, 0xb | 1 << 16 | 0xfc0 << 20);
+    vfs_launch(&d, "");
+    vfs_all_up(&d);
+    vfs_wait_error(&d, "runs into");
+    g_assert_cmphex(eph_ecam_readl(d.q, EPH_FUNCTION, 0xfc0), ==, 0);
+    vfs_all_down(&d);
+
+    memcpy(d.ep[0]->config + 0xf80, d.ep[0]->config + 0xfc0, 0x40);
+    stl_le_p(d.sriov, 0xb | 1 << 16 | 0xf80 << 20);
+    vfs_all_up(&d);
+    g_assert_cmphex(eph_ecam_readl(d.q, EPH_FUNCTION, 0xf80), ==,
+                    PCI_EXT_CAP_ID_SRIOV | 1 << 16);
+    qtest_system_reset(d.q);
+    vfs_end(&d);
+}
+
+/* BARs that cannot be shared in what the guest sees */
+static void test_bars_differ(void)
+{
+    VfDevice d;
+
+    vfs_make(&d, 1, 2);
+    eps_set_bar(vfs_vf(&d, 1), 0, 0, 0x8000, true);
+    vfs_launch(&d, "");
+    vfs_all_up(&d);
+    vfs_wait_error(&d, "BAR 0 has size 0x10000 in one virtual function and "
+                   "0x8000");
+    check_no_sriov(&d);
+    vfs_all_down(&d);
+
+    eps_set_bar(vfs_vf(&d, 1), 0, 0, VFS_BAR0_SIZE, true);
+    eps_set_bar(vfs_vf(&d, 1), 5, 0, 0x1000, false);
+    stl_le_p(d.sriov + PCI_SRIOV_BAR + 20, PCI_BASE_ADDRESS_MEM_TYPE_64);
+    vfs_all_up(&d);
+    vfs_wait_error(&d, "VF BAR 5");
+    check_no_sriov(&d);
+    vfs_end(&d);
+}
+
+/* A BAR that no function can have */
+static void test_bar_sizes(void)
+{
+    static const uint64_t bad[] = { 1, 0x800, 0x3000, 1ull << 63, UINT64_MAX };
+    VfDevice d;
+
+    vfs_make(&d, 1, 1);
+    vfs_launch(&d, "");
+    for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
+        vfs_vf(&d, 0)->bar[1].size = bad[i];
+        g_assert_cmpint(eps_link_up(d.ep[0]), ==, 0);
+        g_assert_cmpint(eps_link_up(d.ep[1]), ==, 0);
+        vfs_wait_error(&d, "BAR 1 of the endpoint has size");
+        g_assert_false(eph_slot_status(d.q) & PCI_EXP_SLTSTA_PDS);
+        eps_link_down(d.ep[0]);
+        eps_link_down(d.ep[1]);
+    }
+    vfs_vf(&d, 0)->bar[1].size = 0x1000;
+    while (eps_link_up(d.ep[1]) || eps_link_up(d.ep[0])) {
+        g_usleep(10000);
+    }
+    eph_wait_present(d.q, true);
+    vfs_end(&d);
+}
+
+/* One that cannot be made into a device keeps all of them away. */
+static void test_broken(void)
+{
+    VfDevice d;
+
+    vfs_make(&d, 1, 3);
+    vfs_vf(&d, 1)->config[PCI_CAPABILITY_LIST] = 0x10;
+    vfs_launch(&d, "");
+    for (unsigned i = 0; i < 4; i++) {
+        g_assert_cmpint(eps_link_up(d.ep[i]), ==, 0);
+    }
+    vfs_wait_error(&d, "capability list is broken");
+    g_assert_false(eph_slot_status(d.q) & PCI_EXP_SLTSTA_PDS);
+    for (unsigned i = 0; i < 4; i++) {
+        g_assert_cmpint(eps_link_down(d.ep[i]), ==, 0);
+    }
+    vfs_vf(&d, 1)->config[PCI_CAPABILITY_LIST] = 0x40;
+    vfs_all_up(&d);
+    vfs_enable(&d, 3);
+    vfs_check_enabled(&d, 3);
+    vfs_end(&d);
+}
+
+/* An endpoint of one function, whose others nobody can reach */
+static void test_no_func(void)
+{
+    VfDevice d;
+
+    vfs_make(&d, 1, 1);
+    d.ep[0]->features &= ~VFU_EP_FEATURE_FUNC;
+    vfs_launch(&d, "");
+    g_assert_cmpint(eps_link_up(d.ep[0]), ==, 0);
+    eph_wait_present(d.q, true);
+    vfs_wait_error(&d, "names 1 functions");
+    check_no_sriov(&d);
+    vfs_end(&d);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    qtest_add_func("epf-bridge/vf-hostile/lies", test_lies);
+    qtest_add_func("epf-bridge/vf-hostile/at-end", test_at_end);
+    qtest_add_func("epf-bridge/vf-hostile/bars-differ", test_bars_differ);
+    qtest_add_func("epf-bridge/vf-hostile/bar-sizes", test_bar_sizes);
+    qtest_add_func("epf-bridge/vf-hostile/broken", test_broken);
+    qtest_add_func("epf-bridge/vf-hostile/no-func", test_no_func);
+    return g_test_run();
+}
