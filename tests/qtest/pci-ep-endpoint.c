@@ -13,6 +13,10 @@
 #define SECOND          0x400000ull     /* between BARs of two controllers */
 #define VECTOR_DATA     0x5a5a0000u
 
+#define JOINING "{\"capabilities\":{\"max_msg_fds\":16," \
+    "\"max_data_xfer_size\":1048576,\"" VFU_EP_KEY "\":{\"version\":1," \
+    "\"features\":[\"link\",\"reset\",\"remap\",\"intx\",\"func\"]}}}"
+
 static void config_write(EpEndpoint *e, unsigned reg, unsigned width,
                          uint32_t val)
 {
@@ -421,6 +425,27 @@ PepClient *epe_attach_areas(EpEndpoint *e, unsigned max_fds)
     epe_describe(e);
     g_assert_cmpuint(epe_link(e, EPC_LINK_START), ==, EPC_STATUS_OK);
     return bring_up(e, pep_attach_areas(e->socket, max_fds));
+}
+
+PepClient *epe_join(EpEndpoint *e, unsigned fn, const char *json)
+{
+    gint64 limit = g_get_monotonic_time() + PEP_TIMEOUT_MS * 1000ll;
+    g_autofree char *path = fn ? g_strdup_printf("%s.%u", e->socket, fn) :
+                                 g_strdup(e->socket);
+
+    for (;;) {
+        PepClient *c = pep_new(path);
+        PepMsg *m = pep_version(c, VFU_VERSION_MAJOR, json ?: JOINING);
+        uint32_t err = m ? m->hdr.error : ECONNRESET;
+
+        pep_msg_free(m);
+        if (!err) {
+            return c;
+        }
+        g_assert_cmpint(g_get_monotonic_time(), <, limit);
+        pep_free(c);
+        g_usleep(1000);
+    }
 }
 
 void epe_detach(EpEndpoint *e, PepClient *c)

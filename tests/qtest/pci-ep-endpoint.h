@@ -106,6 +106,11 @@ void epe_describe(EpEndpoint *e);
 PepClient *epe_attach(EpEndpoint *e);
 /* With areas */
 PepClient *epe_attach_areas(EpEndpoint *e, unsigned max_fds);
+/*
+ * A client of function @fn that says @json; NULL: that it knows of several.  As
+ * soon as the one before is gone.
+ */
+PepClient *epe_join(EpEndpoint *e, unsigned fn, const char *json);
 /* Both ends; the client first */
 void epe_detach(EpEndpoint *e, PepClient *c);
 

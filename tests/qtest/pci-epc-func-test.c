@@ -21,44 +21,14 @@
 #define PLAIN "{\"capabilities\":{\"max_msg_fds\":16," \
     "\"max_data_xfer_size\":1048576}}"
 
-#define JOINING "{\"capabilities\":{\"max_msg_fds\":16," \
-    "\"max_data_xfer_size\":1048576,\"" VFU_EP_KEY "\":{\"version\":1," \
-    "\"features\":[\"link\",\"reset\",\"remap\",\"intx\",\"func\"]}}}"
-
-static char *path_of(EpEndpoint *e, unsigned fn)
-{
-    return fn ? g_strdup_printf("%s.%u", e->socket, fn) : g_strdup(e->socket);
-}
-
-/* The end of the client before may not have been noticed yet. */
-static PepClient *attach_as(EpEndpoint *e, unsigned fn, const char *json)
-{
-    gint64 limit = g_get_monotonic_time() + PEP_TIMEOUT_MS * 1000ll;
-    g_autofree char *path = path_of(e, fn);
-
-    for (;;) {
-        PepClient *c = pep_new(path);
-        PepMsg *m = pep_version(c, VFU_VERSION_MAJOR, json);
-        uint32_t err = m ? m->hdr.error : ECONNRESET;
-
-        pep_msg_free(m);
-        if (!err) {
-            return c;
-        }
-        g_assert_cmpint(g_get_monotonic_time(), <, limit);
-        pep_free(c);
-        g_usleep(1000);
-    }
-}
-
 static PepClient *attach(EpEndpoint *e, unsigned fn)
 {
-    return attach_as(e, fn, JOINING);
+    return epe_join(e, fn, NULL);
 }
 
 static PepClient *attach_plain(EpEndpoint *e, unsigned fn)
 {
-    return attach_as(e, fn, PLAIN);
+    return epe_join(e, fn, PLAIN);
 }
 
 /* Function n of @mask has id n in its device id, BARs, MSI and MSI-X */

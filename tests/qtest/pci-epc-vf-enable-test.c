@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Virtual functions of a pci-epc: what the host does with them
+ */
+#include "qemu/osdep.h"
+#include "qemu/bitops.h"
+#include "pci-ep-endpoint-vf.h"
+
+#include <sys/eventfd.h>
+
+static void test_enable(void)
+{
+    EpVfHosts h;
+
+    epv_begin(&h);
+    /* What comes too early is lost */
+    pep_set_config(h.c[VF(1)], PCI_COMMAND, 2, PCI_COMMAND_MASTER);
+    epv_check_disabled(&h);
+
+    epv_enable(&h, 2);
+    epv_check(&h, VF(1), true, true);
+    epv_check(&h, VF(2), true, true);
+    epv_check(&h, VF(3), false, false);
+    pep_set_config(h.c[VF(3)], PCI_COMMAND, 2, PCI_COMMAND_MASTER);
+    epv_check(&h, VF(3), false, false);
+
+    /* The rest of Command is not theirs */
+    pep_set_config(h.c[VF(1)], PCI_COMMAND, 2, 0xffff);
+    g_assert_cmphex(pep_config(h.c[VF(1)], PCI_COMMAND, 2), ==,
+                    PCI_COMMAND_MASTER);
+    pep_set_config(h.c[0], CTRL, 2, PCI_SRIOV_CTRL_VFE);
+    g_assert_cmphex(epv_reg(h.e, VF(1), EPC_FN_PCI_COMMAND), ==,
+                    PCI_COMMAND_MASTER);
+    epv_end(&h);
+}
+
+static void test_disable(void)
+{
+    EpVfHosts h;
+
+    epv_begin(&h);
+    for (unsigned i = 0; i < 2; i++) {
+        epv_enable(&h, i ? 1 : VFS);
+        epv_check(&h, VF(1), true, true);
+        h.mem[0] = 0xa5;
+        g_assert_cmphex(qtest_readb(h.e->q, WINDOW(VF(1))), ==, 0xa5);
+
+        pep_set_config(h.c[0], CTRL, 2, PCI_SRIOV_CTRL_MSE);
+        g_assert_cmphex(epv_reg(h.e, 0, EPC_FN_VFS), ==, EPC_FN_VFS_MEMORY);
+        g_assert_cmphex(qtest_readb(h.e->q, WINDOW(VF(1))), ==, 0xff);
+        pep_set_config(h.c[0], CTRL, 2, 0);
+        epv_check_disabled(&h);
+    }
+    /* Enabled again they are as after a reset. */
+    pep_set_config(h.c[0], CTRL, 2, ENABLE);
+    epv_check(&h, VF(1), true, false);
+    epv_end(&h);
+}
+
+/* A register that the endpoint added, and what the host writes there */
+static void test_added(void)
+{
+    PepClient *c;
+    unsigned at;
+    EpVfHosts h;
+
+    h.e = epv_start_all("");
+    epe_select(h.e, VF(1));
+    epe_fn_set(h.e, EPC_FN_CAP_ID, EPC_CAP_EXT | PCI_EXT_CAP_ID_VNDR);
+    epe_fn_set64(h.e, EPC_FN_SIZE, 0x10);
+    g_assert_cmpuint(epe_command(h.e, EPC_CMD_ADD_CAP), ==, EPC_STATUS_OK);
+    at = epe_fn(h.e, EPC_FN_CAP_OFFSET) + 8;
+    epe_fn_set64(h.e, EPC_FN_OFFSET, at);
+    epe_fn_set64(h.e, EPC_FN_SIZE, 4);
+    epe_fn_set(h.e, EPC_FN_VALUE, 0x11);
+    epe_fn_set(h.e, EPC_FN_WMASK, 0xff);
+    g_assert_cmpuint(epe_command(h.e, EPC_CMD_WRITE_CONFIG), ==,
+                     EPC_STATUS_OK);
+    epv_attach(&h);
+    c = h.c[VF(1)];
+
+    pep_set_config(c, at, 4, 0x22);
+    g_assert_cmphex(epv_reg(h.e, VF(1), EPC_FN_WRITE_INFO), ==, 0);
+    g_assert_cmphex(pep_config(c, at, 4), ==, 0x11);
+    epv_enable(&h, 1);
+    pep_set_config(c, at, 4, 0x33);
+    g_assert_cmphex(epv_reg(h.e, VF(1), EPC_FN_WRITE_INFO), ==,
+                    EPC_WRITE_VALID | 4 << 16 | at);
+    g_assert_cmphex(pep_config(c, at, 4), ==, 0x33);
+    pep_set_config(h.c[0], CTRL, 2, 0);
+    g_assert_cmphex(epv_reg(h.e, VF(1), EPC_FN_WRITE_INFO), ==, 0);
+    g_assert_cmphex(pep_config(c, at, 4), ==, 0x11);
+    epv_end(&h);
+}
+
+static bool events(EpEndpoint *e, unsigned fn, uint32_t want)
+{
+    uint32_t got = epv_reg(e, fn, EPC_FN_EVENT);
+
+    epe_fn_set(e, EPC_FN_EVENT, EPC_FN_EVENT_ALL);
+    return got == want;
+}
+
+static void test_events(void)
+{
+    EpEndpoint *e;
+    EpVfHosts h;
+
+    epv_begin(&h);
+    e = h.e;
+    for (unsigned i = 0; i < NUMBERS; i++) {
+        g_assert_true(events(e, i, 0));
+        epe_fn_set(e, EPC_FN_EVENT_MASK, EPC_FN_EVENT_ALL);
+    }
+    pep_set_config(h.c[0], NUM, 2, 2);
+    g_assert_cmphex(epe_reg(e, EPC_REG_FN_PENDING), ==, 0);
+    pep_set_config(h.c[0], CTRL, 2, PCI_SRIOV_CTRL_VFE);
+    g_assert_cmphex(epe_reg(e, EPC_REG_FN_PENDING), ==, 1);
+    g_assert_true(epe_vector(e, EPC_VECTOR_EVENT, EPE_TIMEOUT_MS));
+    g_assert_true(events(e, 0, EPC_FN_EVENT_VFS));
+
+    pep_set_config(h.c[0], CTRL, 2, ENABLE);
+    g_assert_cmphex(epe_reg(e, EPC_REG_FN_PENDING), ==,
+                    1 | BIT(VF(1)) | BIT(VF(2)));
+    g_assert_true(events(e, 0, EPC_FN_EVENT_VFS));
+    g_assert_true(events(e, VF(1), EPC_FN_EVENT_COMMAND));
+    g_assert_true(events(e, VF(2), EPC_FN_EVENT_COMMAND));
+    pep_set_config(h.c[VF(2)], PCI_COMMAND, 2, PCI_COMMAND_MASTER);
+    g_assert_true(events(e, VF(2), EPC_FN_EVENT_COMMAND));
+    g_assert_true(events(e, VF(1), 0));
+
+    pep_set_config(h.c[0], CTRL, 2, PCI_SRIOV_CTRL_VFE);
+    g_assert_true(events(e, 0, EPC_FN_EVENT_VFS));
+    g_assert_true(events(e, VF(1), EPC_FN_EVENT_COMMAND));
+    g_assert_true(events(e, VF(2), EPC_FN_EVENT_COMMAND));
+    pep_set_config(h.c[0], CTRL, 2, 0);
+    g_assert_true(events(e, 0, EPC_FN_EVENT_VFS));
+    g_assert_true(events(e, VF(1), 0));
+    g_assert_true(events(e, VF(2), EPC_FN_EVENT_COMMAND));
+    g_assert_true(events(e, VF(3), 0));
+    epv_end(&h);
+}
+
+/* ---- DMA and interrupts ---- */
+
+static void check_interrupts(const char *props)
+{
+    int irq = eventfd(0, EFD_NONBLOCK);
+    uint32_t dropped;
+    unsigned cap;
+    EpVfHosts h;
+
+    h.e = epv_start_all(props);
+    epv_attach(&h);
+    epv_enable(&h, 1);
+    cap = pep_find_cap(h.c[VF(1)], PCI_CAP_ID_MSIX);
+    g_assert_cmpint(pep_set_irq(h.c[VF(1)], VFU_IRQ_MSIX, 3, irq), ==, 0);
+    pep_set_config(h.c[VF(1)], cap + PCI_MSIX_FLAGS, 2, PCI_MSIX_FLAGS_ENABLE);
+    g_assert_cmphex(epv_reg(h.e, VF(1), EPC_FN_MSIX), ==,
+                    EPC_FN_IRQ_ENABLED | 8);
+    epe_raise(h.e, EPC_RAISE_MSIX(3), 0);
+    g_assert_cmpuint(pep_wait_eventfd(irq, PEP_TIMEOUT_MS), ==, 1);
+
+    dropped = epe_fn(h.e, EPC_FN_RAISE_DROPPED);
+    epe_raise(h.e, EPC_RAISE_INTX, 1);
+    g_assert_cmpuint(epe_fn(h.e, EPC_FN_RAISE_DROPPED), ==, dropped + 1);
+
+    pep_set_config(h.c[0], CTRL, 2, 0);
+    g_assert_cmphex(epe_fn(h.e, EPC_FN_MSIX), ==, 8);
+    pep_set_config(h.c[VF(1)], cap + PCI_MSIX_FLAGS, 2, PCI_MSIX_FLAGS_ENABLE);
+    g_assert_cmphex(epe_fn(h.e, EPC_FN_MSIX), ==, 8);
+    epe_raise(h.e, EPC_RAISE_MSIX(3), 0);
+    g_assert_cmpuint(pep_wait_eventfd(irq, 0), ==, 0);
+    g_assert_cmpuint(epe_fn(h.e, EPC_FN_RAISE_DROPPED), ==, dropped + 2);
+    epv_end(&h);
+    close(irq);
+}
+
+static void test_interrupts(void)
+{
+    check_interrupts("");
+    check_interrupts(",x-ioeventfd=on");
+}
+
+static uint32_t copy_from(EpDma *d, unsigned fn)
+{
+    return epd_copy(d, HOST, BUFFER, 0x1000,
+                    FROM_HOST | fn << EPC_DMA_SRC_FN_SHIFT);
+}
+
+static void test_dma(void)
+{
+    EpDma d = { };
+    EpVfHosts h;
+
+    epv_begin(&h);
+    d.e = h.e;
+    d.base = epe_reg(h.e, EPC_REG_DMA_BASE);
+    d.stride = epe_reg(h.e, EPC_REG_DMA_STRIDE);
+    epd_enable(&d, 0, RING(0), 16);
+
+    g_assert_cmpuint(copy_from(&d, VF(2)), ==, EPC_DMA_NOT_MAPPED);
+    epv_enable(&h, 2);
+    h.mem[5] = 0x77;
+    g_assert_cmpuint(copy_from(&d, VF(2)), ==, EPC_DMA_OK);
+    g_assert_cmphex(qtest_readb(h.e->q, BUFFER + 5), ==, 0x77);
+    g_assert_cmpuint(copy_from(&d, VF(3)), ==, EPC_DMA_NOT_MAPPED);
+    g_assert_cmpuint(copy_from(&d, NUMBERS), ==, EPC_DMA_BAD_DESC);
+    pep_set_config(h.c[0], CTRL, 2, 0);
+    g_assert_cmpuint(copy_from(&d, VF(2)), ==, EPC_DMA_NOT_MAPPED);
+    epv_end(&h);
+}
+
+/* ---- Resets ---- */
+
+/* Of virtual function 2, by the host's write; it concerns nobody else. */
+static void test_vf_reset(void)
+{
+    unsigned exp;
+    EpVfHosts h;
+
+    epv_begin(&h);
+    epv_enable(&h, VFS);
+    exp = pep_find_cap(h.c[VF(2)], PCI_CAP_ID_EXP);
+    for (unsigned i = 0; i < NUMBERS; i++) {
+        epe_select(h.e, i);
+        epe_fn_set(h.e, EPC_FN_EVENT, EPC_FN_EVENT_ALL);
+    }
+    pep_set_config(h.c[VF(2)], exp + PCI_EXP_DEVCTL, 2,
+                   PCI_EXP_DEVCTL_BCR_FLR);
+    g_assert_true(events(h.e, VF(2), EPC_FN_EVENT_FLR | EPC_FN_EVENT_COMMAND));
+    g_assert_true(events(h.e, VF(1), 0));
+    g_assert_true(events(h.e, 0, 0));
+    epv_check(&h, VF(1), true, true);
+    epv_check(&h, VF(2), true, false);
+    epv_check(&h, VF(3), true, true);
+    g_assert_cmphex(epv_reg(h.e, 0, EPC_FN_VFS), ==, ENABLED(VFS));
+    epv_end(&h);
+}
+
+/* Any of function 0 ends VF Enable. */
+static void test_resets(void)
+{
+    static const struct {
+        unsigned number;
+        uint32_t kind;
+    } t[] = {
+        { 0, VFU_EP_RESET_FLR }, { 0, VFU_EP_RESET_HOT },
+        { 0, VFU_EP_RESET_PERST }, { 1, VFU_EP_RESET_PERST },
+        { VF(3), VFU_EP_RESET_HOT },
+    };
+    unsigned exp;
+    EpVfHosts h;
+
+    epv_begin(&h);
+    exp = pep_find_cap(h.c[0], PCI_CAP_ID_EXP);
+    epv_enable(&h, 2);
+    events(h.e, 0, 0);
+    pep_set_config(h.c[0], exp + PCI_EXP_DEVCTL, 2, PCI_EXP_DEVCTL_BCR_FLR);
+    g_assert_true(events(h.e, 0, EPC_FN_EVENT_FLR | EPC_FN_EVENT_VFS));
+    g_assert_cmphex(pep_config(h.c[0], NUM, 2), ==, 0);
+    epv_check_disabled(&h);
+
+    for (unsigned i = 0; i < ARRAY_SIZE(t); i++) {
+        epv_enable(&h, 2);
+        events(h.e, VF(1), 0);
+        g_assert_cmpint(pep_reset(h.c[t[i].number], t[i].kind), ==, 0);
+        /* The counts of hot resets and of fundamental ones are each session's */
+        for (unsigned n = 0; n < NUMBERS; n++) {
+            if (t[i].kind != VFU_EP_RESET_FLR && n != t[i].number) {
+                pep_reset(h.c[n], t[i].kind);
+            }
+        }
+        epv_check_disabled(&h);
+        g_assert_true(events(h.e, VF(1), EPC_FN_EVENT_COMMAND));
+    }
+
+    /* Function 1 does not have them */
+    epv_enable(&h, 2);
+    g_assert_cmpint(pep_reset(h.c[1], VFU_EP_RESET_FLR), ==, 0);
+    epv_check(&h, VF(2), true, true);
+    epv_end(&h);
+}
+
+/* The link ends for all, and nothing of VF Enable is left. */
+static void test_link_down(void)
+{
+    EpVfHosts h;
+
+    epv_begin(&h);
+    epv_enable(&h, VFS);
+    pep_free(h.c[VF(2)]);
+    epe_wait_link(h.e, false);
+    for (unsigned i = 0; i < NUMBERS; i++) {
+        if (i != VF(2)) {
+            pep_link(h.c[i], VFU_EP_LINK_DOWN);
+        }
+    }
+    h.c[VF(2)] = epe_join(h.e, VF(2), NULL);
+    epv_up(&h);
+    epv_check_disabled(&h);
+    epv_enable(&h, 1);
+    epv_check(&h, VF(1), true, true);
+    epv_end(&h);
+}
+
+static void test_device_reset(void)
+{
+    EpVfHosts h;
+
+    epv_begin(&h);
+    epv_enable(&h, VFS);
+    epe_set(h.e, EPC_REG_RESET, EPC_RESET_MAGIC);
+    g_assert_cmphex(epv_reg(h.e, 0, EPC_FN_VFS), ==, 0);
+    for (unsigned i = 0; i < NUMBERS; i++) {
+        pep_link(h.c[i], VFU_EP_LINK_DOWN);
+    }
+    g_assert_cmpuint(epe_wait_link_cmd(h.e), ==, EPC_STATUS_OK);
+
+    /* Described anew, with a smaller BAR */
+    epe_select(h.e, 0);
+    g_assert_cmpuint(epe_set_header(h.e, EPE_ID, 1), ==, EPC_STATUS_OK);
+    g_assert_cmpuint(epv_set_header(h.e, VF(1)), ==, EPC_STATUS_OK);
+    g_assert_cmpuint(epe_set_bar(h.e, 0, 0, BAR(0), 0x1000), ==,
+                     EPC_STATUS_OK);
+    g_assert_cmpuint(epe_link(h.e, EPC_LINK_START), ==, EPC_STATUS_OK);
+    pep_link(h.c[0], VFU_EP_LINK_UP);
+    g_assert_cmphex(h.c[0]->functions, ==, ALL & ~2);
+    g_assert_cmphex(pep_config(h.c[0], CTRL, 2), ==, 0);
+    pep_set_config(h.c[0], SRIOV + PCI_SRIOV_BAR, 4, UINT32_MAX);
+    pep_set_config(h.c[0], SRIOV + PCI_SRIOV_BAR + 4, 4, UINT32_MAX);
+    g_assert_cmphex(pep_config(h.c[0], SRIOV + PCI_SRIOV_BAR, 4), ==,
+                    0xfffff000);
+    g_assert_cmphex(pep_config(h.c[0], SRIOV + PCI_SRIOV_BAR + 4, 4), ==, 0);
+    epv_end(&h);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    qtest_add_func("/pci-epc/vf/enable", test_enable);
+    qtest_add_func("/pci-epc/vf/disable", test_disable);
+    qtest_add_func("/pci-epc/vf/added", test_added);
+    qtest_add_func("/pci-epc/vf/events", test_events);
+    qtest_add_func("/pci-epc/vf/interrupts", test_interrupts);
+    qtest_add_func("/pci-epc/vf/dma", test_dma);
+    qtest_add_func("/pci-epc/vf/vf-reset", test_vf_reset);
+    qtest_add_func("/pci-epc/vf/host-resets", test_resets);
+    qtest_add_func("/pci-epc/vf/link-down", test_link_down);
+    qtest_add_func("/pci-epc/vf/device-reset", test_device_reset);
+    return g_test_run();
+}
