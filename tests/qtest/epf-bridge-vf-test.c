@@ -9,7 +9,7 @@
 
 #define MSI_ADDR    0x100000
 #define DEVCTL      0x68        /* of the functions of eps_new() */
-#define MSIX        0xa0
+#define MSIX        VFS_MSIX
 
 /* What the guest's memory reads must be what that function has, and back */
 static void check_memory(VfDevice *d, unsigned n)
@@ -62,7 +62,8 @@ static void test_capability(void)
     g_assert_cmphex(vfs_read(&d, PCI_SRIOV_BAR + 8), ==, 0xfffe0004);
     g_assert_cmphex(vfs_read(&d, PCI_SRIOV_BAR + 12), ==, UINT32_MAX);
     g_assert_cmphex(vfs_read(&d, PCI_SRIOV_BAR + 16), ==, 0xfffe0008);
-    g_assert_cmphex(vfs_read(&d, PCI_SRIOV_BAR + 20), ==, 0);
+    /* The bridge's own, for the MSI-X tables */
+    g_assert_cmphex(vfs_read(&d, PCI_SRIOV_BAR + 20), ==, 0xfffff000);
     vfs_end(&d);
 }
 
@@ -216,7 +217,7 @@ static void test_config(void)
 
 static void check_vector(VfDevice *d, unsigned n)
 {
-    uint64_t table = VFS_BAR(0) + n * VFS_BAR0_SIZE + 0x1000, one = 1;
+    uint64_t table = vfs_msix_table(d, n), one = 1;
     unsigned sent = eps_count(vfs_vf(d, n), VFU_CMD_SET_IRQS);
     const EpsMsg *m;
 
@@ -231,6 +232,59 @@ static void check_vector(VfDevice *d, unsigned n)
     g_assert_cmpuint(m->nfds, ==, 8);
     g_assert_cmpint(write(m->fds[1], &one, sizeof(one)), ==, sizeof(one));
     eph_wait_mem(d->q, MSI_ADDR + 4 * n, 0xcafe0000 + n);
+}
+
+static uint32_t table_at(VfDevice *d, unsigned n)
+{
+    return eph_readl(d->q, vfs_bdf(d, n), MSIX + PCI_MSIX_TABLE);
+}
+
+/* All of a BAR is memory: the tables are in one that they have for that. */
+static void test_msix_place(void)
+{
+    VfDevice d;
+
+    vfs_start(&d, 1, 2);
+    vfs_enable(&d, 2);
+    for (unsigned i = 0; i < 2; i++) {
+        EpsBar *b = &vfs_vf(&d, i)->bar[0];
+        uint64_t bar0 = VFS_BAR(0) + i * VFS_BAR0_SIZE;
+        uint64_t n;
+
+        g_assert_cmphex(table_at(&d, i), ==, 5);
+        check_vector(&d, i);
+        g_assert_cmphex((uint32_t)ldl_le_p(b->data + b->offset + 0x1018), ==,
+                        0xcafe0000 + i);
+        n = eph_prop_uint(d.q, "messages");
+        for (unsigned at = 0; at < b->size; at += 0x100) {
+            stl_le_p(b->data + b->offset + at, ~at);
+            g_assert_cmphex(qtest_readl(d.q, bar0 + at), ==, ~at);
+        }
+        g_assert_cmpuint(eph_prop_uint(d.q, "messages"), ==, n);
+    }
+    vfs_write(&d, PCI_SRIOV_BAR + 20, UINT32_MAX);
+    g_assert_cmphex(vfs_read(&d, PCI_SRIOV_BAR + 20), ==, 0xfffff000);
+    vfs_end(&d);
+
+    /* One that has a BAR there leaves none for all. */
+    vfs_make(&d, 1, 2);
+    eps_set_bar(vfs_vf(&d, 1), 5, 0, 0x1000, false);
+    stl_le_p(vfs_vf(&d, 1)->config + PCI_BASE_ADDRESS_5, 0);
+    vfs_launch(&d, "");
+    vfs_all_up(&d);
+    vfs_enable(&d, 2);
+    g_assert_cmphex(table_at(&d, 0), ==, 0x1000);
+    check_vector(&d, 0);
+    check_memory(&d, 0);
+    vfs_end(&d);
+
+    vfs_make(&d, 1, 1);
+    vfs_launch(&d, "-global epf-bridge.msix-relocate=off");
+    vfs_all_up(&d);
+    vfs_enable(&d, 1);
+    g_assert_cmphex(table_at(&d, 0), ==, 0x1000);
+    check_vector(&d, 0);
+    vfs_end(&d);
 }
 
 /* Vectors of each, which end with VF Enable */
@@ -484,6 +538,7 @@ int main(int argc, char **argv)
     qtest_add_func("epf-bridge/vf/too-many", test_too_many);
     qtest_add_func("epf-bridge/vf/config", test_config);
     qtest_add_func("epf-bridge/vf/msix", test_msix);
+    qtest_add_func("epf-bridge/vf/msix-place", test_msix_place);
     qtest_add_func("epf-bridge/vf/dma", test_dma);
     qtest_add_func("epf-bridge/vf/functions", test_functions);
     qtest_add_func("epf-bridge/vf/bar-of-one", test_bar_of_one);

@@ -168,3 +168,12 @@ void vfs_wait_error(VfDevice *d, const char *text)
     g_error("no report says '%s', but: %s", text,
             eph_prop_str(d->q, "last-error"));
 }
+
+/* One page for each, when it is not in BAR 0 */
+uint64_t vfs_msix_table(VfDevice *d, unsigned n)
+{
+    uint32_t at = eph_readl(d->q, vfs_bdf(d, n), VFS_MSIX + PCI_MSIX_TABLE);
+    unsigned bir = at & PCI_MSIX_FLAGS_BIRMASK;
+
+    return VFS_BAR(bir) + n * (bir ? 0x1000 : VFS_BAR0_SIZE) + at - bir;
+}

@@ -14,6 +14,7 @@
 #define VFS_NEXT        0x140   /* a vendor-specific extended capability */
 #define VFS_NEXT_HEADER 0x0001000b
 #define VFS_DEVICE      0xb5ffu
+#define VFS_MSIX        0xa0    /* of the functions of eps_new() */
 
 /* Where vfs_enable() puts VF BARs, 1 MiB apart */
 #define VFS_BAR(n)      (EPH_BAR(8) + (n) * 0x100000u)
@@ -48,6 +49,8 @@ void vfs_write(VfDevice *d, unsigned reg, uint32_t val);
 void vfs_enable(VfDevice *d, unsigned n);
 void vfs_disable(VfDevice *d);
 
+/* Where the guest finds that of virtual function @n */
+uint64_t vfs_msix_table(VfDevice *d, unsigned n);
 /* Which virtual functions answer: their vendor ID is that of none */
 void vfs_check_enabled(VfDevice *d, unsigned n);
 /* The last configuration write to @reg that the endpoint was told of */

@@ -72,7 +72,7 @@ static bool add_function(EpfBridge *b, EpfLink **links, unsigned func,
 
     f->msix_relocate = b->msix_relocate;
     if (!func) {
-        epf_sriov_plan(&f->sriov, links);
+        epf_sriov_plan(&f->sriov, links, b->msix_relocate);
     }
     object_property_add_child(OBJECT(b), name, OBJECT(f));
     b->functions[func] = f;
@@ -461,8 +461,11 @@ static void get_functions(Object *obj, Visitor *v, const char *name,
                           void *opaque, Error **errp)
 {
     EpfBridge *b = EPF_BRIDGE(obj);
-    uint32_t value = b->link[0] ? b->link[0]->functions : 0;
+    uint32_t value = 0;
 
+    for (unsigned i = 0; i < EPF_MAX_FUNCTIONS; i++) {
+        value |= b->functions[i] ? BIT(i) : 0;
+    }
     visit_type_uint32(v, name, &value, errp);
 }
 

@@ -52,6 +52,21 @@ static bool list_caps(const uint8_t *config, uint8_t *caps, unsigned *n,
     return true;
 }
 
+uint8_t epf_caps_find(const EpfLink *l, uint8_t id)
+{
+    uint8_t caps[MAX_CAPS];
+    unsigned n;
+
+    if (list_caps(l->config, caps, &n, NULL)) {
+        for (unsigned i = 0; i < n; i++) {
+            if (l->config[caps[i]] == id) {
+                return caps[i];
+            }
+        }
+    }
+    return 0;
+}
+
 /* Up to the next capability: the length of unknown ones is not told. */
 static unsigned room_for(const uint8_t *caps, unsigned n, uint8_t at)
 {

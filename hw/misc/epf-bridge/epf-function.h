@@ -77,6 +77,8 @@ typedef struct EpfSriov {
     unsigned total;
     uint16_t device;
     EpfSriovBar bar[EPF_NUM_BARS];
+    unsigned msix_bar;          /* for tables that are moved, one of @bar */
+    uint64_t msix_size;         /* 0: none is */
     EpfLink *link[EPF_MAX_FUNCTIONS];   /* of them; the bridge's references */
     EpfFunction *vf[EPF_MAX_FUNCTIONS];
 } EpfSriov;
@@ -106,8 +108,11 @@ struct EpfFunction {
 EpfFunction *epf_function_new(EpfLink *link, unsigned func, bool multi);
 
 /* epf-sriov.c */
-/* What can be shown of function 0's capability; reports why not. */
-void epf_sriov_plan(EpfSriov *s, EpfLink **links);
+/*
+ * What can be shown of function 0's capability; reports why not.  @relocate:
+ * tables of MSI-X, see epf-msix.c
+ */
+void epf_sriov_plan(EpfSriov *s, EpfLink **links, bool relocate);
 /* Makes the virtual functions of function 0 as planned. */
 bool epf_sriov_init(EpfFunction *f, Error **errp);
 void epf_sriov_exit(EpfFunction *f);
@@ -118,12 +123,16 @@ void epf_sriov_sync(EpfFunction *f);
 /* A virtual function, before anything else is done to it, and at its end */
 void epf_sriov_vf_init(EpfFunction *f);
 void epf_sriov_vf_exit(EpfFunction *f);
+/* The plan it was made by, NULL: of a function */
+const EpfSriov *epf_sriov_of_vf(EpfFunction *f);
 /* What the guest reads of its configuration space */
 uint32_t epf_sriov_vf_mask(uint32_t addr, uint32_t val, int len);
 
 /* epf-caps.c */
 bool epf_caps_init(EpfFunction *f, Error **errp);
 void epf_caps_exit(EpfFunction *f);
+/* Where the endpoint has capability @id, 0: nowhere */
+uint8_t epf_caps_find(const EpfLink *l, uint8_t id);
 /* Puts the headers of extended capabilities where the guest finds them. */
 void epf_caps_show_extended(EpfFunction *f);
 /* A read of configuration space by the guest */
@@ -147,6 +156,8 @@ void epf_bars_finalize(EpfFunction *f);
 
 /* epf-msix.c */
 bool epf_msix_init(EpfFunction *f, uint8_t cap, Error **errp);
+/* Size of a BAR for the table of @l, which slows memory where it is; or 0 */
+uint64_t epf_msix_wants_bar(const EpfLink *l);
 void epf_msix_exit(EpfFunction *f);
 /*
  * What the endpoint is to be told of a configuration write of the guest, which

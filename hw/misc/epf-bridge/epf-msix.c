@@ -45,12 +45,55 @@ static bool is_crowded(const EpfMsix *m)
 }
 
 /* Can there be memory in the BAR of either? */
-static bool has_neighbours(EpfFunction *f)
+static bool has_neighbours(const EpfMsix *m, const EpfLink *l)
 {
-    const EpfMsix *m = &f->msix;
+    return is_crowded(m) && (l->bar[m->home.table_bir].mem ||
+                             l->bar[m->home.pba_bir].mem);
+}
 
-    return is_crowded(m) && (f->link->bar[m->home.table_bir].mem ||
-                             f->link->bar[m->home.pba_bir].mem);
+/* Of a BAR that has nothing else */
+static uint64_t own_bar_size(const EpfMsix *m)
+{
+    return pow2ceil(MAX(table_len(m) + pba_len(m),
+                        MAX(EPF_BAR_SIZE_MIN, qemu_real_host_page_size())));
+}
+
+static bool home_is_sound(const EpfMsix *m, const EpfLink *l)
+{
+    const EpfMsixPlace *h = &m->home;
+
+    return h->table_bir < EPF_NUM_BARS && h->pba_bir < EPF_NUM_BARS &&
+           h->table + table_len(m) <= l->bar[h->table_bir].size &&
+           h->pba + pba_len(m) <= l->bar[h->pba_bir].size &&
+           !(h->table_bir == h->pba_bir &&
+             ranges_overlap(h->table, table_len(m), h->pba, pba_len(m)));
+}
+
+/* False: that cannot be. */
+static bool read_home(EpfMsix *m, const EpfLink *l, uint8_t cap)
+{
+    const uint8_t *from = l->config + cap;
+    uint32_t table = pci_get_long(from + PCI_MSIX_TABLE);
+    uint32_t pba = pci_get_long(from + PCI_MSIX_PBA);
+
+    m->vectors = (pci_get_word(from + PCI_MSIX_FLAGS) &
+                  PCI_MSIX_FLAGS_QSIZE) + 1;
+    m->home = (EpfMsixPlace) {
+        .table_bir = table & PCI_MSIX_FLAGS_BIRMASK,
+        .table = table & ~PCI_MSIX_FLAGS_BIRMASK,
+        .pba_bir = pba & PCI_MSIX_FLAGS_BIRMASK,
+        .pba = pba & ~PCI_MSIX_FLAGS_BIRMASK,
+    };
+    return home_is_sound(m, l);
+}
+
+uint64_t epf_msix_wants_bar(const EpfLink *l)
+{
+    uint8_t cap = epf_caps_find(l, PCI_CAP_ID_MSIX);
+    EpfMsix m = { };
+
+    return cap && read_home(&m, l, cap) && has_neighbours(&m, l) ?
+           own_bar_size(&m) : 0;
 }
 
 static bool is_64(EpfFunction *f, unsigned bar)
@@ -64,20 +107,22 @@ static bool is_free(EpfFunction *f, unsigned bar)
            !(bar && f->bar[bar - 1].size && is_64(f, bar - 1));
 }
 
-static bool move_to_free_bar(EpfFunction *f)
+static void move_to_own_bar(EpfFunction *f, unsigned bar, uint64_t size)
 {
     EpfMsix *m = &f->msix;
-    uint64_t size = pow2ceil(MAX(table_len(m) + pba_len(m),
-                                 MAX(EPF_BAR_SIZE_MIN,
-                                     qemu_real_host_page_size())));
 
+    epf_bars_add(f, bar, size);
+    m->place = (EpfMsixPlace) {
+        .table_bir = bar, .pba_bir = bar, .pba = table_len(m),
+    };
+    m->own_bar = true;
+}
+
+static bool move_to_free_bar(EpfFunction *f)
+{
     for (unsigned i = 0; i < EPF_NUM_BARS; i++) {
         if (is_free(f, i)) {
-            epf_bars_add(f, i, size);
-            m->place = (EpfMsixPlace) {
-                .table_bir = i, .pba_bir = i, .pba = table_len(m),
-            };
-            m->own_bar = true;
+            move_to_own_bar(f, i, own_bar_size(&f->msix));
             return true;
         }
     }
@@ -105,13 +150,25 @@ static bool move_to_upper_half(EpfFunction *f)
     return true;
 }
 
+/* Virtual functions share what BARs there are, see epf_sriov_plan() */
+static bool move_to_vf_bar(EpfFunction *f)
+{
+    const EpfSriov *s = epf_sriov_of_vf(f);
+
+    if (s) {
+        move_to_own_bar(f, s->msix_bar, s->msix_size);
+    }
+    return s;
+}
+
 static void choose_place(EpfFunction *f)
 {
     EpfMsix *m = &f->msix;
 
     m->place = m->home;
-    if (f->msix_relocate && has_neighbours(f)) {
-        m->moved = move_to_free_bar(f) || move_to_upper_half(f);
+    if (f->msix_relocate && has_neighbours(m, f->link)) {
+        m->moved = move_to_vf_bar(f) || move_to_free_bar(f) ||
+                   move_to_upper_half(f);
         if (!m->moved) {
             epf_client_report(f->link->client, "BAR %u cannot be made larger "
                               "for the MSI-X table; memory next to the table "
@@ -220,35 +277,13 @@ static void show_table(EpfFunction *f)
     epf_bars_overlay(f, m->place.pba_bir, m->place.pba, &m->pba);
 }
 
-static bool home_is_sound(EpfFunction *f)
-{
-    const EpfMsix *m = &f->msix;
-    const EpfMsixPlace *h = &m->home;
-
-    return h->table_bir < EPF_NUM_BARS && h->pba_bir < EPF_NUM_BARS &&
-           h->table + table_len(m) <= f->link->bar[h->table_bir].size &&
-           h->pba + pba_len(m) <= f->link->bar[h->pba_bir].size &&
-           !(h->table_bir == h->pba_bir &&
-             ranges_overlap(h->table, table_len(m), h->pba, pba_len(m)));
-}
 
 bool epf_msix_init(EpfFunction *f, uint8_t cap, Error **errp)
 {
     PCIDevice *d = PCI_DEVICE(f);
-    const uint8_t *from = f->link->config + cap;
-    uint32_t table = pci_get_long(from + PCI_MSIX_TABLE);
-    uint32_t pba = pci_get_long(from + PCI_MSIX_PBA);
     EpfMsix *m = &f->msix;
 
-    m->vectors = (pci_get_word(from + PCI_MSIX_FLAGS) &
-                  PCI_MSIX_FLAGS_QSIZE) + 1;
-    m->home = (EpfMsixPlace) {
-        .table_bir = table & PCI_MSIX_FLAGS_BIRMASK,
-        .table = table & ~PCI_MSIX_FLAGS_BIRMASK,
-        .pba_bir = pba & PCI_MSIX_FLAGS_BIRMASK,
-        .pba = pba & ~PCI_MSIX_FLAGS_BIRMASK,
-    };
-    if (!home_is_sound(f)) {
+    if (!read_home(m, f->link, cap)) {
         error_setg(errp, "the endpoint's MSI-X table and pending bits lie "
                    "outside of its BARs or overlap; correct the function's "
                    "MSI-X offsets");

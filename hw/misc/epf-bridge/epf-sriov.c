@@ -157,7 +157,37 @@ static bool check_cap(EpfSriov *s, unsigned at, EpfLink **links, Error **errp)
     return true;
 }
 
-void epf_sriov_plan(EpfSriov *s, EpfLink **links)
+static bool is_free(const EpfSriov *s, unsigned bar)
+{
+    return !s->bar[bar].size &&
+           !(bar && s->bar[bar - 1].size &&
+             (s->bar[bar - 1].type & PCI_BASE_ADDRESS_MEM_TYPE_64));
+}
+
+/* A VF BAR that none of them has takes the MSI-X tables of all. */
+static void plan_msix(EpfSriov *s)
+{
+    uint64_t size = 0;
+
+    for (unsigned i = 0; i < s->total; i++) {
+        size = MAX(size, epf_msix_wants_bar(s->link[i]));
+    }
+    for (unsigned bar = 0; size && bar < EPF_NUM_BARS; bar++) {
+        if (is_free(s, bar)) {
+            s->bar[bar] = (EpfSriovBar) { .size = size };
+            s->msix_bar = bar;
+            s->msix_size = size;
+            return;
+        }
+    }
+    if (size) {
+        epf_client_report(s->link[0]->client, "the virtual functions have no "
+                          "BAR left for the MSI-X table; memory next to the "
+                          "table is slow: put the table in a BAR of its own");
+    }
+}
+
+void epf_sriov_plan(EpfSriov *s, EpfLink **links, bool relocate)
 {
     unsigned at = find_cap(links[0]);
     Error *err = NULL;
@@ -170,6 +200,9 @@ void epf_sriov_plan(EpfSriov *s, EpfLink **links)
         }
         if (check_cap(s, at, links, &err)) {
             s->at = at;
+        }
+        if (s->at && relocate) {
+            plan_msix(s);
         }
     } else if (virtual_functions(links)) {
         error_setg(&err, "functions with vendor ID 0xffff (0x%x as bits) and "
@@ -281,12 +314,20 @@ void epf_sriov_vf_init(EpfFunction *f)
 
     f->link = epf_link_ref(pf->sriov.link[i]);
     pf->sriov.vf[i] = f;
+    f->msix_relocate = pf->sriov.msix_size;
     for (unsigned bar = 0; bar < EPF_NUM_BARS; bar++) {
         f->bar[bar].type = pf->sriov.bar[bar].type;
     }
     /* Of the header it has this one bit */
     memset(d->wmask, 0, PCI_CONFIG_HEADER_SIZE);
     pci_set_word(d->wmask + PCI_COMMAND, PCI_COMMAND_MASTER);
+}
+
+const EpfSriov *epf_sriov_of_vf(EpfFunction *f)
+{
+    PCIDevice *pf = pcie_sriov_get_pf(PCI_DEVICE(f));
+
+    return pf ? &EPF_FUNCTION(pf)->sriov : NULL;
 }
 
 void epf_sriov_vf_exit(EpfFunction *f)
