@@ -402,6 +402,14 @@ static EpcPlace epc_place(EpcState *s, hwaddr addr)
     if (addr < EPC_GLOBAL_SIZE) {
         p.kind = PLACE_GLOBAL;
         p.reg = addr;
+    } else if (addr >= EPC_DMA_BASE) {
+        uint64_t i = (addr - EPC_DMA_BASE) / EPC_DMA_STRIDE;
+
+        if (i < EPC_DMA_CHANNELS) {
+            p.kind = PLACE_DMA;
+            p.channel = i;
+            p.reg = (addr - EPC_DMA_BASE) % EPC_DMA_STRIDE;
+        }
     } else if (addr >= EPC_RAISE_BASE) {
         uint64_t i = (addr - EPC_RAISE_BASE) / EPC_RAISE_STRIDE;
 
@@ -417,14 +425,6 @@ static EpcPlace epc_place(EpcState *s, hwaddr addr)
             p.fn = &s->fn[i];
             p.reg = (addr - EPC_FN_BASE) % EPC_FN_STRIDE;
             p.kind = p.reg < EPC_FN_CONFIG ? PLACE_FN : PLACE_CONFIG;
-        }
-    } else if (addr >= EPC_DMA_BASE) {
-        uint64_t i = (addr - EPC_DMA_BASE) / EPC_DMA_STRIDE;
-
-        if (i < EPC_DMA_CHANNELS) {
-            p.kind = PLACE_DMA;
-            p.channel = i;
-            p.reg = (addr - EPC_DMA_BASE) % EPC_DMA_STRIDE;
         }
     } else if (addr >= EPC_DOORBELL_BASE &&
                addr - EPC_DOORBELL_BASE <

@@ -34,13 +34,13 @@ OBJECT_DECLARE_SIMPLE_TYPE(EpcState, PCI_EPC)
 
 /* Layout of EPC_BAR_REGS; guests read it from registers. */
 #define EPC_DOORBELL_BASE   0x4000
-#define EPC_DMA_BASE        0x8000
-#define EPC_DMA_STRIDE      EPC_DMA_PAGE_SIZE
 #define EPC_FN_BASE         0x10000
 #define EPC_FN_STRIDE       0x2000
 #define EPC_RAISE_BASE      0x20000
 #define EPC_RAISE_STRIDE    EPC_RAISE_SIZE
-#define EPC_REGS_SIZE       0x40000
+#define EPC_DMA_BASE        0x40000
+#define EPC_DMA_STRIDE      EPC_DMA_PAGE_SIZE
+#define EPC_REGS_SIZE       0x80000
 
 /*
  * Memory of a window.  It outlives its device while a BAR of another one leads

@@ -192,7 +192,7 @@
 #define EPC_REG_DMA_COUNT           0x060   /* 1 to EPC_DMA_CHANNELS */
 #define EPC_REG_DMA_BASE            0x064
 #define EPC_REG_DMA_STRIDE          0x068
-#define EPC_DMA_CHANNELS            8
+#define EPC_DMA_CHANNELS            16
 
 /*
  * (ro) With EPC_FEATURE_VF: number of virtual functions of function 0, see
