@@ -12,10 +12,13 @@
  *   bar1       write "half": doorbells in the upper half of BAR 1; "memory": none
  *   config     write "OFFSET SIZE VALUE MASK": pci_epc_ext_write_config()
  *   answer     write 1: each doorbell raises MSI-X 1 from its interrupt handler
+ *   raise      write "msi NUM" or "msix NUM": pci_epc_ext_raise_irq()
+ *   hold       write 1: the handler of events does not return before it is 0
  */
 #include <linux/cleanup.h>
 #include <linux/debugfs.h>
 #include <linux/interrupt.h>
+#include <linux/iopoll.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/pci.h>
@@ -37,6 +40,8 @@
 #define MSIX_OFFSET	SZ_2K
 #define EVENT_TYPES	(PCI_EPC_EXT_GONE + 1)
 #define CAP_SIZE	0x10
+#define HOLD_POLL	(10 * USEC_PER_MSEC)
+#define HOLD_MOST	(120 * USEC_PER_SEC)
 
 static const char * const event_names[EVENT_TYPES] = {
 	[PCI_EPC_EXT_CONFIG_WRITE] = "config",
@@ -70,6 +75,7 @@ struct test_doorbell {
  * @dir: in debugfs
  * @answer: see the file of that name
  * @answered: interrupts raised
+ * @hold: see the file of that name
  * @cap: offset of the vendor-specific capability
  * @ext_cap: offset of the extended one
  * @doorbells: the doorbells
@@ -86,6 +92,7 @@ struct ext_test {
 	struct dentry *dir;
 	bool answer;
 	atomic_t answered;
+	bool hold;
 	int cap;
 	int ext_cap;
 	struct test_doorbell doorbells[DOORBELLS];
@@ -181,9 +188,13 @@ DEFINE_SHOW_ATTRIBUTE(doorbells);
 static void handle_event(void *data, const struct pci_epc_ext_event *event)
 {
 	struct ext_test *t = data;
+	bool held;
 
 	if (event->type == PCI_EPC_EXT_GONE)
 		release_interrupts(t);
+	else
+		read_poll_timeout(READ_ONCE, held, !held, HOLD_POLL, HOLD_MOST,
+				  false, t->hold);
 
 	guard(mutex)(&t->lock);
 	t->counts[event->type]++;
@@ -336,6 +347,30 @@ static const struct file_operations bar1_fops = {
 	.write = bar1_write,
 };
 
+static ssize_t raise_write(struct file *file, const char __user *buf,
+			   size_t count, loff_t *pos)
+{
+	struct ext_test *t = file->private_data;
+	unsigned int num, type;
+	char text[16], name[8];
+	ssize_t ret;
+
+	ret = get_text(buf, count, text, sizeof(text));
+	if (ret < 0)
+		return ret;
+	if (sscanf(text, "%7s %u", name, &num) != 2)
+		return -EINVAL;
+	type = strcmp(name, "msi") ? PCI_IRQ_MSIX : PCI_IRQ_MSI;
+	ret = pci_epc_ext_raise_irq(t->func, type, num);
+	return ret ? ret : count;
+}
+
+static const struct file_operations raise_fops = {
+	.owner = THIS_MODULE,
+	.open = simple_open,
+	.write = raise_write,
+};
+
 static void show(struct ext_test *t)
 {
 	t->dir = debugfs_create_dir(dev_name(&t->epf->dev), test_root);
@@ -345,7 +380,9 @@ static void show(struct ext_test *t)
 	debugfs_create_file("caps", 0400, t->dir, t, &caps_fops);
 	debugfs_create_file("config", 0200, t->dir, t, &config_fops);
 	debugfs_create_file("bar1", 0200, t->dir, t, &bar1_fops);
+	debugfs_create_file("raise", 0200, t->dir, t, &raise_fops);
 	debugfs_create_bool("answer", 0600, t->dir, &t->answer);
+	debugfs_create_bool("hold", 0600, t->dir, &t->hold);
 }
 
 /* ---- The function ---- */

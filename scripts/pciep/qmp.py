@@ -15,6 +15,7 @@ class Qmp:
 
     def __init__(self, path):
         self.path, self._file = path, None
+        self.events = []  # names of those that came before the last answer
         self.arguments = ['-qmp', f'unix:{path},server=on,wait=off']
 
     def get(self, path, name):
@@ -48,6 +49,7 @@ class Qmp:
                 raise CannotRun(f'QMP: {name}: {answer["error"]["desc"]}')
             if 'return' in answer:
                 return answer['return']
+            self.events.append(answer['event'])
         raise ValueError('QEMU ended')
 
     def close(self):

@@ -4,14 +4,19 @@
 import os
 import re
 import subprocess
+import tempfile
 
-from lib import TOP, Link, check, equal, limit
+from lib import TOP, Link, check, contains, equal, limit
+from pciep.qmp import Qmp
 
 ENDPOINT = '0x1af4:0x10fe'
 DOORBELLS = 64
 DEBUGFS = '/sys/kernel/debug/pci_epf_ext_test/pci_epf_ext_test.0'
 DEVICE = f'/sys/bus/pci/devices/$(endpoint {ENDPOINT})'
 VENDOR_CAP, EXTENDED_VENDOR_CAP = 0x09, 0x0B
+# Writes that wait: for the handler of the function, and for the guest as a whole
+QUEUE, DEVICE_QUEUE = 512, 64
+HOST_MODULE = 'pci-ep-ext-test-host'
 
 
 class Ext(Link):
@@ -24,10 +29,13 @@ class Ext(Link):
             ['cc', '-O1', '-Wall', '-Werror', '-static', '-o', program, source],
             check=True,
         )
-        module = os.path.join(t.build, f'modules-{kernel}', 'pci-epf-ext-test.ko')
+        module, taker = (
+            os.path.join(t.build, f'modules-{kernel}', f'{name}.ko')
+            for name in ('pci-epf-ext-test', HOST_MODULE)
+        )
         pair = t.pair(
             kernel=kernel,
-            host={'files': [f'{program}:/bin/bar-write'], **kw.pop('host', {})},
+            host={'files': [f'{program}:/bin/bar-write', taker], **kw.pop('host', {})},
             ep={'files': [module], 'idle': True, **kw.pop('ep', {})},
         )
         super().__init__(pair)
@@ -42,8 +50,11 @@ class Ext(Link):
     def connect(self):
         function = '$CFS/functions/pci_epf_ext_test/f'
         self.ep(f'epc_path; mkdir {function} && ln -s {function} $EPC_PATH/ && ep_start')
+        self.enable()
+
+    def enable(self):
+        """Nobody drives it: decode memory, let it be bus master."""
         self.appears()
-        # Nobody drives it: decode memory, let it be bus master.
         self.host(f'echo 1 >{DEVICE}/enable')
 
     def state(self, name):
@@ -100,6 +111,16 @@ class Ext(Link):
         text = ''.join(f'\\x{b:02x}' for b in value.to_bytes(size, 'little'))
         self.host(f"printf '{text}' | dd of={DEVICE}/config bs={size} "
                   f'seek={offset // size} count=1 conv=notrunc 2>/dev/null')
+
+    def count_up(self, offset, count):
+        """Writes 0, 1, ... to a register of 4 bytes, one by one."""
+        self.host(
+            f'n=0; d={DEVICE}; while [ $n -lt {count} ]; do '
+            'printf "\\\\x$(printf %02x $((n & 255)))\\\\x$(printf %02x $((n >> 8)))'
+            f'\\\\0\\\\0" | dd of=$d/config bs=4 seek={offset // 4} count=1 '
+            'conv=notrunc 2>/dev/null; n=$((n + 1)); done',
+            120,
+        )
 
     def close(self):
         self.ep('role_finish')
@@ -163,14 +184,8 @@ def capabilities(link):
     link.write_config(cap + 4, 4, 0)
     equal(link.config(cap + 4, 4), 0x12345678, 'a constant')
     expected = [(cap + 8, 4, 0xFFFFFFFF), (cap + 8, 2, 0x11), (cap + 11, 1, 0x22)]
-    for n in range(100):
-        expected.append((ext_cap + 8, 4, n))
-    link.host(
-        f'n=0; while [ $n -lt 100 ]; do printf "\\\\x$(printf %02x $n)\\\\0\\\\0\\\\0" | '
-        f'dd of={DEVICE}/config bs=4 seek={(ext_cap + 8) // 4} count=1 conv=notrunc '
-        '2>/dev/null; n=$((n + 1)); done',
-        60,
-    )
+    expected += [(ext_cap + 8, 4, n) for n in range(100)]
+    link.count_up(ext_cap + 8, 100)
 
     def writes(rows):
         return [tuple(int(w, 0) for w in r) for r in rows if int(r[0], 0) != cap + 4]
@@ -210,6 +225,44 @@ def resets(link):
         equal(link.counted('command', command) & 7, value, 'command register')
 
 
+def interrupts(link):
+    """pci_epc_ext_raise_irq(), by a task and by an interrupt handler."""
+
+    def raised(what, error=''):
+        out = link.ep(f'echo {what} >{DEBUGFS}/raise', status=1 if error else 0)
+        contains(out, error, f'{what} is raised')
+
+    def taken(count):
+        """So many arrived in the host."""
+        for _ in range(50):
+            row = link.host(f'grep {HOST_MODULE} /proc/interrupts').split()
+            seen = sum(int(word) for word in row[1:3])
+            if seen >= count:
+                break
+            link.pair.pump(0.2)
+        equal(seen, count, 'MSI-X in the host')
+
+    raised('msix 1', 'not supported')
+    link.host(f'insmod /root/{HOST_MODULE}.ko')
+    raised('msix 1')
+    taken(1)
+    raised('msix 2', 'Invalid argument')
+    raised('msix 0', 'Invalid argument')
+    raised('msi 1', 'not supported')
+
+    link.ep(f'echo 1 >{DEBUGFS}/answer')
+    row = link.state('doorbells')[3]
+    place, rings = int(row[1], 0) // 4, int(row[2])
+    for n in range(1, 11):
+        link.ring(0, 0, {place: n})
+        link.comes('doorbells', lambda rows, n=n: int(rows[3][2]) == rings + n)
+        taken(1 + n)
+    link.counted('answered', 10)
+    link.ep(f'echo 0 >{DEBUGFS}/answer')
+    link.host(f'rmmod {HOST_MODULE}')
+    raised('msix 1', 'not supported')
+
+
 @limit(200)
 def test_all(t):
     link = Ext(t)
@@ -219,6 +272,7 @@ def test_all(t):
         doorbells(link)
         capabilities(link)
         resets(link)
+        interrupts(link)
         halves(link)
         equal(link.events()['lost'][0], 0, 'events lost')
         link.close()
@@ -250,6 +304,82 @@ def test_again(t):
         link.quiet()
 
 
+class WithQmp(Ext):
+    """With a QMP connection to the guest @role."""
+
+    def __init__(self, t, role):
+        self.directory = tempfile.TemporaryDirectory(prefix='pci-ep-ext-')
+        self.qmp = Qmp(os.path.join(self.directory.name, 'qmp'))
+        super().__init__(t, **{role: {'extra': self.qmp.arguments}})
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.pair.close()
+        self.qmp.close()
+        self.directory.cleanup()
+
+
+@limit(240)
+def test_machine_reset(t):
+    """The host reboots: each reset of the machine is seen, and no other."""
+    with WithQmp(t, 'host') as link:
+        link.pair.host.spec.reboot = True
+        link.boot()
+        link.connect()
+        doorbells(link)
+        link.qmp.command('query-status')  # from now on events are counted
+        for n in range(2):
+            rings = int(link.state('doorbells')[7][2])
+            link.pair.host.release = None
+            link.pair.host.command('reboot -f')
+            link.ready('host')
+            link.enable()
+            # The firmware adds one of its own.
+            link.qmp.command('query-status')
+            machine = link.qmp.events.count('RESET')
+            check(machine > n, f'resets of the machine: {machine}')
+            link.counted('perst', machine)
+            place = int(link.state('doorbells')[7][1], 0) // 4
+            link.ring(0, 0, {place: n})
+            link.rung(rings + 1, {7: n})
+        events = link.events()
+        others = {n: events[n][0] for n in ('hot_reset', 'flr', 'lost', 'gone')}
+        equal(others, dict.fromkeys(others, 0), 'other events')
+        capabilities(link)
+        link.close()
+
+
+@limit(240)
+def test_lost(t):
+    """Whoever is too slow for the host's writes is told that some are missing."""
+    with WithQmp(t, 'ep') as link:
+        link.boot()
+        link.connect()
+        register = int(link.state('caps')[0][1], 0) + 8
+
+        # One in the handler, those that wait, the others lost
+        link.ep(f'echo 1 >{DEBUGFS}/hold')
+        link.count_up(register, QUEUE + 8)
+        link.ep(f'echo 0 >{DEBUGFS}/hold')
+        equal(link.counted('config', QUEUE + 1), QUEUE, 'the last one that came')
+        link.counted('lost', 1)
+
+        # As many as the device keeps while the guest stands still
+        link.qmp.command('stop')
+        link.count_up(register, DEVICE_QUEUE + 6)
+        link.qmp.command('cont')
+        came = QUEUE + 1 + DEVICE_QUEUE
+        equal(link.counted('config', came), DEVICE_QUEUE - 1, 'the last one then')
+        link.counted('lost', 2)
+
+        link.count_up(register, 3)
+        link.counted('config', came + 3)
+        equal(link.events()['lost'][0], 2, 'nothing is lost any more')
+        link.close()
+
+
 @limit(240)
 def test_controller_goes(t):
     """The driver is unbound under the function, which lets go of its interrupts."""
@@ -276,6 +406,7 @@ def test_kernel_6_12(t):
         doorbells(link)
         capabilities(link)
         resets(link)
+        interrupts(link)
         equal(link.events()['lost'][0], 0, 'events lost')
         link.close()
 
@@ -290,6 +421,7 @@ def test_kernel_7_debug(t):
         doorbells(link)
         capabilities(link)
         resets(link)
+        interrupts(link)
         halves(link)
         link.close()
         out = link.ep('cat /proc/lockdep_stats')
