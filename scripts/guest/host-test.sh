@@ -50,19 +50,21 @@ selftest() {
     return $_selftest
 }
 
-# Without a DMA channel the kernel waits for ever in the tests with DMA.
+# Without a DMA channel the kernel waits for ever in the tests with DMA.  By messages
+# the endpoint's CPU does not copy 1 MB in the 30 s that each test may take.
 selftest_all() {
+    [ -z "$MESSAGES" ] || set -- -V memcpy
     case $DMA in
     1)
-        selftest
+        selftest "$@"
         ;;
     2)
-        selftest -V dma
+        selftest "$@" -V dma
         _first=$?
         selftest -T COPY_TEST -v dma && return $_first
         ;;
     *)
-        selftest -V dma
+        selftest "$@" -V dma
         ;;
     esac
 }
@@ -96,5 +98,10 @@ function_run() {
             pci_ep_data_transfer.dma.WRITE_TEST pci_ep_data_transfer.dma.COPY_TEST
         ;;
     esac
+    [ -z "$MESSAGES" ] || [ "$TOOL" = pcitest ] ||
+        not_run "the host's IOMMU does not tell what it maps, each 4 bytes are a message" \
+            pci_ep_data_transfer.memcpy.READ_TEST \
+            pci_ep_data_transfer.memcpy.WRITE_TEST \
+            pci_ep_data_transfer.memcpy.COPY_TEST
     return $_status
 }

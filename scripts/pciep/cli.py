@@ -326,6 +326,12 @@ def main(argv=None):
         o.functions = functions.instances(o.function or ['test'])
     except ValueError as e:
         p.error(str(e))
+    if o.host_iommu in machine.ARCH['x86_64']['plain_iommu']:
+        for i in (i for i in o.functions if i.function.remapping):
+            p.error(
+                f'{i.name} needs several MSI vectors, which the host guest does not have '
+                f'with --host-iommu {o.host_iommu}: use intel-cm'
+            )
     scenario = o.scenario or '+'.join(i.name for i in o.functions)
     rundir = os.path.abspath(o.log_dir or os.path.join(o.build_dir, 'results', scenario))
     rerun = shlex.join([sys.argv[0]] + argv)

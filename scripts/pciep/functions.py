@@ -41,6 +41,7 @@ def size_of(text):
 class Function:
     """@endpoint: vendor and device id that the host looks for.
     @dma_mode: what kind of DMA channel it has to find; None: what the driver offers.
+    @remapping: its host driver needs interrupt remapping, for several MSI vectors.
     @ep_memory: more memory of the endpoint guest, MiB, from the options.
     @ep_machine: more arguments of its QEMU, from the options and a directory.
     """
@@ -54,12 +55,14 @@ class Function:
         host_programs=(),
         host_memory=0,
         dma_mode=None,
+        remapping=False,
         seconds=300,
         options=None,
         ep_memory=lambda options: 0,
         ep_machine=lambda instance, directory: [],
     ):
         self.about, self.endpoint, self.dma_mode = about, endpoint, dma_mode
+        self.remapping = remapping
         self.modules = {'host': list(host_modules), 'ep': list(ep_modules)}
         self.programs = {'host': list(host_programs), 'ep': []}
         self.host_memory, self.seconds = host_memory, seconds
@@ -130,6 +133,7 @@ FUNCTIONS = {
         ['ntb_hw_epf', 'ntb_transport', 'ntb_netdev'],
         ['pci_epf_vntb', 'ntb_transport', 'ntb_netdev'],
         ['ping'],
+        remapping=True,
         options={
             'data': Option('16M', 'size', 'sent each way'),
             'pings': Option('1000', 'number', 'of a flood, none may be lost'),

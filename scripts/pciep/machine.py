@@ -31,6 +31,9 @@ ARCH = {
             ),
             'virtio': ('virtio-iommu-pci', 'iommu.passthrough=0'),
         },
+        # Those that do not tell what they map, those without interrupt remapping
+        'silent_iommu': ['intel'],
+        'plain_iommu': ['virtio'],
         'serial': lambda chardev: ['-device', f'isa-serial,chardev={chardev}'],
     }
 }

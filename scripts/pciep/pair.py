@@ -164,6 +164,7 @@ class Pair:
             'INTERACTIVE': '1' if side.interactive else '',
             'IDLE': '1' if side.idle else '',
             'NOLINK': '' if self.link else '1',
+            'MESSAGES': '1' if self.sides['host'].iommu in a['silent_iommu'] else '',
             'TOOL': functions.test_tool(side.kernel)[0] if role == 'host' else '',
         }
         env.update(side.env)

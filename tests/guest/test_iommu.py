@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The host guest translates the endpoint's DMA with its virtual IOMMU."""
+"""The host guest translates the endpoint's DMA with its virtual IOMMU.  Several
+functions at once are in test_several.py."""
 
-from lib import SELFTEST, check, contains, copies, equal, limit
+import test_ntb
+import test_nvme
+from lib import check, contains, copies, equal, limit, long
 
 TRANSFERS = [
     f'pci_ep_data_transfer.{how}.{what}_TEST'
@@ -50,7 +53,14 @@ def test_caching_mode(t):
 @limit(180)
 def test_no_caching_mode(t):
     """Nothing is told: maps trap, the rest of the selftest passes as ever."""
-    status, out = run(t, 'intel', '--host-cmd', SELFTEST + ' -V memcpy')
+    status, out = run(t, 'intel')
+    results = t.results()
+    for name in OTHERS + [n for n in TRANSFERS if '.dma.' in n]:
+        equal(results.get(name), ('pass', ''), name)
+    for name in (n for n in TRANSFERS if '.memcpy.' in n):
+        verdict, reason = results.get(name, ('', ''))
+        equal(verdict, 'skip', name)
+        contains(reason, "^not run: the host's IOMMU does not tell", name)
     equal(status, 0, f'exit status; output:\n{out[-2000:]}')
     log = t.read('ep.log')
     for what in ('READ', 'WRITE', 'COPY'):
@@ -87,3 +97,56 @@ def test_virtio(t):
     log = t.read('host.log')
     contains(log, 'virtio_iommu.*aperture|Adding to iommu group', 'the kernel uses it')
     check(TOLD not in log, 'no warning that the endpoint has to use messages')
+
+
+DISK_FILE = f'disk=file,size=64M,{test_nvme.SHORT}'
+
+
+def nvme(t, iommu, options=test_nvme.SHORT):
+    test_nvme.passes(t, options, '--host-iommu', iommu)
+    check('DMAR: [DMA' not in t.read('host.log'), 'no fault of the IOMMU')
+
+
+@limit(180)
+def test_nvme_no_caching_mode(t):
+    nvme(t, 'intel')
+    contains(t.read('host.log'), TOLD, 'the function is behind the IOMMU')
+
+
+@limit(180)
+def test_nvme_virtio(t):
+    nvme(t, 'virtio')
+
+
+@long
+@limit(180)
+def test_nvme_file_caching_mode(t):
+    nvme(t, 'intel-cm', DISK_FILE)
+
+
+@long
+@limit(180)
+def test_nvme_file_no_caching_mode(t):
+    nvme(t, 'intel', DISK_FILE)
+
+
+@long
+@limit(180)
+def test_nvme_file_virtio(t):
+    nvme(t, 'virtio', DISK_FILE)
+
+
+@limit(180)
+def test_vntb_no_caching_mode(t):
+    """All that leaves the endpoint is a message for every 4 bytes."""
+    test_ntb.passes(t, 'data=2M,pings=100', '--host-iommu', 'intel')
+    contains(t.read('host.log'), TOLD, 'the function is behind the IOMMU')
+
+
+@limit(60)
+def test_vntb_virtio(t):
+    """The host's driver wants four MSI vectors, and there is no interrupt remapping."""
+    t.kernel('7')
+    status, out = t.launch('--function', 'vntb', '--host-iommu', 'virtio', seconds=50)
+    equal(status, 2, f'exit status; output:\n{out}')
+    contains(out, 'needs several MSI vectors.*use intel-cm', 'what to do')
