@@ -263,16 +263,19 @@ static void test_resets(void)
 
     for (unsigned i = 0; i < ARRAY_SIZE(t); i++) {
         epv_enable(&h, 2);
+        events(h.e, 0, 0);
         events(h.e, VF(1), 0);
         g_assert_cmpint(pep_reset(h.c[t[i].number], t[i].kind), ==, 0);
-        /* The counts of hot resets and of fundamental ones are each session's */
+        epv_check_disabled(&h);
+        g_assert_cmphex(epv_reg(h.e, 0, EPC_FN_EVENT) & EPC_FN_EVENT_VFS, !=,
+                        0);
+        g_assert_true(events(h.e, VF(1), EPC_FN_EVENT_COMMAND));
+        /* Each session tells of the same reset */
         for (unsigned n = 0; n < NUMBERS; n++) {
             if (t[i].kind != VFU_EP_RESET_FLR && n != t[i].number) {
-                pep_reset(h.c[n], t[i].kind);
+                g_assert_cmpint(pep_reset(h.c[n], t[i].kind), ==, 0);
             }
         }
-        epv_check_disabled(&h);
-        g_assert_true(events(h.e, VF(1), EPC_FN_EVENT_COMMAND));
     }
 
     /* Function 1 does not have them */
@@ -312,10 +315,14 @@ static void test_device_reset(void)
     epv_enable(&h, VFS);
     epe_set(h.e, EPC_REG_RESET, EPC_RESET_MAGIC);
     g_assert_cmphex(epv_reg(h.e, 0, EPC_FN_VFS), ==, 0);
+    g_assert_cmphex(epv_reg(h.e, VF(1), EPC_FN_PCI_COMMAND), ==, 0);
     for (unsigned i = 0; i < NUMBERS; i++) {
         pep_link(h.c[i], VFU_EP_LINK_DOWN);
     }
     g_assert_cmpuint(epe_wait_link_cmd(h.e), ==, EPC_STATUS_OK);
+    for (unsigned i = 0; i < NUMBERS; i++) {
+        g_assert_true(events(h.e, i, 0));
+    }
 
     /* Described anew, with a smaller BAR */
     epe_select(h.e, 0);

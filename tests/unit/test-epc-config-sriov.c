@@ -254,6 +254,7 @@ static void test_vf_writes(void)
         EPC_CONFIG_EXP + PCI_EXP_DEVCTL2, EPC_CONFIG_EXP + PCI_EXP_LNKCTL2,
     };
 
+    epc_config_set_bar(c, 0, EPC_BAR_FLAG_64, 4096);
     g_assert_cmphex(wr(c, PCI_COMMAND, 0xffff, 2), ==, EPC_FN_EVENT_COMMAND);
     g_assert_cmphex(epc_config_command(c), ==, PCI_COMMAND_MASTER);
     for (unsigned at = PCI_CACHE_LINE_SIZE; at < PCI_CAPABILITY_LIST; at += 4) {
