@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # Build our kernel modules for one guest kernel: module.sh KERNEL [STAMP].
-# build/modules-KERNEL then holds *.ko. A warning fails the build.
+# build/modules-KERNEL then holds *.ko. A warning fails the build. With them is the
+# kernel's own nvmet-pci-epf, corrected, unless the kernel is the user's.
 
 . "$(dirname "$0")/common.sh"
 
@@ -10,7 +11,7 @@ NAME=$1
 load_config
 
 # Part of every result's name: raise it when this script changes what it builds
-RECIPE=2
+RECIPE=3
 
 SOURCES=(linux include/hw/pci-ep)
 
@@ -30,8 +31,31 @@ name_result() {
     RESULT=modules-$NAME-$({
         echo "${KERNEL##*/} $RECIPE"
         hash_files "$1" "${SOURCES[@]}"
+        hash_text < "$FIX"
     } | hash_text)
     [ -d "$CACHE/out/$RESULT" ]
+}
+
+# The kernel's nvmet-pci-epf with the errors taken out that lose data
+build_nvmet() {
+    local from=$KERNEL/kbuild/source/drivers/nvme/target status=0
+    local dir=$WORK/nvmet
+    [ -z "$KERNEL_SRC" ] && grep -q '^CONFIG_NVME_TARGET_PCI_EPF=m' \
+        "$KERNEL/config" || return 0
+    rm -rf "$dir"
+    mkdir -p "$dir"
+    "$FIX" "$from/pci-epf.c" "$dir/pci-epf.c" || status=$?
+    if [ "$status" != 0 ]; then
+        say "kernel $NAME: nvmet-pci-epf differs from the one that $FIX corrects," \
+            "it is taken as it is"
+        return 0
+    fi
+    cp "$from"/*.h "$dir/"
+    printf '%s\n' 'obj-m := nvmet-pci-epf.o' 'nvmet-pci-epf-y := pci-epf.o' \
+        > "$dir/Kbuild"
+    run_logged "$CACHE/log/$RESULT-nvmet.log" "nvmet-pci-epf for kernel $NAME: build" \
+        make -C "$KERNEL/kbuild" M="$dir" modules
+    cp "$dir/nvmet-pci-epf.ko" "$TEMP/"
 }
 
 build_modules() {
@@ -44,6 +68,7 @@ build_modules() {
     fi
     temp_dir "$CACHE/scratch"
     cp "$WORK"/linux/*.ko "$WORK"/linux/test/*.ko "$TEMP/"
+    build_nvmet
     strip --strip-debug "$TEMP"/*.ko
     publish "$TEMP" "$RESULT"
 }
@@ -51,6 +76,7 @@ build_modules() {
 KERNEL=$(readlink -f "$BUILD/kernel-$NAME") && [ -f "$KERNEL/release" ] ||
     die 2 "kernel $NAME is not built; run: ninja -C build kernel-$NAME"
 mkdir -p "$CACHE/scratch" "$CACHE/log"
+FIX=$TOP/scripts/build/fix-nvmet
 WORK=$CACHE/scratch/modules-${KERNEL##*/}
 # The sources may change until we hold the lock and have a copy
 if ! name_result "$TOP"; then

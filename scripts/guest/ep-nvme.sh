@@ -57,6 +57,8 @@ function_setup() {
     load nvmet_pci_epf && [ -d "$CFS/functions/nvmet_pci_epf" ] ||
         need "the endpoint kernel has no nvmet-pci-epf: use one since 6.14 with" \
             "CONFIG_NVME_TARGET_PCI_EPF=m and pass its modules with --ep-modules"
+    grep -q O /sys/module/nvmet_pci_epf/taint 2>/dev/null &&
+        state "nvmet-pci-epf is corrected; fixes=off takes the kernel's own"
     _disk=$(disk)
     [ -b "$_disk" ] || need "no $OPT_DISK disk in the endpoint guest, see ep.log"
     _port=$((INDEX + 1))

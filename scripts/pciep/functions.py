@@ -42,6 +42,7 @@ class Function:
     """@endpoint: vendor and device id that the host looks for.
     @dma_mode: what kind of DMA channel it has to find; None: what the driver offers.
     @remapping: its host driver needs interrupt remapping, for several MSI vectors.
+    @corrected: modules of the endpoint's kernel that fixes=on replaces.
     @ep_memory: more memory of the endpoint guest, MiB, from the options.
     @ep_machine: more arguments of its QEMU, from the options and a directory.
     """
@@ -58,6 +59,7 @@ class Function:
         remapping=False,
         seconds=300,
         options=None,
+        corrected=(),
         ep_memory=lambda options: 0,
         ep_machine=lambda instance, directory: [],
     ):
@@ -66,7 +68,7 @@ class Function:
         self.modules = {'host': list(host_modules), 'ep': list(ep_modules)}
         self.programs = {'host': list(host_programs), 'ep': []}
         self.host_memory, self.seconds = host_memory, seconds
-        self.options = options or {}
+        self.options, self.corrected = options or {}, corrected
         self.ep_memory, self.ep_machine = ep_memory, ep_machine
 
 
@@ -123,7 +125,11 @@ FUNCTIONS = {
             'data': Option('64M', 'size', 'written and read back at each queue depth'),
             'files': Option('1000', 'number', 'files in the file system'),
             'resets': Option('5', 'number', 'controller resets under load, 0: none'),
+            'fixes': Option(
+                'on', ('on', 'off'), 'correct the kernel\'s nvmet-pci-epf, if it is ours'
+            ),
         },
+        corrected=['nvmet_pci_epf'],
         ep_memory=_nvme_memory,
         ep_machine=_nvme_disk,
     ),
@@ -207,6 +213,16 @@ def controllers(found):
     last = max([i.controller for i in found], default=0)
     counts = [sum(i.controller == n for i in found) for n in range(last + 1)]
     return counts if found else [1]
+
+
+def corrected(found):
+    """Modules of the endpoint's kernel that are replaced: no function minds."""
+    return {
+        name
+        for i in found
+        for name in i.function.corrected
+        if all(o.options.get('fixes') != 'off' for o in found)
+    }
 
 
 def memory(role, found):

@@ -16,6 +16,8 @@ DRIVER = 'pcie-qemu-ep'
 DRIVER_NEEDS = ['pci-epc-ext']
 # Larger trees (a distribution's) are cut down to the modules a run needs.
 WHOLE_TREE_LIMIT = 64 << 20
+# Modules of the kernel that "make" builds a second time, corrected
+CORRECTED = ['nvmet-pci-epf']
 
 
 def module_name(path):
@@ -60,6 +62,7 @@ class Modules:
             {}
         )  # name -> direct and indirect dependencies, paths, insertion order
         self.builtin = set()
+        self.corrected = {}  # path below root -> file to take instead
         self._read_dep()
         try:
             with open(os.path.join(root, 'modules.builtin')) as f:
@@ -88,6 +91,13 @@ class Modules:
         if name not in self.path:
             return [] if name in self.builtin else None
         return self.needs[name] + [self.path[name]]
+
+    def correct(self, name, file):
+        if name in self.path:
+            self.corrected[self.path[name]] = file
+
+    def file(self, relative):
+        return self.corrected.get(relative) or os.path.join(self.root, relative)
 
     def size(self):
         """Bytes of all modules; estimated for compressed ones."""
@@ -139,6 +149,7 @@ class Kernel:
         self.modules = modules
         self.bindir = bindir
         self.drivers = [d for d in drivers if d and os.path.exists(d)]
+        self.corrected = {}  # name of a module -> file
 
     @property
     def version(self):
@@ -151,6 +162,12 @@ class Kernel:
     def program(self, name):
         path = os.path.join(self.bindir or '', name)
         return path if self.bindir and os.path.exists(path) else None
+
+    def correct(self, names):
+        """Takes the corrected ones of these modules, where there are such."""
+        for name in names:
+            if self.modules and name in self.corrected:
+                self.modules.correct(name, self.corrected[name])
 
     def driver(self):
         """The file of our driver for this kernel; None when it is in the tree."""
@@ -215,13 +232,19 @@ def built(build, name):
     release = release or read_release(image)
     tree = os.path.join(d, 'lib/modules', release)
     modules = Modules(tree) if os.path.exists(os.path.join(tree, 'modules.dep')) else None
-    return Kernel(
+    ours = os.path.join(build, f'modules-{name}')
+    k = Kernel(
         image,
         release,
         modules,
         os.path.join(d, 'bin'),
-        [os.path.join(build, f'modules-{name}', DRIVER + '.ko')],
+        [os.path.join(ours, DRIVER + '.ko')],
     )
+    files = [os.path.join(ours, f'{n}.ko') for n in CORRECTED]
+    k.corrected = {
+        module_name(f): f for f in files if os.path.exists(f) and vermagic(f) == release
+    }
+    return k
 
 
 def custom(build, name, image=None, moduledir=None, driver=None):
@@ -245,7 +268,7 @@ def custom(build, name, image=None, moduledir=None, driver=None):
             image, release, None, os.path.join(build, f'kernel-{name}', 'bin'), drivers
         )
     if moduledir:
-        k.modules = find_modules(moduledir, k.release)
+        k.modules, k.corrected = find_modules(moduledir, k.release), {}
     if driver:
         if not os.path.exists(driver):
             raise CannotRun(f'no driver {driver}: check the path given to --ep-driver')
@@ -268,7 +291,7 @@ def add_modules(archive, kernel, wanted, extra_files=()):
         )
         if target not in placed:
             placed[target] = True
-            archive.data(target, read_module(os.path.join(kernel.modules.root, relative)))
+            archive.data(target, read_module(kernel.modules.file(relative)))
         return '/' + target
 
     names = [module_name(w) for w in wanted]

@@ -186,6 +186,7 @@ class Pair:
             wanted.append(kernels.DRIVER)
             driver = side.kernel.driver()
             files += [driver] if driver else []
+            side.kernel.correct(functions.corrected(self.functions))
         kernels.add_modules(archive, side.kernel, wanted, files)
         if role == 'host' and any(i.name == 'test' for i in self.functions):
             program = functions.test_tool(side.kernel)[1]
