@@ -76,6 +76,7 @@ struct qemu_ep_dma_desc;
  * @running: those that the device knows, in order
  * @feeding: last of @running when the device knows only a part of it
  * @done: those whose callbacks are due
+ * @cut: a transaction was ended that the device may still be working on
  * @failed: cookies of the latest failures
  * @failures: number of failures so far
  */
@@ -100,6 +101,7 @@ struct qemu_ep_chan {
 	struct list_head running;
 	struct qemu_ep_tx *feeding;
 	struct list_head done;
+	bool cut;
 	dma_cookie_t failed[QEMU_EP_DMA_FAILURES];
 	unsigned int failures;
 };

@@ -341,13 +341,20 @@ int qemu_ep_chan_terminate_all(struct dma_chan *chan)
 	struct qemu_ep_chan *c = to_qemu_ep_chan(chan);
 	unsigned long flags;
 	LIST_HEAD(list);
+	bool busy;
 
 	spin_lock_irqsave(&c->lock, flags);
+	/* Some clients do this after each transaction, when all is done. */
 	if (c->ring)
+		reap(c);
+	busy = c->ring && !list_empty(&c->running);
+	if (busy)
 		stop_ring(c);
 	take_all(c, &list);
-	if (c->ring)
+	if (busy) {
 		start_ring(c);
+		c->cut = true;
+	}
 	spin_unlock_irqrestore(&c->lock, flags);
 
 	free_list(&list);
@@ -370,11 +377,20 @@ static void wait_messages(struct qemu_ep_chan *c, struct qemu_ep *ep)
 void qemu_ep_chan_synchronize(struct dma_chan *chan)
 {
 	struct qemu_ep_chan *c = to_qemu_ep_chan(chan);
+	unsigned long flags;
+	bool cut;
 
-	mutex_lock(&c->dma->lock);
-	if (c->ring)
-		wait_messages(c, c->dma->ep);
-	mutex_unlock(&c->dma->lock);
+	spin_lock_irqsave(&c->lock, flags);
+	cut = c->cut;
+	c->cut = false;
+	spin_unlock_irqrestore(&c->lock, flags);
+
+	if (cut) {
+		mutex_lock(&c->dma->lock);
+		if (c->ring)
+			wait_messages(c, c->dma->ep);
+		mutex_unlock(&c->dma->lock);
+	}
 	tasklet_kill(&c->tasklet);
 }
 
@@ -419,6 +435,7 @@ int qemu_ep_chan_open(struct qemu_ep_chan *c, struct qemu_ep *ep,
 	memset(&c->config, 0, sizeof(c->config));
 	c->chan.cookie = DMA_MIN_COOKIE;
 	c->chan.completed_cookie = DMA_MIN_COOKIE;
+	c->cut = false;
 	spin_lock_irqsave(&c->lock, flags);
 	c->ring = ring;
 	start_ring(c);
