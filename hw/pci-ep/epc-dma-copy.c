@@ -263,7 +263,7 @@ static uint32_t copy_bounced(EpcDmaChannel *ch, End src, End dst,
     return status;
 }
 
-uint32_t epc_dma_copy(EpcDmaChannel *ch, uint32_t *count)
+uint32_t epc_dma_copy(EpcDmaChannel *ch, bool wait, uint32_t *count)
 {
     const EpcDmaDesc *d = &ch->desc;
     End src = {
@@ -282,7 +282,7 @@ uint32_t epc_dma_copy(EpcDmaChannel *ch, uint32_t *count)
     *count = MIN(d->length - ch->done, EPC_DMA_PIECE);
     status = copy_piece(ch, src, dst, count);
     if (status == EPC_DMA_NOT_SHARED) {
-        status = copy_bounced(ch, src, dst, count);
+        status = wait ? copy_bounced(ch, src, dst, count) : EPC_DMA_VOID;
     }
     return status;
 }

@@ -35,10 +35,11 @@ void epc_dma_pieces_drain(EpcDmaPieces *p);
 #define EPC_DMA_VOID        UINT32_MAX
 
 /*
- * All for the worker; they return EPC_DMA_OK, another EPC_DMA_* or
+ * All under EpcDma.turn; they return EPC_DMA_OK, another EPC_DMA_* or
  * EPC_DMA_VOID.  Ring accesses must not wrap.
  */
-uint32_t epc_dma_copy(struct EpcDmaChannel *ch, uint32_t *count);
+/* EPC_DMA_VOID also where it takes a message and @wait is false */
+uint32_t epc_dma_copy(struct EpcDmaChannel *ch, bool wait, uint32_t *count);
 uint32_t epc_dma_ring_read(struct EpcDmaChannel *ch, uint64_t addr, void *buf,
                            uint32_t len);
 /* Publishes the status last. */

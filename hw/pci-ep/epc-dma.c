@@ -18,6 +18,9 @@
 #define BUDGET          (256 * 1024)
 #define DESC_COST       4096
 
+/* A copy that takes less time than waking the worker does */
+#define NOW_MAX         (64 * 1024)
+
 #define KNOWN_FLAGS     (EPC_DMA_SRC_HOST | EPC_DMA_DST_HOST | EPC_DMA_IRQ | \
                          EPC_DMA_CHAIN | \
                          EPC_DMA_FN_MASK << EPC_DMA_SRC_FN_SHIFT | \
@@ -147,8 +150,11 @@ static void desc_end(EpcDmaChannel *ch, uint64_t addr, uint32_t status)
     }
 }
 
-/* One piece of the next descriptor.  Returns its cost, 0: nothing to do. */
-static uint32_t channel_piece(EpcDmaChannel *ch)
+/*
+ * One piece of the next descriptor.  Returns its cost, 0: nothing to do, or not
+ * without the worker.
+ */
+static uint32_t channel_piece(EpcDmaChannel *ch, bool by_worker)
 {
     uint32_t status = EPC_DMA_OK, count = 0;
     uint64_t addr;
@@ -158,6 +164,9 @@ static uint32_t channel_piece(EpcDmaChannel *ch)
         (!ch->fetched && !desc_fetch(ch, addr))) {
         return 0;
     }
+    if (!by_worker && ch->desc.length > NOW_MAX) {
+        return 0;
+    }
     if (abort) {
         status = EPC_DMA_ABORTED;
     } else if (ch->chain_status != EPC_DMA_OK) {
@@ -165,7 +174,7 @@ static uint32_t channel_piece(EpcDmaChannel *ch)
     } else if (!desc_valid(ch->epc, &ch->desc)) {
         status = EPC_DMA_BAD_DESC;
     } else if (ch->desc.length) {
-        status = epc_dma_copy(ch, &count);
+        status = epc_dma_copy(ch, by_worker, &count);
     }
     if (status == EPC_DMA_OK) {
         ch->done += count;
@@ -184,8 +193,9 @@ static bool channel_turn(EpcDma *dma, EpcDmaChannel *ch)
 {
     uint64_t used = 0;
 
+    QEMU_LOCK_GUARD(&dma->turn);
     while (used < BUDGET && !qatomic_read(&dma->stop)) {
-        uint32_t cost = channel_piece(ch);
+        uint32_t cost = channel_piece(ch, true);
 
         if (!cost) {
             break;
@@ -282,16 +292,35 @@ static bool write_control(EpcState *s, EpcDmaChannel *ch, uint32_t v)
     return true;
 }
 
+/* Returns whether there is anything left for the worker. */
+static bool work_now(EpcDma *dma, EpcDmaChannel *ch)
+{
+    if (!dma->running || qemu_mutex_trylock(&dma->turn)) {
+        return true;
+    }
+    channel_piece(ch, false);
+    qemu_mutex_unlock(&dma->turn);
+
+    QEMU_LOCK_GUARD(&ch->epc->lock);
+    return ch->consumer != ch->producer;
+}
+
+/* A client with one copy at a time waits for it: do a small one here and now. */
 static bool write_producer(EpcState *s, EpcDmaChannel *ch, uint32_t v)
 {
+    bool alone;
+
     WITH_QEMU_LOCK_GUARD(&s->lock) {
         if (!ch->enabled || ch->error || v - ch->consumer > ch->size ||
             v - ch->consumer < ch->producer - ch->consumer) {
             return false;
         }
         ch->producer = v;
+        alone = v - ch->consumer == 1;
     }
-    qemu_event_set(&s->dma.kick);
+    if (!alone || work_now(&s->dma, ch)) {
+        qemu_event_set(&s->dma.kick);
+    }
     return true;
 }
 
@@ -433,6 +462,7 @@ void epc_dma_init(EpcState *s)
 {
     s->dma.stop = false;
     qemu_event_init(&s->dma.kick, false);
+    qemu_mutex_init(&s->dma.turn);
     epc_dma_pieces_init(&s->dma.pieces);
     for (unsigned i = 0; i < EPC_DMA_CHANNELS; i++) {
         EpcDmaChannel *ch = &s->dma.channel[i];
@@ -481,5 +511,6 @@ void epc_dma_exit(EpcState *s)
         timer_free(s->dma.channel[i].timer);
     }
     epc_dma_pieces_destroy(&s->dma.pieces);
+    qemu_mutex_destroy(&s->dma.turn);
     qemu_event_destroy(&s->dma.kick);
 }

@@ -2,12 +2,15 @@
 /*
  * epc-dma: the DMA engine of the controller
  *
- * One worker thread serves all channels in turn, in pieces of bounded size.  It
- * never takes the BQL while it is in a piece, so whoever takes memory away from
- * it, the host or the guest, waits for one piece and no longer.
+ * One worker thread serves all channels in turn, in pieces of bounded size.  A
+ * single small copy is done at once by the vCPU that asks for it, unless the
+ * worker is at work.  Nobody takes the BQL while in a piece, so whoever takes
+ * memory away, the host or the guest, waits for one piece and no longer.
  *
  * Locks: the registers of a channel are guarded by EpcState.lock.  The lock of
  * the worker is taken for moments only, before or after that, never around it.
+ * EpcDma.turn is held by whoever works on descriptors, and is around both; with the
+ * BQL it is only tried, as its holder may wait for that, or for the host.
  */
 #ifndef HW_PCI_EP_EPC_DMA_H
 #define HW_PCI_EP_EPC_DMA_H
@@ -39,7 +42,7 @@ typedef struct EpcDmaChannel {
 
     bool message;           /* written by the worker, atomic */
 
-    /* worker only */
+    /* under EpcDma.turn */
     bool fetched;           /* desc is the one at consumer, of work_epoch */
     uint32_t work_epoch;
     EpcDmaDesc desc;
@@ -52,6 +55,7 @@ typedef struct EpcDma {
     bool running;           /* BQL */
     bool stop;              /* atomic */
     QemuEvent kick;
+    QemuMutex turn;         /* see above */
     EpcDmaPieces pieces;
     uint8_t *bounce;
     EpcDmaChannel channel[EPC_DMA_CHANNELS];
