@@ -163,9 +163,8 @@ void epf_dma_unmap(EpfFunction *f, uint64_t addr, uint64_t size)
  * A link that dies here needs no answer: the endpoint lost all maps with it.
  * The session's own deadline ends the wait; the margin is for its thread.
  */
-void epf_dma_wait(EpfFunction *f, unsigned left)
+void epf_dma_wait(EpfLink *l, unsigned left)
 {
-    EpfLink *l = f->link;
     int64_t since = g_get_monotonic_time();
     int64_t until = since + epf_client_deadline(l->client) * INT64_C(1000) +
                     100000;
@@ -196,7 +195,7 @@ static void epf_dma_commit(MemoryListener *listener)
 
     epf_mmio_commit(f);
     f->in_transaction = false;
-    epf_dma_wait(f, 0);
+    epf_dma_wait(f->link, 0);
 }
 
 static void epf_dma_region_add(MemoryListener *listener,

@@ -183,7 +183,7 @@ void epf_dma_map(EpfFunction *f, uint64_t addr, uint64_t size, uint32_t flags,
                  MemoryRegion *mr, uint64_t offset);
 void epf_dma_unmap(EpfFunction *f, uint64_t addr, uint64_t size);
 /* Until at most @left messages have no answer; a dead link has none. */
-void epf_dma_wait(EpfFunction *f, unsigned left);
+void epf_dma_wait(EpfLink *l, unsigned left);
 
 /* epf-iommu.c */
 void epf_iommu_add(EpfFunction *f, MemoryRegionSection *s);

@@ -4,7 +4,7 @@
  *
  * An IOMMU that tells of every new mapping (virtio-iommu, intel-iommu with
  * caching-mode) has its mappings passed on as they are.  Both kinds of message
- * are awaited before the guest goes on: what it has mapped can be reached, what
+ * are awaited before the vCPU goes on: what it has mapped can be reached, what
  * it has unmapped cannot.  Other IOMMUs are asked at each access: the endpoint
  * learns that there is something, to be reached by message.
  */
@@ -13,6 +13,7 @@
 #include "qemu/iova-tree.h"
 #include "qemu/rcu.h"
 #include "exec/cpu-common.h"
+#include "hw/core/cpu.h"
 #include "epf-function.h"
 #include "trace.h"
 
@@ -31,10 +32,42 @@ struct EpfIommu {
     QLIST_ENTRY(EpfIommu) next;
 };
 
-/* The transaction that is under way waits for the rest at its end. */
+static void settle_vcpu(CPUState *cpu, run_on_cpu_data data)
+{
+    EpfLink *l = data.host_ptr;
+
+    l->settling = NULL;
+    if (!epf_link_dead(l)) {
+        epf_dma_wait(l, 0);
+    }
+    epf_link_unref(l);
+}
+
+/*
+ * One store of a vCPU can tell the IOMMU to forget many pages, which come one by
+ * one: it waits for all of them before its next instruction, with TCG before its
+ * next translation block.
+ */
+static void settle_later(EpfLink *l)
+{
+    if (!l->settling) {
+        l->settling = current_cpu;
+        async_run_on_cpu(current_cpu, settle_vcpu,
+                         RUN_ON_CPU_HOST_PTR(epf_link_ref(l)));
+    }
+}
+
+/* A transaction that is under way waits for the rest at its end. */
 static void settle(EpfFunction *f)
 {
-    epf_dma_wait(f, f->in_transaction ? MAX_UNANSWERED : 0);
+    EpfLink *l = f->link;
+    bool later = f->in_transaction;
+
+    if (!later && current_cpu && (!l->settling || l->settling == current_cpu)) {
+        settle_later(l);
+        later = true;
+    }
+    epf_dma_wait(l, later ? MAX_UNANSWERED : 0);
 }
 
 static void forget(EpfIommu *i, uint64_t first, uint64_t last)
@@ -48,7 +81,7 @@ static void forget(EpfIommu *i, uint64_t first, uint64_t last)
         iova_tree_remove(i->mappings, gone);
         i->count--;
         epf_dma_unmap(i->fn, gone.iova, gone.size + 1);
-        epf_dma_wait(i->fn, MAX_UNANSWERED);
+        epf_dma_wait(i->fn->link, MAX_UNANSWERED);
     }
 }
 

@@ -52,6 +52,7 @@ struct EpfLink {
     QemuCond cond;          /* unanswered fell, or dead */
     unsigned unanswered;    /* DMA_UNMAPs and awaited DMA_MAPs */
     AddressSpace *dma_as;   /* NULL: no function; changes with the BQL */
+    CPUState *settling;     /* BQL: it waits before it goes on */
 };
 
 EpfLink *epf_link_new(EpfClient *client, uint32_t generation,
