@@ -41,12 +41,15 @@ struct pci_epc_ext_func;
  * enum pci_epc_ext_event_type - what happened to a function
  * @PCI_EPC_EXT_CONFIG_WRITE: the host wrote to a capability that the function
  *	added; @offset, @size and @value of the event tell what, before the mask
- * @PCI_EPC_EXT_COMMAND: the host changed the Command register to @value
+ * @PCI_EPC_EXT_COMMAND: the host changed the Command register to @value; of a
+ *	virtual function memory space is set while the host has its BARs enabled
  * @PCI_EPC_EXT_DSTATE: the host changed the power state to @value, 0 for D0 to
  *	3 for D3hot
  * @PCI_EPC_EXT_FLR: function level reset
  * @PCI_EPC_EXT_HOT_RESET: the host reset the bus the function is on
  * @PCI_EPC_EXT_PERST: the host machine was reset
+ * @PCI_EPC_EXT_VFS: told to a function with virtual functions: the host has
+ *	the first @value of them enabled, from now on or anew
  * @PCI_EPC_EXT_LOST: events were lost here: read the state that matters anew
  * @PCI_EPC_EXT_GONE: the controller goes away, see the top of this file
  */
@@ -57,6 +60,7 @@ enum pci_epc_ext_event_type {
 	PCI_EPC_EXT_FLR,
 	PCI_EPC_EXT_HOT_RESET,
 	PCI_EPC_EXT_PERST,
+	PCI_EPC_EXT_VFS,
 	PCI_EPC_EXT_LOST,
 	PCI_EPC_EXT_GONE,
 };

@@ -57,7 +57,7 @@ void qemu_ep_dma_unmapped(struct qemu_ep *ep, u64 offset)
 /**
  * qemu_ep_dma_mapped() - a map of the window was made
  * @ep: the controller
- * @fn: function number
+ * @fn: number of the function's page
  * @offset: into the window; a map that was there is replaced
  * @pci_addr: host PCI address
  * @size: size of the map
@@ -352,7 +352,7 @@ static ssize_t dma_function_store(struct device *dev,
 
 	if (ret)
 		return ret;
-	if (fn >= ep->fn_count)
+	if (fn >= ep->page_count)
 		return -ERANGE;
 	if (!ep->dma)
 		return -EOPNOTSUPP;

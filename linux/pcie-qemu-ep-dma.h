@@ -60,7 +60,7 @@ struct qemu_ep_dma_desc;
  * @chan: for dmaengine
  * @dma: the engine
  * @slave: personality, else memcpy
- * @fn: function whose host addresses a slave channel means
+ * @fn: page of the function whose host addresses a slave channel means
  * @hw: number of the device's channel, valid while @ring is not NULL
  * @regs: its page of registers
  * @ring: its ring; NULL while no client has the channel
@@ -118,7 +118,7 @@ enum qemu_ep_dma_mode {
  * @ref: one for each of the dmaengine devices
  * @lock: protects @ep, @used and who has which channel
  * @mode: which personality gives out channels
- * @slave_fn: function that the next slave channel is for
+ * @slave_fn: page of the function that the next slave channel is for
  * @used: bit n: a client has channel n of the device
  * @count: number of channels of the device
  * @memcpy_dev: personality for clients that copy between two addresses

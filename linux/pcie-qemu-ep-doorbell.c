@@ -32,20 +32,21 @@ static void enable_doorbell(struct qemu_ep *ep, unsigned int n, bool value)
 
 /* ---- The framework's ---- */
 
-int __maybe_unused qemu_ep_get_aux_resources_count(struct pci_epc *epc, u8 fn,
-						   u8 vfn)
+int __maybe_unused qemu_ep_get_aux_resources_count(struct pci_epc *epc, u8 func,
+						   u8 vfunc)
 {
 	struct qemu_ep *ep = epc_get_drvdata(epc);
 
 	return ep->doorbell_count ? 1 : 0;
 }
 
-/* Users of it come and go unseen, so it is theirs until @fn is unlinked. */
+/* Users of it come and go unseen, so it is theirs until they are unlinked. */
 int __maybe_unused
-qemu_ep_get_aux_resources(struct pci_epc *epc, u8 fn, u8 vfn,
+qemu_ep_get_aux_resources(struct pci_epc *epc, u8 func, u8 vfunc,
 			  struct pci_epc_aux_resource *resources, int count)
 {
 	struct qemu_ep *ep = epc_get_drvdata(epc);
+	u8 fn = qemu_ep_page(ep, func, vfunc);
 	const unsigned int n = FRAMEWORK_DOORBELL;
 
 	if (!ep->doorbell_count || count < 1)
@@ -77,7 +78,7 @@ static unsigned int find_doorbell(struct qemu_ep *ep)
 	return n;
 }
 
-int qemu_ep_alloc_doorbell(struct pci_epc *epc, u8 fn, u8 vfn,
+int qemu_ep_alloc_doorbell(struct pci_epc *epc, u8 func, u8 vfunc,
 			   unsigned int flags, struct pci_epc_ext_doorbell *db)
 {
 	struct qemu_ep *ep = epc_get_drvdata(epc);
@@ -85,6 +86,8 @@ int qemu_ep_alloc_doorbell(struct pci_epc *epc, u8 fn, u8 vfn,
 
 	if (flags & ~PCI_EPC_EXT_DOORBELL_VALUE || !ep->doorbell_size)
 		return -EOPNOTSUPP;
+	if (!qemu_ep_has_func(ep, func, vfunc))
+		return -EINVAL;
 
 	guard(mutex)(&ep->cmd_lock);
 	n = find_doorbell(ep);
@@ -123,7 +126,7 @@ int qemu_ep_read_doorbell(struct pci_epc *epc, struct pci_epc_ext_doorbell *db,
 /**
  * qemu_ep_forget_doorbells() - a function is not linked any more
  * @ep: the controller
- * @fn: function number
+ * @fn: number of its page
  *
  * What it has by pci-epc-ext.h it has given back itself.
  */

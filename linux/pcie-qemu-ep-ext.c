@@ -16,17 +16,18 @@
 
 /* ---- Capabilities ---- */
 
-static int add_cap(struct pci_epc *epc, u8 fn, u8 vfn,
+static int add_cap(struct pci_epc *epc, u8 func, u8 vfunc,
 		   const struct pci_epc_ext_cap *cap)
 {
 	struct qemu_ep *ep = epc_get_drvdata(epc);
+	u8 fn = qemu_ep_page(ep, func, vfunc);
 	void __iomem *page = qemu_ep_fn(ep, fn);
 	u32 id = cap->id | (u32)cap->version << EPC_CAP_VERSION_SHIFT;
 	int ret;
 
-	if (!(ep->features & EPC_FEATURE_CAPS) || vfn)
+	if (!(ep->features & EPC_FEATURE_CAPS))
 		return -EOPNOTSUPP;
-	if (fn >= ep->fn_count || cap->version > 0xf)
+	if (!qemu_ep_has_func(ep, func, vfunc) || cap->version > 0xf)
 		return -EINVAL;
 
 	guard(mutex)(&ep->cmd_lock);
@@ -37,15 +38,16 @@ static int add_cap(struct pci_epc *epc, u8 fn, u8 vfn,
 	return ret ? ret : readl(page + EPC_FN_CAP_OFFSET);
 }
 
-static int write_config(struct pci_epc *epc, u8 fn, u8 vfn, u16 offset, u8 size,
-			u32 value, u32 host_mask)
+static int write_config(struct pci_epc *epc, u8 func, u8 vfunc, u16 offset,
+			u8 size, u32 value, u32 host_mask)
 {
 	struct qemu_ep *ep = epc_get_drvdata(epc);
+	u8 fn = qemu_ep_page(ep, func, vfunc);
 	void __iomem *page = qemu_ep_fn(ep, fn);
 
-	if (!(ep->features & EPC_FEATURE_CAPS) || vfn)
+	if (!(ep->features & EPC_FEATURE_CAPS))
 		return -EOPNOTSUPP;
-	if (fn >= ep->fn_count)
+	if (!qemu_ep_has_func(ep, func, vfunc))
 		return -EINVAL;
 
 	guard(mutex)(&ep->cmd_lock);
@@ -56,15 +58,14 @@ static int write_config(struct pci_epc *epc, u8 fn, u8 vfn, u16 offset, u8 size,
 	return qemu_ep_fn_command(ep, fn, EPC_CMD_WRITE_CONFIG);
 }
 
-static int read_config(struct pci_epc *epc, u8 fn, u8 vfn, u16 offset, u8 size,
-		       u32 *value)
+static int read_config(struct pci_epc *epc, u8 func, u8 vfunc, u16 offset,
+		       u8 size, u32 *value)
 {
 	struct qemu_ep *ep = epc_get_drvdata(epc);
+	u8 fn = qemu_ep_page(ep, func, vfunc);
 	void __iomem *config;
 
-	if (vfn)
-		return -EOPNOTSUPP;
-	if (fn >= ep->fn_count || offset >= EPC_FN_CONFIG_SIZE)
+	if (!qemu_ep_has_func(ep, func, vfunc) || offset >= EPC_FN_CONFIG_SIZE)
 		return -EINVAL;
 
 	config = qemu_ep_fn(ep, fn) + EPC_FN_CONFIG + offset;
@@ -79,26 +80,32 @@ static int read_config(struct pci_epc *epc, u8 fn, u8 vfn, u16 offset, u8 size,
 
 /* ---- Interrupts, from any context ---- */
 
-static int raise_irq(struct pci_epc *epc, u8 fn, u8 vfn, unsigned int type,
+static int raise_irq(struct pci_epc *epc, u8 func, u8 vfunc, unsigned int type,
 		     u16 num)
 {
 	struct qemu_ep *ep = epc_get_drvdata(epc);
 
-	if (vfn)
-		return -EOPNOTSUPP;
-	if (fn >= ep->fn_count)
+	if (!qemu_ep_has_func(ep, func, vfunc))
 		return -EINVAL;
-	return qemu_ep_raise_message(ep, fn, type, num);
+	return qemu_ep_raise_message(ep, qemu_ep_page(ep, func, vfunc), type,
+				     num);
 }
 
 /* ---- Events ---- */
+
+static void notify_event(struct qemu_ep *ep, u8 fn,
+			 const struct pci_epc_ext_event *event)
+{
+	pci_epc_ext_notify(ep->ext, qemu_ep_page_func(ep, fn),
+			   qemu_ep_page_vfunc(ep, fn), event);
+}
 
 static void notify(struct qemu_ep *ep, u8 fn, enum pci_epc_ext_event_type type,
 		   u32 value)
 {
 	struct pci_epc_ext_event event = { .type = type, .value = value };
 
-	pci_epc_ext_notify(ep->ext, fn, 0, &event);
+	notify_event(ep, fn, &event);
 }
 
 /* Nothing may stay: the device tells of what comes after, not of what is left. */
@@ -119,7 +126,7 @@ static void notify_writes(struct qemu_ep *ep, u8 fn)
 		event.size = FIELD_GET(WRITE_SIZE, info);
 		event.value = readl(page + EPC_FN_WRITE_VALUE);
 		writel(1, page + EPC_FN_WRITE_NEXT);
-		pci_epc_ext_notify(ep->ext, fn, 0, &event);
+		notify_event(ep, fn, &event);
 		if (info & EPC_WRITE_LOST)
 			notify(ep, fn, PCI_EPC_EXT_LOST, 0);
 		cond_resched();
@@ -129,7 +136,7 @@ static void notify_writes(struct qemu_ep *ep, u8 fn)
 /**
  * qemu_ep_ext_fn_events() - tell what happened to a function
  * @ep: the controller
- * @fn: function number
+ * @fn: number of its page
  * @events: EPC_FN_EVENT, cleared already
  */
 void qemu_ep_ext_fn_events(struct qemu_ep *ep, u8 fn, u32 events)
@@ -146,6 +153,9 @@ void qemu_ep_ext_fn_events(struct qemu_ep *ep, u8 fn, u32 events)
 	if (events & EPC_FN_EVENT_DSTATE)
 		notify(ep, fn, PCI_EPC_EXT_DSTATE,
 		       readl(page + EPC_FN_DSTATE));
+	if (events & EPC_FN_EVENT_VFS)
+		notify(ep, fn, PCI_EPC_EXT_VFS,
+		       readl(page + EPC_FN_VFS) & EPC_FN_VFS_NUM_MASK);
 }
 
 /**
@@ -157,7 +167,7 @@ void qemu_ep_ext_events(struct qemu_ep *ep, u32 events)
 {
 	u32 fn;
 
-	for (fn = 0; fn < ep->fn_count; fn++) {
+	for (fn = 0; fn < ep->page_count; fn++) {
 		if (events & EPC_EVENT_HOT_RESET)
 			notify(ep, fn, PCI_EPC_EXT_HOT_RESET, 0);
 		if (events & EPC_EVENT_PERST)
@@ -167,12 +177,12 @@ void qemu_ep_ext_events(struct qemu_ep *ep, u32 events)
 
 /* ---- Registration ---- */
 
-static void release(struct pci_epc *epc, u8 fn, u8 vfn)
+static void release(struct pci_epc *epc, u8 func, u8 vfunc)
 {
 	struct qemu_ep *ep = epc_get_drvdata(epc);
 
-	if (!vfn && fn < ep->fn_count)
-		qemu_ep_disown(ep, fn);
+	if (qemu_ep_has_func(ep, func, vfunc))
+		qemu_ep_disown(ep, qemu_ep_page(ep, func, vfunc));
 }
 
 static const struct pci_epc_ext_ops ext_ops = {

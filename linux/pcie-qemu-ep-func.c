@@ -18,7 +18,7 @@
  * The list also has functions that use the controller as their second one, which
  * are in it by another member.
  */
-static struct pci_epf *linked_here(struct pci_epc *epc, u8 fn)
+static struct pci_epf *linked_here(struct pci_epc *epc, u8 func)
 {
 	struct list_head *node;
 
@@ -28,15 +28,53 @@ static struct pci_epf *linked_here(struct pci_epc *epc, u8 fn)
 		struct pci_epf *epf = list_entry(node, struct pci_epf, list);
 
 		if (epf->epc == epc) {
-			if (epf->func_no == fn)
+			if (epf->func_no == func)
 				return epf;
 			continue;
 		}
 		epf = list_entry(node, struct pci_epf, sec_epc_list);
-		if (epf->sec_epc == epc && epf->sec_epc_func_no == fn)
+		if (epf->sec_epc == epc && epf->sec_epc_func_no == func)
 			return epf;
 	}
 	return NULL;
+}
+
+struct vf_place {
+	struct pci_epf *pf;
+	u8 vfunc;
+};
+
+static int is_at(struct device *dev, const void *data)
+{
+	const struct pci_epf *epf = to_pci_epf(dev);
+	const struct vf_place *place = data;
+
+	return epf->is_vf && READ_ONCE(epf->epf_pf) == place->pf &&
+	       epf->vfunc_no == place->vfunc;
+}
+
+/*
+ * Holding on to the device keeps its address from becoming another one's.
+ *
+ * The list of virtual functions is under a lock of their function, which is held
+ * while they are bound: so ask the bus.
+ */
+static struct pci_epf *get_linked(struct qemu_ep *ep, u8 fn)
+{
+	struct vf_place place = {
+		.pf = linked_here(ep->epc, qemu_ep_page_func(ep, fn)),
+		.vfunc = qemu_ep_page_vfunc(ep, fn),
+	};
+	struct device *dev;
+
+	if (!place.pf)
+		return NULL;
+	if (!place.vfunc) {
+		get_device(&place.pf->dev);
+		return place.pf;
+	}
+	dev = bus_find_device(place.pf->dev.bus, NULL, &place, is_at);
+	return dev ? to_pci_epf(dev) : NULL;
 }
 
 /*
@@ -66,13 +104,11 @@ static void empty(struct qemu_ep *ep, u8 fn)
 	ep->disowned &= ~BIT(fn);
 }
 
-/* Holding on to the device keeps its address from becoming another one's. */
+/* @epf as get_linked() returned it */
 static void set_owner(struct qemu_ep *ep, u8 fn, struct pci_epf *epf)
 {
 	struct pci_epf *old = ep->owner[fn];
 
-	if (epf)
-		get_device(&epf->dev);
 	ep->owner[fn] = epf;
 	if (old)
 		put_device(&old->dev);
@@ -81,7 +117,7 @@ static void set_owner(struct qemu_ep *ep, u8 fn, struct pci_epf *epf)
 /**
  * qemu_ep_claim() - a function is about to be set up
  * @ep: the controller
- * @fn: function number
+ * @fn: number of its page
  *
  * When it cannot be found out who is linked, what was set up stays.
  */
@@ -95,7 +131,7 @@ void qemu_ep_claim(struct qemu_ep *ep, u8 fn)
 	if (READ_ONCE(ep->started))
 		return;
 	if (lock_list(ep->epc)) {
-		epf = linked_here(ep->epc, fn);
+		epf = get_linked(ep, fn);
 		other = epf && ep->owner[fn] && epf != ep->owner[fn];
 		if (other || ep->disowned & BIT(fn))
 			empty(ep, fn);
@@ -110,12 +146,31 @@ void qemu_ep_claim(struct qemu_ep *ep, u8 fn)
 /**
  * qemu_ep_disown() - a function has no use for what it has set up
  * @ep: the controller
- * @fn: function number
+ * @fn: number of its page
  */
 void qemu_ep_disown(struct qemu_ep *ep, u8 fn)
 {
 	guard(mutex)(&ep->cmd_lock);
 	ep->disowned |= BIT(fn);
+}
+
+/* Pages whose functions are linked; all, when that cannot be found out. */
+static unsigned long linked_pages(struct qemu_ep *ep)
+{
+	unsigned long linked = READ_ONCE(ep->epc->function_num_map) &
+			       (BIT(ep->fn_count) - 1);
+	struct pci_epf *pf;
+
+	if (!ep->vf_count)
+		return linked;
+	if (!lock_list(ep->epc))
+		return linked | ~(BIT(ep->fn_count) - 1);
+	pf = linked_here(ep->epc, 0);
+	/* Bit 0 of the map of virtual functions is none of them. */
+	if (pf)
+		linked |= READ_ONCE(pf->vfunction_num_map) >> 1 << ep->fn_count;
+	mutex_unlock(&ep->epc->list_lock);
+	return linked;
 }
 
 /**
@@ -124,11 +179,11 @@ void qemu_ep_disown(struct qemu_ep *ep, u8 fn)
  */
 void qemu_ep_remove_unlinked(struct qemu_ep *ep)
 {
-	unsigned long linked = READ_ONCE(ep->epc->function_num_map);
+	unsigned long linked = linked_pages(ep);
 	u32 fn;
 
 	guard(mutex)(&ep->cmd_lock);
-	for (fn = 0; fn < ep->fn_count; fn++) {
+	for (fn = 0; fn < ep->page_count; fn++) {
 		if (linked & BIT(fn) || !(ep->set_up & BIT(fn)))
 			continue;
 		empty(ep, fn);
@@ -141,6 +196,6 @@ void qemu_ep_forget_owners(struct qemu_ep *ep)
 {
 	u32 fn;
 
-	for (fn = 0; fn < ep->fn_count; fn++)
+	for (fn = 0; fn < ep->page_count; fn++)
 		set_owner(ep, fn, NULL);
 }

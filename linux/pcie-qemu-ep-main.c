@@ -37,6 +37,9 @@ static int read_layout(struct qemu_ep *ep, resource_size_t len)
 	ep->granule = readl(regs + EPC_REG_GRANULE);
 	ep->deadline = readl(regs + EPC_REG_DEADLINE);
 
+	if (ep->features & EPC_FEATURE_VF)
+		ep->vf_count = readl(regs + EPC_REG_VF_COUNT);
+
 	if (ep->features & EPC_FEATURE_DMA) {
 		ep->dma_count = readl(regs + EPC_REG_DMA_COUNT);
 		ep->dma_base = readl(regs + EPC_REG_DMA_BASE);
@@ -49,10 +52,12 @@ static int read_layout(struct qemu_ep *ep, resource_size_t len)
 	}
 
 	if (ep->fn_count && ep->fn_count <= EPC_MAX_FUNCTIONS &&
+	    ep->vf_count <= EPC_MAX_FUNCTIONS - ep->fn_count &&
 	    is_power_of_2(ep->granule) &&
-	    areas_fit(ep->fn_count, ep->fn_base, ep->fn_stride, fn_size, len) &&
-	    areas_fit(ep->fn_count, ep->raise_base, ep->raise_stride,
-		      EPC_RAISE_SIZE, len) &&
+	    areas_fit(ep->fn_count + ep->vf_count, ep->fn_base, ep->fn_stride,
+		      fn_size, len) &&
+	    areas_fit(ep->fn_count + ep->vf_count, ep->raise_base,
+		      ep->raise_stride, EPC_RAISE_SIZE, len) &&
 	    ep->dma_count <= EPC_DMA_CHANNELS &&
 	    (!ep->dma_count ||
 	     areas_fit(ep->dma_count, ep->dma_base, ep->dma_stride,
@@ -60,11 +65,13 @@ static int read_layout(struct qemu_ep *ep, resource_size_t len)
 	    ep->doorbell_count <= EPC_MAX_DOORBELLS &&
 	    (!ep->doorbell_count ||
 	     areas_fit(ep->doorbell_count, ep->doorbell_base,
-		       EPC_DOORBELL_STRIDE, EPC_DOORBELL_STRIDE, len)))
+		       EPC_DOORBELL_STRIDE, EPC_DOORBELL_STRIDE, len))) {
+		ep->page_count = ep->fn_count + ep->vf_count;
 		return 0;
+	}
 
-	dev_err(qemu_ep_parent(ep), "registers make no sense (%u functions, granule %u): use the QEMU this driver comes with\n",
-		ep->fn_count, ep->granule);
+	dev_err(qemu_ep_parent(ep), "registers make no sense (%u functions, %u virtual, granule %u): use the QEMU this driver comes with\n",
+		ep->fn_count, ep->vf_count, ep->granule);
 	return -EINVAL;
 }
 
@@ -232,6 +239,10 @@ static int create_epc(struct qemu_ep *ep)
 		pci_epc_mem_exit(epc);
 		pci_epc_destroy(epc);
 		return ret;
+	}
+	if (ep->vf_count) {
+		ep->max_vfs[0] = ep->vf_count;
+		epc->max_vfs = ep->max_vfs;
 	}
 	epc->max_functions = ep->fn_count;
 	return 0;

@@ -27,9 +27,9 @@
 #include "pcie-qemu-ep.h"
 
 #define QEMU_EP_EVENTS		EPC_EVENT_ALL
-/* The device has the last from EPC_FEATURE_CAPS on. */
+/* And what comes with features, see fn_events() */
 #define QEMU_EP_FN_EVENTS	(EPC_FN_EVENT_COMMAND | EPC_FN_EVENT_FLR | \
-				 EPC_FN_EVENT_DSTATE | EPC_FN_EVENT_CONFIG)
+				 EPC_FN_EVENT_DSTATE)
 #define QEMU_EP_RESETS		(EPC_EVENT_HOT_RESET | EPC_EVENT_PERST)
 
 static bool announce_begin(struct qemu_ep *ep)
@@ -52,7 +52,10 @@ static void announce_end(struct qemu_ep *ep)
 	wake_up_all(&ep->announced);
 }
 
-/* Tells of functions that had bus mastering enabled since the last call. */
+/*
+ * Tells of functions that had bus mastering enabled since the last call.  The
+ * framework has no such word for virtual functions.
+ */
 static void notify_bus_master(struct qemu_ep *ep)
 {
 	u8 masters = 0;
@@ -101,17 +104,21 @@ static void notify_work(struct work_struct *work)
 	announce_end(ep);
 }
 
-static u32 fn_events(struct qemu_ep *ep)
+static u32 fn_events(struct qemu_ep *ep, unsigned int fn)
 {
+	u32 events = QEMU_EP_FN_EVENTS;
+
 	if (ep->features & EPC_FEATURE_CAPS)
-		return QEMU_EP_FN_EVENTS;
-	return QEMU_EP_FN_EVENTS & ~EPC_FN_EVENT_CONFIG;
+		events |= EPC_FN_EVENT_CONFIG;
+	if (!fn && ep->features & EPC_FEATURE_VF)
+		events |= EPC_FN_EVENT_VFS;
+	return events;
 }
 
 static void handle_fn(struct qemu_ep *ep, unsigned int fn)
 {
 	void __iomem *reg = qemu_ep_fn(ep, fn) + EPC_FN_EVENT;
-	u32 events = readl(reg) & fn_events(ep);
+	u32 events = readl(reg) & fn_events(ep, fn);
 
 	writel(events, reg);
 	qemu_ep_ext_fn_events(ep, fn, events);
@@ -133,7 +140,7 @@ static irqreturn_t event_thread(int irq, void *data)
 
 	writel(events, ep->regs + EPC_REG_EVENT);
 	fns = readl(ep->regs + EPC_REG_FN_PENDING);
-	for_each_set_bit(fn, &fns, ep->fn_count)
+	for_each_set_bit(fn, &fns, ep->page_count)
 		handle_fn(ep, fn);
 
 	qemu_ep_ext_events(ep, events);
@@ -235,8 +242,9 @@ void qemu_ep_notify_enable(struct qemu_ep *ep)
 {
 	u32 fn;
 
-	for (fn = 0; fn < ep->fn_count; fn++)
-		writel(fn_events(ep), qemu_ep_fn(ep, fn) + EPC_FN_EVENT_MASK);
+	for (fn = 0; fn < ep->page_count; fn++)
+		writel(fn_events(ep, fn),
+		       qemu_ep_fn(ep, fn) + EPC_FN_EVENT_MASK);
 	writel(QEMU_EP_EVENTS, ep->regs + EPC_REG_EVENT_MASK);
 }
 

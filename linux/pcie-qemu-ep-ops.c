@@ -20,14 +20,16 @@
 #define BAR_SIZE_MAX_32		BIT_ULL(31)
 #define BAR_SIZE_MAX_64		BIT_ULL(40)
 
-static int qemu_ep_write_header(struct pci_epc *epc, u8 fn, u8 vfn,
+static int qemu_ep_write_header(struct pci_epc *epc, u8 func, u8 vfunc,
 				struct pci_epf_header *hdr)
 {
 	struct qemu_ep *ep = epc_get_drvdata(epc);
+	u8 fn = qemu_ep_page(ep, func, vfunc);
 	void __iomem *page = qemu_ep_fn(ep, fn);
 	int ret;
 
-	if (hdr->vendorid == (u16)PCI_ANY_ID) {
+	/* Virtual functions have the vendor of function 0. */
+	if (!vfunc && hdr->vendorid == (u16)PCI_ANY_ID) {
 		dev_err(qemu_ep_parent(ep), "function %u has no vendor id: write vendorid and deviceid before linking it\n",
 			fn);
 		return -EINVAL;
@@ -44,7 +46,7 @@ static int qemu_ep_write_header(struct pci_epc *epc, u8 fn, u8 vfn,
 	writel(hdr->interrupt_pin, page + EPC_FN_INT_PIN);
 	ret = qemu_ep_fn_command(ep, fn, EPC_CMD_SET_HEADER);
 	if (!ret)
-		ep->int_pin[fn] = hdr->interrupt_pin;
+		ep->int_pin[fn] = vfunc ? 0 : hdr->interrupt_pin;
 	return ret;
 }
 
@@ -105,10 +107,11 @@ static int set_areas(struct qemu_ep *ep, u8 fn, const struct pci_epf_bar *bar)
  * The first call defines the BAR, later calls retarget it.  @bar stays with the
  * caller, who may change it in place before the next call.
  */
-static int qemu_ep_set_bar(struct pci_epc *epc, u8 fn, u8 vfn,
+static int qemu_ep_set_bar(struct pci_epc *epc, u8 func, u8 vfunc,
 			   struct pci_epf_bar *bar)
 {
 	struct qemu_ep *ep = epc_get_drvdata(epc);
+	u8 fn = qemu_ep_page(ep, func, vfunc);
 	void __iomem *page = qemu_ep_fn(ep, fn);
 	u64 target = bar->phys_addr;
 	u32 flags = 0;
@@ -143,10 +146,11 @@ static int qemu_ep_set_bar(struct pci_epc *epc, u8 fn, u8 vfn,
 	return ret;
 }
 
-static void qemu_ep_clear_bar(struct pci_epc *epc, u8 fn, u8 vfn,
+static void qemu_ep_clear_bar(struct pci_epc *epc, u8 func, u8 vfunc,
 			      struct pci_epf_bar *bar)
 {
 	struct qemu_ep *ep = epc_get_drvdata(epc);
+	u8 fn = qemu_ep_page(ep, func, vfunc);
 
 	guard(mutex)(&ep->cmd_lock);
 	writel(bar->barno, qemu_ep_fn(ep, fn) + EPC_FN_BAR);
@@ -185,10 +189,11 @@ static u64 __maybe_unused qemu_ep_align_addr(struct pci_epc *epc, u64 pci_addr,
  * offset in their granule.  Window memory is allocated in whole granules, so the
  * rest of them is nobody else's.
  */
-static int qemu_ep_map_addr(struct pci_epc *epc, u8 fn, u8 vfn,
+static int qemu_ep_map_addr(struct pci_epc *epc, u8 func, u8 vfunc,
 			    phys_addr_t phys_addr, u64 pci_addr, size_t size)
 {
 	struct qemu_ep *ep = epc_get_drvdata(epc);
+	u8 fn = qemu_ep_page(ep, func, vfunc);
 	void __iomem *page = qemu_ep_fn(ep, fn);
 	u64 offset = phys_addr - ep->window_base;
 	u64 slack = offset & (ep->granule - 1);
@@ -224,10 +229,11 @@ static int qemu_ep_map_addr(struct pci_epc *epc, u8 fn, u8 vfn,
 	return ret;
 }
 
-static void qemu_ep_unmap_addr(struct pci_epc *epc, u8 fn, u8 vfn,
+static void qemu_ep_unmap_addr(struct pci_epc *epc, u8 func, u8 vfunc,
 			       phys_addr_t phys_addr)
 {
 	struct qemu_ep *ep = epc_get_drvdata(epc);
+	u8 fn = qemu_ep_page(ep, func, vfunc);
 	u64 offset = phys_addr - ep->window_base;
 
 	if (phys_addr < ep->window_base || offset >= ep->window_size)
@@ -242,9 +248,10 @@ static void qemu_ep_unmap_addr(struct pci_epc *epc, u8 fn, u8 vfn,
 	qemu_ep_fn_command(ep, fn, EPC_CMD_UNMAP);
 }
 
-static int qemu_ep_set_msi(struct pci_epc *epc, u8 fn, u8 vfn, u8 nr_irqs)
+static int qemu_ep_set_msi(struct pci_epc *epc, u8 func, u8 vfunc, u8 nr_irqs)
 {
 	struct qemu_ep *ep = epc_get_drvdata(epc);
+	u8 fn = qemu_ep_page(ep, func, vfunc);
 	u32 count = nr_irqs;
 
 	if (ep->encoding.set_msi_log2) {
@@ -271,9 +278,10 @@ static u32 enabled_vectors(struct qemu_ep *ep, u8 fn, u32 reg)
 	return state & EPC_FN_IRQ_ENABLED ? state & 0xffff : 0;
 }
 
-static int qemu_ep_get_msi(struct pci_epc *epc, u8 fn, u8 vfn)
+static int qemu_ep_get_msi(struct pci_epc *epc, u8 func, u8 vfunc)
 {
 	struct qemu_ep *ep = epc_get_drvdata(epc);
+	u8 fn = qemu_ep_page(ep, func, vfunc);
 	u32 count = enabled_vectors(ep, fn, EPC_FN_MSI);
 
 	if (!count)
@@ -281,10 +289,11 @@ static int qemu_ep_get_msi(struct pci_epc *epc, u8 fn, u8 vfn)
 	return ep->encoding.get_msi_log2 ? ilog2(count) : count;
 }
 
-static int qemu_ep_set_msix(struct pci_epc *epc, u8 fn, u8 vfn, u16 nr_irqs,
+static int qemu_ep_set_msix(struct pci_epc *epc, u8 func, u8 vfunc, u16 nr_irqs,
 			    enum pci_barno bir, u32 offset)
 {
 	struct qemu_ep *ep = epc_get_drvdata(epc);
+	u8 fn = qemu_ep_page(ep, func, vfunc);
 	void __iomem *page = qemu_ep_fn(ep, fn);
 	u32 count = nr_irqs + ep->encoding.set_msix_less;
 
@@ -301,9 +310,10 @@ static int qemu_ep_set_msix(struct pci_epc *epc, u8 fn, u8 vfn, u16 nr_irqs,
 	return qemu_ep_fn_command(ep, fn, EPC_CMD_SET_MSIX);
 }
 
-static int qemu_ep_get_msix(struct pci_epc *epc, u8 fn, u8 vfn)
+static int qemu_ep_get_msix(struct pci_epc *epc, u8 func, u8 vfunc)
 {
 	struct qemu_ep *ep = epc_get_drvdata(epc);
+	u8 fn = qemu_ep_page(ep, func, vfunc);
 	u32 count = enabled_vectors(ep, fn, EPC_FN_MSIX);
 
 	if (!count)
@@ -334,7 +344,7 @@ static int raise_intx(struct qemu_ep *ep, u8 fn)
 /**
  * qemu_ep_raise_message() - raise MSI or MSI-X
  * @ep: the controller
- * @fn: function number
+ * @fn: number of the function's page
  * @type: PCI_IRQ_MSI or PCI_IRQ_MSIX
  * @num: number of the interrupt, from 1.  The device keeps a masked one pending.
  *
@@ -377,10 +387,11 @@ int qemu_ep_raise_message(struct qemu_ep *ep, u8 fn, unsigned int type,
 	return 0;
 }
 
-static int qemu_ep_raise_irq(struct pci_epc *epc, u8 fn, u8 vfn,
+static int qemu_ep_raise_irq(struct pci_epc *epc, u8 func, u8 vfunc,
 			     unsigned int type, u16 num)
 {
 	struct qemu_ep *ep = epc_get_drvdata(epc);
+	u8 fn = qemu_ep_page(ep, func, vfunc);
 
 	if (type == PCI_IRQ_INTX)
 		return raise_intx(ep, fn);
@@ -391,7 +402,7 @@ static int qemu_ep_raise_irq(struct pci_epc *epc, u8 fn, u8 vfn,
  * The caller wants window memory that sends an MSI when written.  The window
  * reaches memory of the host and a message address is none.
  */
-static int qemu_ep_map_msi_irq(struct pci_epc *epc, u8 fn, u8 vfn,
+static int qemu_ep_map_msi_irq(struct pci_epc *epc, u8 func, u8 vfunc,
 			       phys_addr_t phys_addr, u8 num, u32 entry_size,
 			       u32 *msi_data, u32 *msi_addr_offset)
 {
@@ -433,11 +444,11 @@ static void qemu_ep_stop(struct pci_epc *epc)
 }
 
 static const struct pci_epc_features *
-qemu_ep_get_features(struct pci_epc *epc, u8 fn, u8 vfn)
+qemu_ep_get_features(struct pci_epc *epc, u8 func, u8 vfunc)
 {
 	struct qemu_ep *ep = epc_get_drvdata(epc);
 
-	return &ep->epc_features;
+	return vfunc ? &ep->vf_features : &ep->epc_features;
 }
 
 /*
@@ -486,4 +497,7 @@ void qemu_ep_init_features(struct qemu_ep *ep)
 	features->align = max_t(size_t, SZ_4K, ep->granule);
 	for (bar = BAR_0; bar <= BAR_5; bar++)
 		features->bar[bar].type = BAR_PROGRAMMABLE;
+
+	ep->vf_features = *features;
+	qemu_ep_set_intx_capable(&ep->vf_features, false);
 }

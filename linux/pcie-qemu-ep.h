@@ -43,6 +43,8 @@
  * @minor: EPC_VERSION_MINOR of the device
  * @features: EPC_FEATURE_*
  * @fn_count: number of functions
+ * @vf_count: number of virtual functions of function 0
+ * @page_count: number of both; each has a page, see qemu_ep_page()
  * @fn_base: offset of the page of function 0
  * @fn_stride: distance of function pages
  * @raise_base: offset of the raise area of function 0
@@ -65,12 +67,14 @@
  * @doorbell_dma: DMA address of doorbell 0
  * @doorbell_size: bytes at @doorbell_dma; 0: functions get no doorbells
  * @doorbells_used: doorbells that functions have got
- * @doorbell_sharers: functions that use doorbell 0 through the framework
+ * @doorbell_sharers: pages whose functions use doorbell 0 through the framework
  * @maps: maps of the window by offset
  * @epc_features: what the framework is told, valid as long as @epc
+ * @vf_features: the same for virtual functions
+ * @max_vfs: number of virtual functions of each function, as long as @epc
  * @encoding: see qemu_ep_calibrate()
  * @ext: registration of extensions
- * @int_pin: interrupt pin of each function, 0 for none
+ * @int_pin: interrupt pin of each page, 0 for none
  * @bar_size: size of each BAR as it was defined, 0 for none
  * @owner: function that has set up each page; NULL: none, or it is not known
  * @set_up: pages that something was set up in
@@ -102,6 +106,8 @@ struct qemu_ep {
 	u32 minor;
 	u32 features;
 	u32 fn_count;
+	u32 vf_count;
+	u32 page_count;
 	u32 fn_base;
 	u32 fn_stride;
 	u32 raise_base;
@@ -127,6 +133,8 @@ struct qemu_ep {
 	u8 doorbell_sharers;
 	struct maple_tree maps;
 	struct pci_epc_features epc_features;
+	struct pci_epc_features vf_features;
+	u8 max_vfs[EPC_MAX_FUNCTIONS];
 	struct qemu_ep_encoding encoding;
 	struct pci_epc_ext *ext;
 
@@ -166,6 +174,32 @@ struct qemu_ep {
 static inline struct device *qemu_ep_parent(struct qemu_ep *ep)
 {
 	return ep->parent;
+}
+
+/*
+ * Number of the page of a function: of its registers, raise area, host addresses.
+ * Only function 0 has virtual functions; the framework refuses others.
+ */
+static inline u8 qemu_ep_page(struct qemu_ep *ep, u8 func, u8 vfunc)
+{
+	return vfunc ? ep->fn_count + vfunc - 1 : func;
+}
+
+/* The way back */
+static inline u8 qemu_ep_page_func(struct qemu_ep *ep, u8 fn)
+{
+	return fn < ep->fn_count ? fn : 0;
+}
+
+static inline u8 qemu_ep_page_vfunc(struct qemu_ep *ep, u8 fn)
+{
+	return fn < ep->fn_count ? 0 : fn - ep->fn_count + 1;
+}
+
+/* For what does not come through the framework, which checks it */
+static inline bool qemu_ep_has_func(struct qemu_ep *ep, u8 func, u8 vfunc)
+{
+	return func < ep->fn_count && (!vfunc || (!func && vfunc <= ep->vf_count));
 }
 
 static inline void __iomem *qemu_ep_fn(struct qemu_ep *ep, u8 fn)
@@ -208,11 +242,11 @@ void qemu_ep_forget_owners(struct qemu_ep *ep);
 void qemu_ep_doorbells_init(struct qemu_ep *ep, const struct resource *bar);
 void qemu_ep_doorbells_exit(struct qemu_ep *ep);
 void qemu_ep_forget_doorbells(struct qemu_ep *ep, u8 fn);
-int qemu_ep_get_aux_resources_count(struct pci_epc *epc, u8 fn, u8 vfn);
-int qemu_ep_get_aux_resources(struct pci_epc *epc, u8 fn, u8 vfn,
+int qemu_ep_get_aux_resources_count(struct pci_epc *epc, u8 func, u8 vfunc);
+int qemu_ep_get_aux_resources(struct pci_epc *epc, u8 func, u8 vfunc,
 			      struct pci_epc_aux_resource *resources,
 			      int count);
-int qemu_ep_alloc_doorbell(struct pci_epc *epc, u8 fn, u8 vfn,
+int qemu_ep_alloc_doorbell(struct pci_epc *epc, u8 func, u8 vfunc,
 			   unsigned int flags, struct pci_epc_ext_doorbell *db);
 void qemu_ep_free_doorbell(struct pci_epc *epc,
 			   struct pci_epc_ext_doorbell *db);

@@ -50,6 +50,7 @@ static const char * const event_names[EVENT_TYPES] = {
 	[PCI_EPC_EXT_FLR] = "flr",
 	[PCI_EPC_EXT_HOT_RESET] = "hot_reset",
 	[PCI_EPC_EXT_PERST] = "perst",
+	[PCI_EPC_EXT_VFS] = "vfs",
 	[PCI_EPC_EXT_LOST] = "lost",
 	[PCI_EPC_EXT_GONE] = "gone",
 };
