@@ -109,6 +109,14 @@ class Link:
         check(not g.need, f'endpoint guest: {g.need}')
         check(g.alive, 'the endpoint guest ended')
 
+    def start(self, seconds=60):
+        """Both guests, until the endpoint is there in the host."""
+        self.pair.start()
+        self.ready('host', seconds)
+        self.ready('ep', seconds)
+        self.set_up(seconds)
+        self.appears()
+
     def appears(self, seconds=APPEAR):
         self.host(
             f'wait_for {seconds} endpoint {self.endpoint} || {{ pci_list; false; }}',

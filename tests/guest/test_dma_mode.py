@@ -44,11 +44,7 @@ def test_next_request(t):
     pair = t.pair()
     link = Link(pair)
     with pair:
-        pair.start()
-        link.ready('host')
-        link.ready('ep')
-        link.set_up()
-        link.appears()
+        link.start()
         dma(link, 'COPY_TEST')
         choose(link, 'slave')
         dma(link, 'COPY_TEST', 'READ_TEST')

@@ -49,11 +49,7 @@ def test_start_stop_ten_times(t):
     """The device vanishes and comes back, and works each time."""
     pair, link = both(t)
     with pair:
-        pair.start()
-        link.ready('host')
-        link.ready('ep')
-        link.set_up()
-        link.appears()
+        link.start()
         link.works()
         for _ in range(RESTARTS):
             link.ep('ep_stop')
@@ -71,11 +67,7 @@ def test_unbind_and_rebind_controller(t):
     """The endpoint driver lets go of everything and starts afresh."""
     pair, link = both(t)
     with pair:
-        pair.start()
-        link.ready('host')
-        link.ready('ep')
-        link.set_up()
-        link.appears()
+        link.start()
         driver = '/sys/bus/pci/drivers/pcie-qemu-ep'
         address = link.ep(f'basename $(ls -d {driver}/0000:*)').strip()
         for _ in range(2):
@@ -98,11 +90,7 @@ def test_host_driver_rebind_and_rescan(t):
     """What a host does with any device: unbind, remove, rescan."""
     pair, link = both(t)
     with pair:
-        pair.start()
-        link.ready('host')
-        link.ready('ep')
-        link.set_up()
-        link.appears()
+        link.start()
         link.works()
         driver = '/sys/bus/pci/drivers/pci-endpoint-test'
         link.host(
@@ -124,11 +112,7 @@ def test_function_and_bus_reset(t):
     """Every reset the host kernel knows for the function leaves it usable."""
     pair, link = both(t)
     with pair:
-        pair.start()
-        link.ready('host')
-        link.ready('ep')
-        link.set_up()
-        link.appears()
+        link.start()
         link.works()
         methods = link.host(
             'cat /sys/bus/pci/devices/$(endpoint $ENDPOINT)/reset_method'
@@ -155,11 +139,7 @@ def test_host_machine_reset(t):
     pair, link = both(t)
     pair.host.spec.reboot = True
     with pair:
-        pair.start()
-        link.ready('host')
-        link.ready('ep')
-        link.set_up()
-        link.appears()
+        link.start()
         link.works()
         for _ in range(2):
             pair.host.release = None
@@ -175,11 +155,7 @@ def test_endpoint_qemu_killed(t):
     """Surprise removal; the host stays usable, and a new endpoint is found."""
     pair, link = both(t)
     with pair:
-        pair.start()
-        link.ready('host')
-        link.ready('ep')
-        link.set_up()
-        link.appears()
+        link.start()
         link.works()
         pair.ep.kill()
         link.vanishes()
@@ -197,11 +173,7 @@ def test_endpoint_qemu_killed_under_load(t):
     """The endpoint dies while the host uses its BARs: all ones, no hang, no fault."""
     pair, link = both(t)
     with pair:
-        pair.start()
-        link.ready('host')
-        link.ready('ep')
-        link.set_up()
-        link.appears()
+        link.start()
         link.bind()
         busy = pair.host.command(
             'while [ -e /dev/pci-endpoint-test.0 ]; do '
@@ -219,11 +191,7 @@ def test_host_qemu_killed(t):
     """The endpoint sees the link go down, stays usable and serves the next host."""
     pair, link = both(t)
     with pair:
-        pair.start()
-        link.ready('host')
-        link.ready('ep')
-        link.set_up()
-        link.appears()
+        link.start()
         link.works()
         pair.host.kill()
         pair.pump(2)
@@ -244,11 +212,7 @@ def test_peer_stopped(t):
 
     pair, link = both(t)
     with pair:
-        pair.start()
-        link.ready('host')
-        link.ready('ep')
-        link.set_up()
-        link.appears()
+        link.start()
         link.works()
         pair.ep.process.send_signal(signal.SIGSTOP)
         # A configuration write needs the peer; afterwards the guest must go on.
