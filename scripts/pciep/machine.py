@@ -6,6 +6,10 @@ import shlex
 
 from . import CannotRun
 
+# Two guests are much for a small machine, which may do other things as well: an answer
+# that comes late does not mean that the other side is gone.  The default is 1000.
+DEADLINE = 4000
+
 ARCH = {
     'x86_64': {
         'qemu': 'qemu-system-x86_64',
@@ -71,7 +75,8 @@ class Spec:
         self.reboot = False  # a reset ends the guest
 
     def link(self, socket):
-        args = []
+        device = 'pci-epc' if self.role == 'ep' else 'epf-bridge'
+        args = ['-global', f'{device}.deadline-ms={DEADLINE}'] if self.socket else []
         for n, functions in enumerate(self.controllers if self.socket else ()):
             path = f'{socket}-{n}' if n else socket
             args += ['-device']
