@@ -222,6 +222,60 @@ int epc_server_dma_write(EpcServer *s, uint64_t address, const void *buf,
     return dma(s, VFU_CMD_DMA_WRITE, address, (uint8_t *)buf, count);
 }
 
+typedef struct EpcAsyncDma {
+    VfuDmaRw rw;
+    uint16_t cmd;
+    EpcDmaDone *done;
+    void *opaque;
+} EpcAsyncDma;
+
+static void async_dma_answered(EpwSession *es, int err, EpwMsg *reply,
+                               void *opaque)
+{
+    EpcAsyncDma *d = opaque;
+    bool write = d->cmd == VFU_CMD_DMA_WRITE;
+    size_t want = sizeof(d->rw) + (write ? 0 : d->rw.count);
+
+    if (!err && (epw_check_reply(reply, d->cmd, want, want) ||
+                 memcmp(reply->payload, &d->rw, sizeof(d->rw)))) {
+        epw_session_shutdown(es, "malformed answer to DMA");
+        err = -EBADMSG;
+    }
+    d->done(d->opaque, err, err || write ? NULL : reply->payload + sizeof(d->rw),
+            d->rw.count);
+    g_free(d);
+}
+
+void epc_server_dma_async(EpcServer *s, bool is_write, uint64_t address,
+                          const void *buf, uint32_t count, EpcDmaDone *done,
+                          void *opaque)
+{
+    EpcAsyncDma *d;
+    struct iovec iov[2];
+    EpcConn *c = NULL;
+
+    WITH_QEMU_LOCK_GUARD(&s->lock) {
+        if (s->link == EPS_UP && !s->conn->plain) {
+            c = epc_conn_hold(s->conn);
+        }
+    }
+    if (!c) {
+        done(opaque, -ENOTCONN, NULL, count);
+        return;
+    }
+    count = MIN(count, MAX(epw_session_caps(c->session).max_xfer, 1));
+    d = g_new0(EpcAsyncDma, 1);
+    d->cmd = is_write ? VFU_CMD_DMA_WRITE : VFU_CMD_DMA_READ;
+    d->rw = (VfuDmaRw) { .address = address, .count = count };
+    d->done = done;
+    d->opaque = opaque;
+    iov[0] = (struct iovec) { &d->rw, sizeof(d->rw) };
+    iov[1] = (struct iovec) { (void *)buf, count };
+    epw_call_async(c->session, d->cmd, iov, is_write ? 2 : 1, NULL, 0,
+                   async_dma_answered, d);
+    epc_conn_release(c);
+}
+
 bool epc_server_takes_dma(EpcServer *s)
 {
     QEMU_LOCK_GUARD(&s->lock);

@@ -224,10 +224,10 @@ void epc_server_command(EpcConn *c, EpwMsg *msg, EpwToken *token)
         set_irqs(&r);
         break;
     case VFU_CMD_REGION_READ:
-        epc_server_region_read(&r);
+        epc_server_region_access(&r, false);
         break;
     case VFU_CMD_REGION_WRITE:
-        epc_server_region_write(&r);
+        epc_server_region_access(&r, true);
         break;
     case VFU_CMD_DEVICE_RESET:
         device_reset(&r);

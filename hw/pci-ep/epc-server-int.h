@@ -145,8 +145,7 @@ int64_t epc_server_end_remaps(EpcServer *s, int region);
 void epc_server_get_region_info(EpcRequest *r);
 void epc_server_get_areas(EpcRequest *r);
 void epc_server_get_region_io_fds(EpcRequest *r);
-void epc_server_region_read(EpcRequest *r);
-void epc_server_region_write(EpcRequest *r);
+void epc_server_region_access(EpcRequest *r, bool is_write);
 
 /* ---- epc-server-listen.c ---- */
 

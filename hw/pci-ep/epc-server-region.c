@@ -276,38 +276,67 @@ static bool reachable(EpcRequest *r, const VfuRegionRw *p)
     return p->offset < reg.size && p->count <= reg.size - p->offset;
 }
 
-void epc_server_region_read(EpcRequest *r)
+static EpcAccess *access_new(EpcRequest *r, bool is_write)
 {
     const VfuRegionRw *p = (const void *)r->m->payload;
-    g_autofree uint8_t *data = NULL;
-    struct iovec iov[2];
+    EpcAccess *a = g_malloc(sizeof(*a) + p->count);
 
-    if (p->region >= VFU_NUM_REGIONS) {
-        epc_reply_error(r, EINVAL);
-        return;
+    *a = (EpcAccess) {
+        .region = p->region,
+        .offset = p->offset,
+        .count = p->count,
+        .is_write = is_write,
+        .token = r->t,
+    };
+    if (is_write) {
+        memcpy(a->data, p + 1, p->count);
+    } else {
+        memset(a->data, 0xff, p->count);
     }
-    data = g_malloc(p->count);
-    memset(data, 0xff, p->count);
-    if (reachable(r, p)) {
-        r->s->ops->region_read(r->s->opaque, p->region, p->offset, data,
-                               p->count);
-    }
-    iov[0] = (struct iovec) { (void *)p, sizeof(*p) };
-    iov[1] = (struct iovec) { data, p->count };
-    epw_reply(r->t, iov, 2, NULL, 0);
+    return a;
 }
 
-void epc_server_region_write(EpcRequest *r)
+void epc_access_answer(EpcAccess *a)
+{
+    VfuRegionRw rw = {
+        .offset = a->offset, .region = a->region, .count = a->count,
+    };
+    struct iovec iov[2] = { { &rw, sizeof(rw) }, { a->data, a->count } };
+
+    if (a->token) {
+        epw_reply(a->token, iov, a->is_write ? 1 : 2, NULL, 0);
+        a->token = NULL;
+    }
+}
+
+void epc_access_free(EpcAccess *a)
+{
+    epc_access_answer(a);
+    g_free(a);
+}
+
+void epc_server_region_access(EpcRequest *r, bool is_write)
 {
     const VfuRegionRw *p = (const void *)r->m->payload;
+    const EpcServerOps *ops = r->s->ops;
+    void *owner = r->s->opaque;
+    EpcAccess *a;
 
     if (p->region >= VFU_NUM_REGIONS) {
         epc_reply_error(r, EINVAL);
         return;
     }
+    a = access_new(r, is_write);
     if (reachable(r, p)) {
-        r->s->ops->region_write(r->s->opaque, p->region, p->offset, p + 1,
-                                p->count);
+        if (p->region <= VFU_REGION_BAR5 && ops->bar_access &&
+            ops->bar_access(owner, a)) {
+            return;
+        }
+        if (is_write) {
+            ops->region_write(owner, p->region, p->offset, a->data, p->count);
+        } else {
+            ops->region_read(owner, p->region, p->offset, a->data, p->count);
+        }
     }
-    epc_reply(r, p, sizeof(*p));
+    epc_access_free(a);
 }

@@ -54,6 +54,21 @@ typedef struct EpcIoFd {
     uint64_t shadow_offset;
 } EpcIoFd;
 
+/* An access to a BAR that the owner carries out in its own time */
+typedef struct EpcAccess {
+    unsigned region;
+    uint64_t offset;
+    uint32_t count;
+    bool is_write;
+    EpwToken *token;        /* NULL: answered */
+    uint8_t data[];         /* @count bytes; a read's are all ones at first */
+} EpcAccess;
+
+/* Any thread, the owner's lock may be held.  A write may be answered early. */
+void epc_access_answer(EpcAccess *a);
+/* Answers it unless that was done. */
+void epc_access_free(EpcAccess *a);
+
 /* What the server asks for at most */
 #define EPC_SERVER_MAX_IO_FDS 64
 
@@ -81,6 +96,11 @@ typedef struct EpcServerOps {
                         void *buf, uint32_t count);
     void (*region_write)(void *opaque, unsigned region, uint64_t offset,
                          const void *buf, uint32_t count);
+    /*
+     * BAR0 to BAR5, before one of those two, and instead of it when this returns
+     * true: then @a is the owner's, who frees it.  NULL: never.
+     */
+    bool (*bar_access)(void *opaque, EpcAccess *a);
 
     /* Vectors of VFU_IRQ_INTX, _MSI, _MSIX. */
     uint32_t (*irq_count)(void *opaque, unsigned index);
@@ -183,6 +203,16 @@ int epc_server_dma_read(EpcServer *s, uint64_t address, void *buf,
                         uint32_t count);
 int epc_server_dma_write(EpcServer *s, uint64_t address, const void *buf,
                          uint32_t count);
+/*
+ * The same without waiting, also from an op.  @done is called once, from a reader
+ * thread or before this returns, and told how many bytes it is about: at most
+ * what the client takes in one message.  @data: of a read that succeeded.
+ */
+typedef void EpcDmaDone(void *opaque, int err, const void *data,
+                        uint32_t count);
+void epc_server_dma_async(EpcServer *s, bool is_write, uint64_t address,
+                          const void *buf, uint32_t count, EpcDmaDone *done,
+                          void *opaque);
 /* Would the client take such messages now? */
 bool epc_server_takes_dma(EpcServer *s);
 

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include "qemu/atomic.h"
+#include "qemu/lockable.h"
 #include "qemu/memfd.h"
 #include "qapi/error.h"
 #include "epc-server-test.h"
@@ -95,6 +96,17 @@ static void region_write(void *opaque, unsigned region, uint64_t offset,
     note(opaque, "write%u+%" PRIu64 "*%u ", region, offset, count);
 }
 
+static bool bar_access(void *opaque, EpcAccess *a)
+{
+    TestServer *t = opaque;
+
+    QEMU_LOCK_GUARD(&t->lock);
+    if (t->takes) {
+        g_queue_push_tail(&t->taken, a);
+    }
+    return t->takes;
+}
+
 static uint32_t irq_count(void *opaque, unsigned index)
 {
     static const uint32_t counts[] = { 1, 4, TEST_MSIX };
@@ -152,6 +164,7 @@ static const EpcServerOps test_ops = {
     .io_fds = io_fds,
     .region_read = region_read,
     .region_write = region_write,
+    .bar_access = bar_access,
     .irq_count = irq_count,
     .irq_set = irq_set,
     .intx_mask = intx_mask,

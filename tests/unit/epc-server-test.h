@@ -38,6 +38,8 @@ typedef struct TestServer {
     EpcIoFd io[EPC_SERVER_MAX_IO_FDS];
     unsigned nios;
     void (*in_areas)(struct TestServer *t);         /* called each time */
+    bool takes;             /* accesses to BARs, and they wait here */
+    GQueue taken;           /* EpcAccess */
 } TestServer;
 
 TestServer *test_server_new(void);

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * epc-server: accesses that the owner carries out in its own time, and calls to
+ * the client that nobody waits for
+ */
+#include "qemu/osdep.h"
+#include "qemu/lockable.h"
+#include "epc-server-test.h"
+
+typedef struct Fixture {
+    TestServer *t;
+    int sock;
+} Fixture;
+
+static void start(Fixture *f)
+{
+    uint32_t generation;
+
+    f->t = test_server_new();
+    f->t->takes = true;
+    f->sock = test_attach_up(f->t, &generation);
+}
+
+static void end(Fixture *f)
+{
+    close(f->sock);
+    test_server_free(f->t);
+}
+
+static EpcAccess *taken(TestServer *t)
+{
+    EpcAccess *a;
+
+    qemu_mutex_lock(&t->lock);
+    a = g_queue_pop_head(&t->taken);
+    qemu_mutex_unlock(&t->lock);
+    return a;
+}
+
+static EpcAccess *wait_taken(Fixture *f, bool is_write, uint64_t offset,
+                             uint32_t count)
+{
+    EpcAccess *a = NULL;
+
+    WAIT_FOR((a = taken(f->t)));
+    g_assert_cmpuint(a->region, ==, 2);
+    g_assert_cmpuint(a->offset, ==, offset);
+    g_assert_cmpuint(a->count, ==, count);
+    g_assert_cmpint(a->is_write, ==, is_write);
+    return a;
+}
+
+static void begin(Fixture *f, uint16_t cmd, uint32_t flags, uint64_t offset,
+                  uint32_t count)
+{
+    bool is_write = cmd == VFU_CMD_REGION_WRITE;
+    uint8_t p[sizeof(VfuRegionRw) + 64];
+    VfuRegionRw rw = { .offset = offset, .region = 2, .count = count };
+
+    g_assert_cmpuint(count, <=, 64);
+    memset(p, 0x5a, sizeof(p));
+    memcpy(p, &rw, sizeof(rw));
+    test_send(f->sock, cmd, flags, p, sizeof(rw) + (is_write ? count : 0), NULL,
+              0);
+}
+
+static void check_reply(Fixture *f, uint16_t cmd, size_t len)
+{
+    TestReply r;
+
+    g_assert_true(test_recv(f->sock, &r));
+    g_assert_cmpuint(r.hdr.flags, ==, VFU_FLAG_REPLY);
+    g_assert_cmpuint(r.hdr.command, ==, cmd);
+    g_assert_cmpuint(r.len, ==, sizeof(VfuRegionRw) + len);
+    for (size_t i = 0; i < len; i++) {
+        g_assert_cmphex(r.payload[sizeof(VfuRegionRw) + i], ==, 0x11 + i);
+    }
+    test_reply_close(&r);
+}
+
+static bool quiet(Fixture *f)
+{
+    GPollFD p = { .fd = f->sock, .events = G_IO_IN };
+
+    return g_poll(&p, 1, 50) == 0;
+}
+
+/* A read is answered late, with what the owner filled in. */
+static void test_read(void)
+{
+    EpcAccess *a;
+    Fixture f;
+
+    start(&f);
+    begin(&f, VFU_CMD_REGION_READ, 0, 8, 4);
+    a = wait_taken(&f, false, 8, 4);
+    g_assert_cmphex(a->data[0], ==, 0xff);
+    g_assert_true(quiet(&f));
+    for (unsigned i = 0; i < 4; i++) {
+        a->data[i] = 0x11 + i;
+    }
+    epc_access_free(a);
+    check_reply(&f, VFU_CMD_REGION_READ, 4);
+    end(&f);
+}
+
+/* Early answers keep the data; answers keep the order of the commands. */
+static void test_write(void)
+{
+    EpcAccess *r, *w;
+    Fixture f;
+
+    start(&f);
+    begin(&f, VFU_CMD_REGION_READ, 0, 0, 1);
+    begin(&f, VFU_CMD_REGION_WRITE, 0, 16, 64);
+    r = wait_taken(&f, false, 0, 1);
+    w = wait_taken(&f, true, 16, 64);
+    epc_access_answer(w);
+    epc_access_answer(w);
+    g_assert_null(w->token);
+    g_assert_true(quiet(&f));
+    r->data[0] = 0x11;
+    epc_access_free(r);
+    check_reply(&f, VFU_CMD_REGION_READ, 1);
+    check_reply(&f, VFU_CMD_REGION_WRITE, 0);
+    g_assert_cmphex(w->data[63], ==, 0x5a);
+    epc_access_free(w);
+
+    /* nobody waits for a posted one */
+    begin(&f, VFU_CMD_REGION_WRITE, VFU_FLAG_NO_REPLY, 16, 4);
+    epc_access_free(wait_taken(&f, true, 16, 4));
+    g_assert_true(quiet(&f));
+    end(&f);
+}
+
+/* Not asked: what is outside, or no BAR.  Refused: as if it were not asked. */
+static void test_others(void)
+{
+    VfuRegionRw rw = { .offset = TEST_BAR2_SIZE, .region = 2, .count = 1 };
+    TestReply r;
+    Fixture f;
+
+    start(&f);
+    g_assert_cmpint(test_call(f.sock, VFU_CMD_REGION_READ, &rw, sizeof(rw),
+                              NULL, 0, &r), ==, 0);
+    g_assert_cmphex(r.payload[sizeof(rw)], ==, 0xff);
+    rw = (VfuRegionRw) { .region = VFU_REGION_CONFIG, .count = 1 };
+    f.t->config[0] = 0x42;
+    g_assert_cmpint(test_call(f.sock, VFU_CMD_REGION_READ, &rw, sizeof(rw),
+                              NULL, 0, &r), ==, 0);
+    g_assert_cmphex(r.payload[sizeof(rw)], ==, 0x42);
+    g_assert_null(taken(f.t));
+
+    f.t->takes = false;
+    f.t->bar2[0] = 0x43;
+    rw.region = 2;
+    g_assert_cmpint(test_call(f.sock, VFU_CMD_REGION_READ, &rw, sizeof(rw),
+                              NULL, 0, &r), ==, 0);
+    g_assert_cmphex(r.payload[sizeof(rw)], ==, 0x43);
+    end(&f);
+}
+
+/* An answer that comes when the client, or the server, has gone is harmless. */
+static void test_gone(void)
+{
+    EpcAccess *a;
+    Fixture f;
+
+    start(&f);
+    begin(&f, VFU_CMD_REGION_READ, 0, 0, 1);
+    a = wait_taken(&f, false, 0, 1);
+    end(&f);
+    epc_access_free(a);
+}
+
+/* ---- Calls ---- */
+
+typedef struct Done {
+    TestServer *t;
+    int calls;
+    int err;
+    uint32_t count;
+    uint8_t data[64];
+} Done;
+
+static void done(void *opaque, int err, const void *data, uint32_t count)
+{
+    Done *d = opaque;
+
+    QEMU_LOCK_GUARD(&d->t->lock);
+    d->err = err;
+    d->count = count;
+    if (data) {
+        memcpy(d->data, data, MIN(count, sizeof(d->data)));
+    }
+    d->calls++;
+}
+
+static int calls(Done *d)
+{
+    QEMU_LOCK_GUARD(&d->t->lock);
+    return d->calls;
+}
+
+static void answer(Fixture *f, uint16_t cmd, uint64_t address, uint32_t count,
+                   size_t extra)
+{
+    VfuDmaRw rw;
+    TestReply r;
+
+    g_assert_true(test_recv(f->sock, &r));
+    g_assert_cmpuint(r.hdr.command, ==, cmd);
+    memcpy(&rw, r.payload, sizeof(rw));
+    g_assert_cmphex(rw.address, ==, address);
+    g_assert_cmpuint(rw.count, ==, count);
+    memset(r.payload + sizeof(rw), 0x77, count);
+    test_answer(f->sock, &r.hdr, 0, r.payload, sizeof(rw) + extra);
+}
+
+static void test_async(void)
+{
+    uint8_t buf[8192] = { };
+    Fixture f;
+    Done d = { };
+
+    start(&f);
+    d.t = f.t;
+    /* at most what the client takes */
+    epc_server_dma_async(f.t->s, true, 0x1000, buf, sizeof(buf), done, &d);
+    g_assert_cmpint(calls(&d), ==, 0);
+    answer(&f, VFU_CMD_DMA_WRITE, 0x1000, 4096, 0);
+    WAIT_FOR(calls(&d) == 1);
+    g_assert_cmpint(d.err, ==, 0);
+    g_assert_cmpuint(d.count, ==, 4096);
+
+    epc_server_dma_async(f.t->s, false, 0x2000, buf, 8, done, &d);
+    answer(&f, VFU_CMD_DMA_READ, 0x2000, 8, 8);
+    WAIT_FOR(calls(&d) == 2);
+    g_assert_cmpint(d.err, ==, 0);
+    g_assert_cmphex(d.data[7], ==, 0x77);
+
+    /* too short */
+    epc_server_dma_async(f.t->s, false, 0x2000, buf, 8, done, &d);
+    answer(&f, VFU_CMD_DMA_READ, 0x2000, 8, 4);
+    WAIT_FOR(calls(&d) == 3);
+    g_assert_cmpint(d.err, ==, -EBADMSG);
+    expect_eof(f.sock);
+
+    /* nobody there */
+    WAIT_FOR(!epc_server_link_up(f.t->s));
+    epc_server_dma_async(f.t->s, true, 0x1000, buf, 8, done, &d);
+    WAIT_FOR(calls(&d) == 4);
+    g_assert_cmpint(d.err, ==, -ENOTCONN);
+    end(&f);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/epc-server/access/read", test_read);
+    g_test_add_func("/epc-server/access/write", test_write);
+    g_test_add_func("/epc-server/access/others", test_others);
+    g_test_add_func("/epc-server/access/gone", test_gone);
+    g_test_add_func("/epc-server/dma-async", test_async);
+    return g_test_run();
+}
