@@ -404,6 +404,26 @@ static void op_region_write(void *opaque, unsigned region, uint64_t offset,
     }
 }
 
+static bool op_bar_access(void *opaque, EpcAccess *a)
+{
+    EpcFunction *fn = opaque;
+    EpcForward *f = NULL;
+    uint64_t offset, left;
+
+    WITH_QEMU_LOCK_GUARD(&fn->epc->lock) {
+        if (fn->up) {
+            f = epc_target_forward(fn->bar[a->region].target, a->offset,
+                                   &offset, &left);
+        }
+    }
+    if (!f) {
+        return false;
+    }
+    epc_forward_access(f, offset, MIN(a->count, left), a);
+    epc_forward_unref(f);
+    return true;
+}
+
 /* ---- Interrupts ---- */
 
 static uint32_t op_irq_count(void *opaque, unsigned index)
@@ -506,6 +526,7 @@ const EpcServerOps epc_server_ops = {
     .io_fds = op_io_fds,
     .region_read = op_region_read,
     .region_write = op_region_write,
+    .bar_access = op_bar_access,
     .irq_count = op_irq_count,
     .irq_set = op_irq_set,
     .intx_mask = op_intx_mask,

@@ -51,16 +51,8 @@ static void access_memory(uint8_t *at, uint8_t *buf, uint32_t len, bool write)
     }
 }
 
-/* Where an access leads */
-typedef struct Place {
-    EpcFunction *fn;
-    uint64_t addr;
-    uint32_t len;
-} Place;
-
-/* 0: it is done; -ENOTSUP: it takes a message; else it leads nowhere. */
-static int access_direct(EpcState *s, uint64_t offset, uint8_t *buf,
-                         uint32_t len, bool write, Place *p)
+int epc_slow_direct(EpcState *s, uint64_t offset, uint8_t *buf, uint32_t len,
+                    bool write, EpcHostPlace *p)
 {
     EpcDmaPointer remote;
     uint64_t left;
@@ -88,7 +80,7 @@ static int access_direct(EpcState *s, uint64_t offset, uint8_t *buf,
     return ret;
 }
 
-static void access_by_message(const Place *p, uint8_t *buf, bool write)
+static void access_by_message(const EpcHostPlace *p, uint8_t *buf, bool write)
 {
     int64_t since = g_get_monotonic_time();
     int ret;
@@ -102,11 +94,11 @@ static void access_by_message(const Place *p, uint8_t *buf, bool write)
 static void access_window(EpcState *s, uint64_t offset, uint8_t *buf,
                           uint32_t len, bool write)
 {
-    Place p;
+    EpcHostPlace p;
 
     /* s->fn: see epc_regs_read() */
     for (; len && s->fn; offset += p.len, buf += p.len, len -= p.len) {
-        if (access_direct(s, offset, buf, len, write, &p) == -ENOTSUP) {
+        if (epc_slow_direct(s, offset, buf, len, write, &p) == -ENOTSUP) {
             access_by_message(&p, buf, write);
         }
     }

@@ -12,6 +12,7 @@
 #include "hw/pci-ep/compat.h"
 #include "hw/pci-ep/epc-window.h"
 
+struct EpcFunction;
 struct EpcState;
 
 typedef struct EpcSlow {
@@ -32,5 +33,20 @@ void epc_slow_exit(struct EpcState *s);
  * ones, soon, and then ends MAPs that are BUSY.  Any thread; lock held.
  */
 void epc_slow_changed(struct EpcState *s);
+
+/* Where an access to the window leads, and how much of it leads there */
+typedef struct EpcHostPlace {
+    struct EpcFunction *fn;
+    uint64_t addr;
+    uint32_t len;
+} EpcHostPlace;
+
+/*
+ * One access, or the first part of it.  0: it is done; -ENOTSUP: it takes a
+ * message; else it leads nowhere.  Any thread while there are functions; lock
+ * not held.
+ */
+int epc_slow_direct(struct EpcState *s, uint64_t offset, uint8_t *buf,
+                    uint32_t len, bool write, EpcHostPlace *p);
 
 #endif /* HW_PCI_EP_EPC_SLOW_H */

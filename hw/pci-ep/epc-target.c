@@ -17,9 +17,9 @@ typedef struct EpcPiece {
     uint64_t start;         /* in the BAR */
     uint64_t size;
     MemoryRegion *mr;       /* referenced unless WINDOW; NULL: NONE */
-    EpcMemory *memory;      /* WINDOW: referenced */
-    hwaddr offset;          /* in mr */
-    uint8_t *host;          /* RAM and WINDOW */
+    EpcForward *window;     /* WINDOW: referenced */
+    hwaddr offset;          /* in mr or window */
+    uint8_t *host;          /* RAM */
     int fd;                 /* what the host may map of it, -1: nothing */
     uint64_t fd_offset;
 } EpcPiece;
@@ -52,7 +52,7 @@ void epc_target_free(EpcTarget *t)
         EpcPiece *p = get_piece(t, i);
 
         if (p->kind == PIECE_WINDOW) {
-            epc_memory_unref(p->memory);
+            epc_forward_unref(p->window);
         } else if (p->mr) {
             memory_region_unref(p->mr);
         }
@@ -71,14 +71,15 @@ void epc_target_retire(EpcState *s, EpcTarget *t)
 
 /* ---- Building ---- */
 
-/* The memory behind @mr when that is the window of another controller */
-static EpcMemory *window_of_other(EpcState *s, MemoryRegion *mr)
+/* The window of another controller, if @mr is that, or the parts that trap */
+static EpcForward *window_of_other(EpcState *s, MemoryRegion *mr)
 {
     Object *owner = memory_region_owner(mr);
     EpcState *other = (EpcState *)object_dynamic_cast(owner, TYPE_PCI_EPC);
 
-    return other && other != s && mr == &other->window_mr ?
-           other->window_memory : NULL;
+    return other && other != s &&
+           (mr == &other->window_mr || mr == &other->slow.io) ?
+           other->forward : NULL;
 }
 
 /* Is @p something that a BAR may lead to?  Fills its kind. */
@@ -88,23 +89,27 @@ static bool piece_resolve(EpcState *s, EpcPiece *p)
         p->kind = PIECE_DOORBELL;
         return true;
     }
-    p->memory = window_of_other(s, p->mr);
-    if (p->memory) {
+    p->window = window_of_other(s, p->mr);
+    if (p->window) {
         p->kind = PIECE_WINDOW;
-    } else if (memory_region_is_ram(p->mr) && !p->mr->readonly &&
+        return true;
+    }
+    if (memory_region_is_ram(p->mr) && !p->mr->readonly &&
                !memory_region_is_ram_device(p->mr)) {
         p->kind = PIECE_RAM;
-    } else {
-        return false;
+        p->host = (uint8_t *)memory_region_get_ram_ptr(p->mr) + p->offset;
+        return true;
     }
-    p->host = (uint8_t *)memory_region_get_ram_ptr(p->mr) + p->offset;
-    return true;
+    return false;
 }
 
 /* Goes @p on where @last ends? */
 static bool piece_follows(const EpcPiece *last, const EpcPiece *p)
 {
-    return last->mr == p->mr && last->offset + last->size == p->offset;
+    bool same = p->kind == PIECE_WINDOW ? last->window == p->window :
+                                          last->mr == p->mr;
+
+    return same && last->offset + last->size == p->offset;
 }
 
 /*
@@ -138,7 +143,7 @@ static uint64_t target_step(EpcState *s, EpcTarget *t, unsigned first,
         return 0;
     }
     if (p.kind == PIECE_WINDOW) {
-        epc_memory_ref(p.memory);
+        epc_forward_ref(p.window);
     } else {
         memory_region_ref(p.mr);
     }
@@ -296,12 +301,29 @@ static unsigned find_piece(const EpcTarget *t, uint64_t offset)
     return t->pieces->len;
 }
 
+EpcForward *epc_target_forward(const EpcTarget *t, uint64_t offset,
+                               uint64_t *in_window, uint64_t *left)
+{
+    unsigned i = t ? find_piece(t, offset) : 0;
+    const EpcPiece *p;
+
+    if (!t || i == t->pieces->len) {
+        return NULL;
+    }
+    p = get_piece(t, i);
+    if (p->kind != PIECE_WINDOW) {
+        return NULL;
+    }
+    *in_window = p->offset + (offset - p->start);
+    *left = p->size - (offset - p->start);
+    return epc_forward_ref(p->window);
+}
+
 static void piece_read(const EpcPiece *p, uint64_t offset, uint8_t *buf,
                        uint32_t len)
 {
     switch (p->kind) {
     case PIECE_RAM:
-    case PIECE_WINDOW:
         copy(buf, p->host + offset, len);
         break;
     case PIECE_DOORBELL:
@@ -342,7 +364,7 @@ bool epc_target_write(const EpcTarget *t, EpcFunction *fn, uint64_t offset,
         const EpcPiece *p = get_piece(t, i);
         uint32_t n = MIN(len, p->size - (offset - p->start));
 
-        if (p->kind == PIECE_RAM || p->kind == PIECE_WINDOW) {
+        if (p->kind == PIECE_RAM) {
             copy(p->host + (offset - p->start), from, n);
         } else if (p->kind != PIECE_DOORBELL || !whole ||
                    !epc_doorbell_ring(fn->epc,

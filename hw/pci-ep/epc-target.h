@@ -10,15 +10,16 @@
  * that is unused.
  *
  *   RAM       of this guest; exported to the host when it is shared
- *   WINDOW    outbound window of another controller of this guest: by message
- *             only.  Its pages come and go with the host at its other end, and
- *             read all ones once that device is unplugged.
+ *   WINDOW    outbound window of another controller of this guest, see
+ *             epc-forward.h.  Its pages come and go with the host at its other
+ *             end, and read all ones once that device is unplugged.
  *   DOORBELL  EPC_BAR_DOORBELL of this controller
  *   NONE      reads all ones, writes are dropped
  */
 #ifndef HW_PCI_EP_EPC_TARGET_H
 #define HW_PCI_EP_EPC_TARGET_H
 
+#include "hw/pci-ep/epc-forward.h"
 #include "hw/pci-ep/epc-server.h"
 
 typedef struct EpcTarget EpcTarget;
@@ -44,8 +45,15 @@ unsigned epc_target_io_fds(const EpcTarget *t, struct EpcFunction *fn,
                            EpcIoFd *io, unsigned max);
 
 /*
- * One access of the host.  A write: was something of it dropped?  NULL has
- * nothing.  Lock held.
+ * Is @offset in the window of another controller, how far into it, and how much of
+ * it is there?  Then the caller unrefs.  NULL has none.  Lock held.
+ */
+EpcForward *epc_target_forward(const EpcTarget *t, uint64_t offset,
+                               uint64_t *in_window, uint64_t *left);
+
+/*
+ * One access of the host that is not to begin in such a window.  A write: was
+ * something of it dropped?  NULL has nothing.  Lock held.
  */
 void epc_target_read(const EpcTarget *t, uint64_t offset, void *buf,
                      uint32_t len);

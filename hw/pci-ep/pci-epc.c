@@ -219,7 +219,6 @@ static bool epc_check_properties(EpcState *s, Error **errp)
 
 struct EpcMemory {
     struct rcu_head rcu;
-    unsigned refs;
     void *base;
     size_t size;
 };
@@ -228,15 +227,8 @@ static EpcMemory *epc_memory_new(void *base, size_t size)
 {
     EpcMemory *m = g_new0(EpcMemory, 1);
 
-    m->refs = 1;
     m->base = base;
     m->size = size;
-    return m;
-}
-
-EpcMemory *epc_memory_ref(EpcMemory *m)
-{
-    qatomic_inc(&m->refs);
     return m;
 }
 
@@ -246,14 +238,6 @@ static void epc_memory_free(EpcMemory *m)
     g_free(m);
 }
 
-void epc_memory_unref(EpcMemory *m)
-{
-    /* The RAM block of the window was given to RCU before. */
-    if (m && qatomic_fetch_dec(&m->refs) == 1) {
-        call_rcu(m, epc_memory_free, rcu);
-    }
-}
-
 static bool epc_init_window(EpcState *s, Error **errp)
 {
     if (!epc_window_init(&s->window, s->window_size, s->max_maps, errp)) {
@@ -261,6 +245,7 @@ static bool epc_init_window(EpcState *s, Error **errp)
         return false;
     }
     s->window_memory = epc_memory_new(s->window.base, s->window_size);
+    s->forward = epc_forward_new(s);
     memory_region_init_ram_device_ptr(&s->window_mr, OBJECT(s),
                                       "pci-epc-window-memory", s->window_size,
                                       s->window.base);
@@ -302,6 +287,7 @@ static bool epc_init_pci(EpcState *s, Error **errp)
 static void epc_end_threads(EpcState *s)
 {
     epc_dma_stop(s);
+    epc_forward_stop(s->forward);
     /* From now on no server is called because of another one */
     WITH_QEMU_LOCK_GUARD(&s->fall_lock) {
         QEMU_LOCK_GUARD(&s->lock);
@@ -382,6 +368,7 @@ static void epc_exit(PCIDevice *pdev)
         g_free(s->fn);
         s->fn = NULL;
     }
+    epc_forward_stop(s->forward);
     epc_doorbells_exit(s);
     epc_slow_exit(s);
     ep_region_empty(&s->window_bar);
@@ -427,7 +414,11 @@ static void epc_instance_finalize(Object *obj)
 {
     EpcState *s = PCI_EPC(obj);
 
-    epc_memory_unref(s->window_memory);
+    epc_forward_unref(s->forward);
+    if (s->window_memory) {
+        /* The RAM block of the window was given to RCU before. */
+        call_rcu(s->window_memory, epc_memory_free, rcu);
+    }
     qemu_mutex_destroy(&s->fall_lock);
     qemu_mutex_destroy(&s->lock);
 }

@@ -21,6 +21,7 @@
 #include "hw/pci-ep/epc-config.h"
 #include "hw/pci-ep/epc-dma.h"
 #include "hw/pci-ep/epc-doorbell.h"
+#include "hw/pci-ep/epc-forward.h"
 #include "hw/pci-ep/epc-server.h"
 #include "hw/pci-ep/epc-slow.h"
 #include "hw/pci-ep/epc-target.h"
@@ -42,14 +43,7 @@ OBJECT_DECLARE_SIMPLE_TYPE(EpcState, PCI_EPC)
 #define EPC_DMA_STRIDE      EPC_DMA_PAGE_SIZE
 #define EPC_REGS_SIZE       0x80000
 
-/*
- * Memory of a window.  It outlives its device while a BAR of another one leads
- * there.  Any thread.
- */
 typedef struct EpcMemory EpcMemory;
-EpcMemory *epc_memory_ref(EpcMemory *m);
-/* NULL is fine. */
-void epc_memory_unref(EpcMemory *m);
 
 typedef struct EpcBar {
     uint64_t size;          /* as the host sees it; 0: not defined */
@@ -149,6 +143,7 @@ struct EpcState {
     MemoryRegion window_bar;    /* what the guest sees of the window */
     MemoryRegion window_mr;     /* memory that is mapped, at the bottom of it */
     EpcMemory *window_memory;
+    EpcForward *forward;        /* what hosts of other controllers do there */
     QEMUBH *bh;
     Notifier process_exit;
     uint32_t nfn;               /* numbers: functions, then virtual ones */
