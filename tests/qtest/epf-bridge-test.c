@@ -540,10 +540,14 @@ static void enable_all(Fixture *f)
 
 static void check_cleared(Fixture *f)
 {
+    uint8_t buf[4];
+
     g_assert_cmphex(eph_readw(f->q, EPH_FUNCTION, PCI_COMMAND), ==, 0);
     g_assert_cmphex(eph_readl(f->q, EPH_FUNCTION, PCI_BASE_ADDRESS_0), ==, 0);
     g_assert_cmphex(eph_readw(f->q, EPH_FUNCTION, 0xa2), ==, 7);
     g_assert_true(eph_prop_bool(f->q, "link-up"));
+    g_assert_cmpint(dma(f->ep, VFU_CMD_DMA_READ, 0x200000, buf, 4), ==,
+                    EFAULT);
 }
 
 static void test_resets(void)

@@ -457,6 +457,8 @@ static void test_flr(void)
                     PCI_COMMAND_MASTER);
     g_assert_cmphex(eph_readw(d.q, vfs_bdf(&d, 0), MSIX + PCI_MSIX_FLAGS), ==,
                     PCI_MSIX_FLAGS_ENABLE | 7);
+    g_assert_cmpint(dma_read(vfs_vf(&d, 1), 0x200000, &val), ==, EFAULT);
+    g_assert_cmpint(dma_read(vfs_vf(&d, 0), 0x200000, &val), ==, 0);
     /* Memory is enabled in the capability */
     check_memory(&d, 0);
     check_memory(&d, 1);

@@ -240,7 +240,7 @@ static void forward_reset(EpfBridge *b, unsigned kind)
     }
     for (unsigned i = 0; i < EPF_MAX_FUNCTIONS; i++) {
         if (b->functions[i]) {
-            epf_irq_sync(b->functions[i]);
+            epf_function_was_reset(b->functions[i]);
         }
     }
     for (unsigned i = 0; i < EPF_MAX_FUNCTIONS; i++) {

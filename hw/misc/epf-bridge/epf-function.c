@@ -49,6 +49,16 @@ static bool is_flr(PCIDevice *d)
                               PCI_EXP_DEVCTL_BCR_FLR);
 }
 
+void epf_function_was_reset(EpfFunction *f)
+{
+    PCIDevice *d = PCI_DEVICE(f);
+
+    /* QEMU has cleared the register, and lets the function master the bus */
+    pci_default_write_config(d, PCI_COMMAND,
+                             pci_get_word(d->config + PCI_COMMAND), 2);
+    epf_irq_sync(f);
+}
+
 static void epf_function_config_write(PCIDevice *d, uint32_t addr,
                                       uint32_t val, int len)
 {
@@ -78,7 +88,7 @@ static void epf_function_config_write(PCIDevice *d, uint32_t addr,
     flr = is_flr(d);
     if (flr) {
         pcie_cap_flr_write_config(d, addr, val, len);
-        epf_irq_sync(f);
+        epf_function_was_reset(f);
     }
     /* The guest reaches virtual functions once the endpoint has them enabled */
     if (sriov || flr) {

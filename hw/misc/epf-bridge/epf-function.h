@@ -107,6 +107,9 @@ struct EpfFunction {
  */
 EpfFunction *epf_function_new(EpfLink *link, unsigned func, bool multi);
 
+/* QEMU has carried out a reset of it. */
+void epf_function_was_reset(EpfFunction *f);
+
 /* epf-sriov.c */
 /*
  * What can be shown of function 0's capability; reports why not.  @relocate:
