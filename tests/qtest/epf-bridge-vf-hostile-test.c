@@ -167,6 +167,63 @@ static void test_broken(void)
     vfs_end(&d);
 }
 
+static bool no_unmap(EpServer *s, const EpsMsg *m, void *opaque)
+{
+    return m->hdr.command == VFU_CMD_DMA_UNMAP;
+}
+
+/* None answers when its memory is taken: that costs @deadlines for all. */
+static void check_silent(void (*take)(VfDevice *d), unsigned deadlines)
+{
+    VfDevice d;
+    gint64 t;
+
+    vfs_start(&d, 1, 5);
+    vfs_enable(&d, 5);
+    for (unsigned i = 0; i < 5; i++) {
+        eph_writew(d.q, vfs_bdf(&d, i), PCI_COMMAND, PCI_COMMAND_MASTER);
+        eps_wait(vfs_vf(&d, i), VFU_CMD_DMA_MAP, 1);
+        vfs_vf(&d, i)->hook = no_unmap;
+    }
+    t = g_get_monotonic_time();
+    take(&d);
+    g_assert_cmpint(g_get_monotonic_time() - t, <,
+                    (deadlines + 1) * VFS_DEADLINE_MS * 1000);
+    eph_wait_present(d.q, false);
+    vfs_check_enabled(&d, 0);
+    vfs_end(&d);
+}
+
+static void take_enable(VfDevice *d)
+{
+    vfs_write(d, PCI_SRIOV_CTRL, 0);
+}
+
+static void take_flr(VfDevice *d)
+{
+    eph_writew(d->q, EPH_FUNCTION, VFS_DEVCTL, PCI_EXP_DEVCTL_BCR_FLR);
+}
+
+static void take_bus(VfDevice *d)
+{
+    eph_writew(d->q, EPH_PORT, PCI_BRIDGE_CONTROL, PCI_BRIDGE_CTL_BUS_RESET);
+}
+
+/* That begins in QEMU, with one after the other */
+static void take_machine(VfDevice *d)
+{
+    qtest_system_reset(d->q);
+    eph_enable_port(d->q);
+}
+
+static void test_silent(void)
+{
+    check_silent(take_enable, 1);
+    check_silent(take_flr, 1);
+    check_silent(take_bus, 1);
+    check_silent(take_machine, 2);
+}
+
 /* An endpoint of one function, whose others nobody can reach */
 static void test_no_func(void)
 {
@@ -190,6 +247,7 @@ int main(int argc, char **argv)
     qtest_add_func("epf-bridge/vf-hostile/bars-differ", test_bars_differ);
     qtest_add_func("epf-bridge/vf-hostile/bar-sizes", test_bar_sizes);
     qtest_add_func("epf-bridge/vf-hostile/broken", test_broken);
+    qtest_add_func("epf-bridge/vf-hostile/silent", test_silent);
     qtest_add_func("epf-bridge/vf-hostile/no-func", test_no_func);
     return g_test_run();
 }

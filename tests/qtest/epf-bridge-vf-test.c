@@ -8,7 +8,7 @@
 #include "pci-ep-vfs.h"
 
 #define MSI_ADDR    0x100000
-#define DEVCTL      0x68        /* of the functions of eps_new() */
+#define DEVCTL      VFS_DEVCTL
 #define MSIX        VFS_MSIX
 
 /* What the guest's memory reads must be what that function has, and back */

@@ -14,7 +14,8 @@
 #define VFS_NEXT        0x140   /* a vendor-specific extended capability */
 #define VFS_NEXT_HEADER 0x0001000b
 #define VFS_DEVICE      0xb5ffu
-#define VFS_MSIX        0xa0    /* of the functions of eps_new() */
+#define VFS_DEVCTL      0x68    /* of the functions of eps_new() */
+#define VFS_MSIX        0xa0
 
 /* Where vfs_enable() puts VF BARs, 1 MiB apart */
 #define VFS_BAR(n)      (EPH_BAR(8) + (n) * 0x100000u)

@@ -235,6 +235,8 @@ static void epf_bridge_unplug_request(HotplugHandler *handler,
  */
 static void forward_reset(EpfBridge *b, unsigned kind)
 {
+    /* Waits for all functions whose memory is taken together */
+    memory_region_transaction_begin();
     if (b->functions[0]) {
         epf_sriov_sync(b->functions[0]);
     }
@@ -243,6 +245,7 @@ static void forward_reset(EpfBridge *b, unsigned kind)
             epf_function_was_reset(b->functions[i]);
         }
     }
+    memory_region_transaction_commit();
     for (unsigned i = 0; i < EPF_MAX_FUNCTIONS; i++) {
         if (b->link[i]) {
             epf_link_reset(b->link[i], kind);
@@ -258,13 +261,14 @@ static void epf_bridge_config_write(PCIDevice *d, uint32_t addr, uint32_t val,
     EpfSlotWrite w;
 
     val = epf_slot_write_begin(d, addr, val, len, &w);
+    memory_region_transaction_begin();
     parent_config_write(d, addr, val, len);
-    epf_slot_write_end(d, addr, val, len, &w);
-
     after = pci_get_word(d->config + PCI_BRIDGE_CONTROL);
     if (after & ~before & PCI_BRIDGE_CTL_BUS_RESET) {
         forward_reset(EPF_BRIDGE(d), VFU_EP_RESET_HOT);
     }
+    memory_region_transaction_commit();
+    epf_slot_write_end(d, addr, val, len, &w);
 }
 
 static void epf_bridge_reset_hold(Object *obj, ResetType type)

@@ -71,7 +71,10 @@ static void epf_function_config_write(PCIDevice *d, uint32_t addr,
         return;
     }
     ep_irqfds_begin(f->irqs.set);
+    /* Waits for all functions whose memory is taken together */
+    memory_region_transaction_begin();
     pci_default_write_config(d, addr, val, len);
+    memory_region_transaction_commit();
     /*
      * The eventfds before the enable bit: an endpoint that sees MSI enabled
      * can raise it.
@@ -87,8 +90,10 @@ static void epf_function_config_write(PCIDevice *d, uint32_t addr,
     }
     flr = is_flr(d);
     if (flr) {
+        memory_region_transaction_begin();
         pcie_cap_flr_write_config(d, addr, val, len);
         epf_function_was_reset(f);
+        memory_region_transaction_commit();
     }
     /* The guest reaches virtual functions once the endpoint has them enabled */
     if (sriov || flr) {
