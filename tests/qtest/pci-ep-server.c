@@ -446,6 +446,8 @@ void eps_disconnect(EpServer *s)
     g_mutex_lock(&s->lock);
     if (s->conn >= 0) {
         shutdown(s->conn, SHUT_RDWR);
+        /* The bridge may notice before the thread does */
+        s->agreed = false;
     }
     g_mutex_unlock(&s->lock);
 }
