@@ -208,7 +208,11 @@ static void test_config(void)
         g_assert_cmphex(eph_readl(d.q, vfs_bdf(&d, 1),
                                   PCI_BASE_ADDRESS_0 + i * 4), ==, 0);
     }
+    eph_writeb(d.q, vfs_bdf(&d, 1), PCI_INTERRUPT_LINE, 5);
+    eph_writeb(d.q, vfs_bdf(&d, 1), PCI_CACHE_LINE_SIZE, 8);
     g_assert_cmphex(eph_readl(d.q, vfs_bdf(&d, 1), PCI_INTERRUPT_LINE), ==, 0);
+    g_assert_cmphex(eph_readb(d.q, vfs_bdf(&d, 1), PCI_CACHE_LINE_SIZE), ==,
+                    0);
     g_assert_cmphex(eph_readl(d.q, vfs_bdf(&d, 1), PCI_SUBSYSTEM_VENDOR_ID), ==,
                     0x12341af4);
     check_memory(&d, 1);

@@ -270,13 +270,13 @@ static void serve(EpServer *s)
 
     while ((m = receive(s->conn))) {
         bool command = (m->hdr.flags & VFU_FLAG_TYPE_MASK) == VFU_FLAG_COMMAND;
+        bool taken = command && s->hook && s->hook(s, m, s->hook_opaque);
 
-        if (command && !(s->hook && s->hook(s, m, s->hook_opaque))) {
-            g_mutex_lock(&s->lock);
-            answer(s, m);
-            g_mutex_unlock(&s->lock);
-        }
+        /* Who has the answer finds the message in the log */
         g_mutex_lock(&s->lock);
+        if (command && !taken) {
+            answer(s, m);
+        }
         g_queue_push_tail(&s->log, m);
         g_cond_broadcast(&s->cond);
         g_mutex_unlock(&s->lock);
