@@ -16,7 +16,7 @@ static void check_memory(VfDevice *d, unsigned n)
 {
     uint8_t *p = vfs_vf(d, n)->bar[0].data + vfs_vf(d, n)->bar[0].offset;
     uint64_t at = VFS_BAR(0) + n * VFS_BAR0_SIZE;
-    uint64_t before = eph_prop_uint(d->q, "messages");
+    uint64_t before = eph_quiet_messages(d->q);
 
     stl_le_p(p, 0xa0b0c000 + n);
     g_assert_cmphex(qtest_readl(d->q, at), ==, 0xa0b0c000 + n);
@@ -259,7 +259,7 @@ static void test_msix_place(void)
         check_vector(&d, i);
         g_assert_cmphex((uint32_t)ldl_le_p(b->data + b->offset + 0x1018), ==,
                         0xcafe0000 + i);
-        n = eph_prop_uint(d.q, "messages");
+        n = eph_quiet_messages(d.q);
         for (unsigned at = 0; at < b->size; at += 0x100) {
             stl_le_p(b->data + b->offset + at, ~at);
             g_assert_cmphex(qtest_readl(d.q, bar0 + at), ==, ~at);

@@ -226,6 +226,18 @@ uint64_t eph_prop_uint(QTestState *q, const char *name)
     return qdict_get_int(r, "return");
 }
 
+uint64_t eph_quiet_messages(QTestState *q)
+{
+    uint64_t n, before;
+
+    do {
+        before = eph_prop_uint(q, "messages");
+        g_usleep(20000);
+        n = eph_prop_uint(q, "messages");
+    } while (n != before);
+    return n;
+}
+
 void eph_wait_byte(QTestState *q, uint64_t addr, uint8_t val)
 {
     for (unsigned i = 0; i < TIMEOUT_MS; i++) {

@@ -56,6 +56,8 @@ void eph_wait_present(QTestState *q, bool present);
 bool eph_prop_bool(QTestState *q, const char *name);
 char *eph_prop_str(QTestState *q, const char *name);
 uint64_t eph_prop_uint(QTestState *q, const char *name);
+/* "messages", when nothing is under way that nobody waits for */
+uint64_t eph_quiet_messages(QTestState *q);
 
 /* Does the first CPU have a request for that interrupt? */
 bool eph_requested(QTestState *q, unsigned vector);

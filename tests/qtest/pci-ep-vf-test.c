@@ -170,7 +170,7 @@ static void check_enabled(Link *l, unsigned n)
 
 static void check_bars(Link *l, unsigned n)
 {
-    uint64_t before = eph_prop_uint(l->host, "messages");
+    uint64_t before = eph_quiet_messages(l->host);
 
     qtest_writel(l->ep->q, TARGET(FNS + n, 0), 0x1000 + n);
     qtest_writel(l->ep->q, TARGET(FNS + n, 2), 0x2000 + n);
