@@ -116,6 +116,19 @@ static void test_bars_differ(void)
     vfs_all_up(&d);
     vfs_wait_error(&d, "VF BAR 5");
     check_no_sriov(&d);
+    vfs_all_down(&d);
+
+    /* Too large for the register that it has; nothing is there */
+    eps_set_bar(vfs_vf(&d, 1), 5, 0, 0, false);
+    for (unsigned i = 0; i < 2; i++) {
+        vfs_vf(&d, i)->bar[1].size = 1ull << 32;
+    }
+    vfs_all_up(&d);
+    vfs_wait_error(&d, "VF BAR 1 of the SR-IOV capability has 32 bits");
+    check_no_sriov(&d);
+    for (unsigned i = 0; i < 2; i++) {
+        vfs_vf(&d, i)->bar[1].size = VFS_BAR1_SIZE;
+    }
     vfs_end(&d);
 }
 
