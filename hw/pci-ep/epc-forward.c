@@ -20,8 +20,10 @@
 
 /* Part of the deadline after which a read is answered all the same */
 #define LATE_PART   2
-/* Reads that take longer are counted, as a part of that */
-#define SLOW_PART   10
+/* Messages that take longer are counted, as a part of that */
+#define SLOW_PART   100
+/* What is forgotten of them */
+#define DECAY       10
 
 typedef struct EpcForwarded {
     QSIMPLEQ_ENTRY(EpcForwarded) next;
@@ -40,9 +42,11 @@ struct EpcForward {
     EpcState *s;                /* NULL: gone */
     QSIMPLEQ_HEAD(, EpcForwarded) queue;
     size_t bytes;
+    unsigned reads;             /* without an answer */
     bool running;               /* a thread carries out accesses */
     bool waiting;               /* for the host, about the first one; */
     EpcHostPlace place;             /* what it was asked for */
+    int64_t asked;                  /* us; since when that is not counted */
     int64_t debt, debt_at;      /* us that reads have waited */
     QEMUTimer *timer;           /* for late ones */
 };
@@ -64,17 +68,22 @@ static bool unanswered_read(const EpcForwarded *j)
     return !j->a->is_write && j->a->token;
 }
 
-/* A host that makes another one wait again and again */
-static void waited(EpcForward *f, int64_t us)
+/*
+ * A host that makes another one wait again and again.  Only its own time counts:
+ * a read that comes after a lot of writes is late without its doing.
+ */
+static void waited(EpcForward *f)
 {
     int64_t now = now_us();
+    int64_t us = now - f->asked;
 
-    if (us < f->late_us / SLOW_PART) {
+    if (!f->waiting || !f->reads || us < f->late_us / SLOW_PART) {
         return;
     }
-    f->debt = MAX(0, f->debt - (now - f->debt_at) / SLOW_PART) + us;
+    f->asked = now;
+    f->debt = MAX(0, f->debt - (now - f->debt_at) / DECAY) + us;
     f->debt_at = now;
-    if (f->debt >= f->late_us && f->s && f->waiting) {
+    if (f->debt >= f->late_us - f->late_us / DECAY && f->s) {
         f->debt = 0;
         epc_server_drop(f->place.fn->server, "the host answers too slowly and "
                         "held up another host; look at the load of the "
@@ -82,12 +91,16 @@ static void waited(EpcForward *f, int64_t us)
     }
 }
 
+/* The first of them is the oldest. */
 static void set_timer(EpcForward *f)
 {
     EpcForwarded *j;
 
+    if (!f->s || !f->reads) {
+        return;
+    }
     QSIMPLEQ_FOREACH(j, &f->queue, next) {
-        if (f->s && unanswered_read(j)) {
+        if (unanswered_read(j)) {
             timer_mod(f->timer, j->since + f->late_us);
             return;
         }
@@ -98,19 +111,16 @@ static void late_reads(void *opaque)
 {
     EpcForward *f = opaque;
     int64_t now = now_us();
-    bool late = false;
     EpcForwarded *j;
 
     QEMU_LOCK_GUARD(&f->lock);
+    waited(f);
     QSIMPLEQ_FOREACH(j, &f->queue, next) {
         if (unanswered_read(j) && now - j->since >= f->late_us) {
             trace_epc_forward_late(j->offset, j->len);
             epc_access_answer(j->a);
-            late = true;
+            f->reads--;
         }
-    }
-    if (late) {
-        waited(f, f->late_us);
     }
     set_timer(f);
 }
@@ -120,6 +130,7 @@ static void late_reads(void *opaque)
 static void finish(EpcForward *f, EpcForwarded *j)
 {
     QSIMPLEQ_REMOVE_HEAD(&f->queue, next);
+    f->reads -= unanswered_read(j);
     f->bytes -= weight(j->a);
     epc_access_free(j->a);
     g_free(j);
@@ -148,9 +159,7 @@ static void answered(void *opaque, int err, const void *data, uint32_t count)
             memcpy(j->a->data + j->done, data, count);
         }
         j->done += count;
-        if (unanswered_read(j)) {
-            waited(f, now_us() - j->since);
-        }
+        waited(f);
         f->waiting = false;
         run(f);
     }
@@ -163,6 +172,7 @@ static void ask_host(EpcForward *f, EpcForwarded *j)
     EpcHostPlace p = f->place;
 
     f->waiting = true;
+    f->asked = now_us();
     post(f, j);
     qemu_mutex_unlock(&f->lock);
     epc_server_dma_async(p.fn->server, j->a->is_write, p.addr,
@@ -222,6 +232,7 @@ void epc_forward_access(EpcForward *f, uint64_t offset, uint32_t len,
     j->len = len;
     j->since = now_us();
     QSIMPLEQ_INSERT_TAIL(&f->queue, j, next);
+    f->reads += !a->is_write;
     f->bytes += weight(a);
     trace_epc_forward_access(offset, len, a->is_write, f->bytes);
     if (f->running || f->waiting) {

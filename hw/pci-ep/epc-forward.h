@@ -12,7 +12,8 @@
  * whose CPUs ring each other would wait for each other.  A queue that is full
  * answers writes when they are done, one that is fuller drops them.  Reads are
  * answered when they are done, or with all ones before their host runs out of
- * patience with us; a host that makes others wait too long is dropped.
+ * patience with us; a host whose own answers make others wait too long is
+ * dropped.
  */
 #ifndef HW_PCI_EP_EPC_FORWARD_H
 #define HW_PCI_EP_EPC_FORWARD_H

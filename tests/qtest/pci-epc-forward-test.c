@@ -20,6 +20,7 @@
 #define SLOW        0x80000u
 #define FULL        (1u << 20)      /* bytes that are posted */
 #define PIECE       0x10000u
+#define FLOOD       4000u           /* writes, all of which are posted */
 
 typedef struct Host {
     EpEndpoint *e;          /* the controller it is linked to */
@@ -410,6 +411,35 @@ static void test_sluggish(void)
     two_end(&t);
 }
 
+/*
+ * A host that answers soon is not to blame for all that the other one has in the
+ * queue before a read, which is late then.
+ */
+static void test_flood(void)
+{
+    uint16_t first = 0, id;
+    Two t;
+
+    two_start(&t, "q35");
+    for (unsigned i = 0; i < FLOOD; i++) {
+        id = begin(&t.a, VFU_CMD_REGION_WRITE, SLOW, 4);
+        first = i ? first : id;
+    }
+    begin(&t.a, VFU_CMD_REGION_READ, SLOW, 4);
+    for (unsigned i = 0; i < FLOOD; i++) {
+        g_usleep(150);
+        answer_write(&t.b, asked(&t.b, VFU_CMD_DMA_WRITE, 0, 4));
+    }
+    answer_read(&t.b, asked(&t.b, VFU_CMD_DMA_READ, 0, 4), 0xcafe0001);
+    for (unsigned i = 0; i <= FLOOD; i++) {
+        check_reply(&t.a, first + i);
+    }
+    g_assert_true(epe_prop(t.b.e, "link-up"));
+    poke(&t.a, FAST, 0xcafe0002);
+    g_assert_cmphex(peek(&t.a, FAST), ==, 0xcafe0002);
+    two_end(&t);
+}
+
 /* ---- Ends ---- */
 
 /* What a host was asked for is answered all the same when it leaves. */
@@ -476,6 +506,7 @@ int main(int argc, char **argv)
     qtest_add_func("/pci-epc/forward/overfull", test_overfull);
     qtest_add_func("/pci-epc/forward/silent", test_silent);
     qtest_add_func("/pci-epc/forward/sluggish", test_sluggish);
+    qtest_add_func("/pci-epc/forward/flood", test_flood);
     qtest_add_func("/pci-epc/forward/leave", test_leave);
     qtest_add_func("/pci-epc/forward/leave-first", test_leave_first);
     qtest_add_func("/pci-epc/forward/unplug", test_unplug);
