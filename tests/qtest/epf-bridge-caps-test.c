@@ -89,6 +89,22 @@ static void test_live(void)
     fixture_end(&f);
 }
 
+/* Headers of capabilities, and what is in none */
+static void test_read_only(void)
+{
+    static const unsigned regs[] = { FIRST, SECOND, VNDR - 4, FIRST - 4 };
+    Fixture f;
+
+    start(&f, 0);
+    for (unsigned i = 0; i < G_N_ELEMENTS(regs); i++) {
+        uint32_t was = eph_ecam_readl(f.q, EPH_FUNCTION, regs[i]);
+
+        eph_ecam_writel(f.q, EPH_FUNCTION, regs[i], ~was);
+        g_assert_cmphex(eph_ecam_readl(f.q, EPH_FUNCTION, regs[i]), ==, was);
+    }
+    fixture_end(&f);
+}
+
 static void test_no_list(void)
 {
     Fixture f;
@@ -187,6 +203,7 @@ int main(int argc, char **argv)
 
     qtest_add_func("epf-bridge-caps/local", test_local);
     qtest_add_func("epf-bridge-caps/live", test_live);
+    qtest_add_func("epf-bridge-caps/read-only", test_read_only);
     qtest_add_func("epf-bridge-caps/no-list", test_no_list);
     qtest_add_func("epf-bridge-caps/broken-list", test_broken_list);
     qtest_add_func("epf-bridge-caps/long-list", test_long_list);

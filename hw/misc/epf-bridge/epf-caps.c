@@ -282,6 +282,7 @@ void epf_caps_show_extended(EpfFunction *f)
 
 bool epf_caps_init(EpfFunction *f, Error **errp)
 {
+    PCIDevice *d = PCI_DEVICE(f);
     uint8_t caps[MAX_CAPS];
     uint32_t seen = 0;
     unsigned n;
@@ -289,6 +290,9 @@ bool epf_caps_init(EpfFunction *f, Error **errp)
     if (!list_caps(f->link->config, caps, &n, errp)) {
         return false;
     }
+    /* QEMU lets the guest write to what is in no capability */
+    memset(d->wmask + PCI_CONFIG_HEADER_SIZE, 0,
+           pci_config_size(d) - PCI_CONFIG_HEADER_SIZE);
     /* Each one becomes the head of the list: the last one first */
     for (unsigned i = n; i-- > 0;) {
         if (!add_cap(f, caps[i], room_for(caps, n, caps[i]), &seen, errp)) {
