@@ -85,6 +85,9 @@ role_finish() {
     for _f in "$CFS"/controllers/*/*; do
         [ -L "$_f" ] && rm "$_f"
     done
+    for _f in "$CFS"/functions/*/*/*; do
+        [ -L "$_f" ] && rm "$_f" # a virtual function
+    done
     for _f in "$CFS"/functions/*/*; do
         [ -d "$_f" ] && rmdir "$_f"
     done

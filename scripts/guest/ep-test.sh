@@ -12,17 +12,39 @@ dma_channels() {
     esac
 }
 
+# identify DIRECTORY DMA: as the host's pci_endpoint_test and its scripts expect it
+identify() {
+    echo 0x104c >"$1/vendorid"
+    echo 0xb500 >"$1/deviceid"
+    echo 0x1af4 >"$1/subsys_vendor_id"
+    echo "$2" >"$1/subsys_id"
+    echo "$MSI" >"$1/msi_interrupts"
+    echo "$MSIX" >"$1/msix_interrupts"
+}
+
+# Virtual functions of function $1, before it is linked: they are bound with it.
+virtual_functions() {
+    [ "$OPT_VFS" != 0 ] || return 0
+    load pci_epf_vf_test || need "the endpoint kernel did not take pci-epf-vf-test.ko, see ep.log"
+    # They use channels of that kind only.
+    case $(dma_mode) in
+    memcpy) _dma=1 ;;
+    *) _dma=0 ;;
+    esac
+    for _k in $(seq "$OPT_VFS"); do
+        _v="$CFS/functions/pci_epf_vf_test/${TAG}v$_k"
+        mkdir "$_v" && identify "$_v" $_dma && ln -s "$_v" "$1/" ||
+            need "cannot create virtual function $_k, see ep.log"
+    done
+}
+
 function_setup() {
     load pci_epf_test || need "the endpoint kernel did not take pci_epf_test, see ep.log"
     [ -d "$CFS/functions/pci_epf_test" ] || need "the endpoint kernel has no pci-epf-test:" \
         "set CONFIG_PCI_EPF_TEST=m and pass its modules with --ep-modules"
     _f="$CFS/functions/pci_epf_test/$TAG"
     mkdir "$_f" || need "cannot create the function pci_epf_test, see ep.log"
-    echo 0x104c >"$_f/vendorid"
-    echo 0xb500 >"$_f/deviceid"
-    echo 0x1af4 >"$_f/subsys_vendor_id"
-    dma_channels >"$_f/subsys_id"
-    echo "$MSI" >"$_f/msi_interrupts"
-    echo "$MSIX" >"$_f/msix_interrupts"
+    identify "$_f" "$(dma_channels)"
+    virtual_functions "$_f"
     ln -s "$_f" "$EPC_PATH/" || need "the controller refused the function, see ep.log"
 }

@@ -24,8 +24,16 @@ endpoint() {
 
 no_endpoint() { ! endpoint "$1"; }
 
-# The function that choose chose
-own_endpoint() { endpoint "$ENDPOINT" "$FN" "$CONTROLLER"; }
+# vf_of ADDRESS N: its virtual function N, when that is enabled
+vf_of() {
+    _link=$(readlink "/sys/bus/pci/devices/$1/virtfn$(($2 - 1))") && basename "$_link"
+}
+
+# The function that choose chose, with VF=0 or the number of a virtual function of it
+own_endpoint() {
+    _pf=$(endpoint "$ENDPOINT" "$FN" "$CONTROLLER") || return
+    if [ "${VF:-0}" = 0 ]; then echo "$_pf"; else vf_of "$_pf" "$VF"; fi
+}
 
 # One line for each PCI function, for the log when something is missing.
 pci_list() {

@@ -19,7 +19,19 @@ function_setup() {
     load pci_endpoint_test || need "the host kernel did not take pci_endpoint_test, see host.log"
     [ -d /sys/bus/pci/drivers/pci-endpoint-test ] || need "the host kernel has no" \
         "pci_endpoint_test: set CONFIG_PCI_ENDPOINT_TEST=m and pass its modules with --host-modules"
-    function_binds test_node
+    function_binds test_node || return
+    [ "$OPT_VFS" = 0 ] || [ "$VF" != 0 ] || enable_vfs
+}
+
+# The driver of the function does that, and is then the driver of the others, too.
+enable_vfs() {
+    say "TAP version 13"
+    TAP_N=0
+    _status=0
+    echo "$OPT_VFS" >"/sys/bus/pci/devices/$(own_endpoint)/sriov_numvfs" || _status=1
+    tap_result $_status endpoint.VFS_ENABLED
+    say "1..1"
+    return $_status
 }
 
 # Names of tests that are there but were left out, with the reason.
@@ -38,6 +50,8 @@ not_run() {
 # the first function only.
 selftest() {
     [ "$FN" = 0 ] || set -- "$@" -T DOORBELL_TEST
+    # No virtual function has INTx.
+    [ "$VF" = 0 ] || set -- -T LEGACY_IRQ_TEST "$@"
     if [ -z "$PREFIX" ]; then
         /pciep/bin/pci_endpoint_test "$@" >&3 2>"/dev/$CONSOLE"
         return
@@ -87,6 +101,7 @@ function_run() {
         need "no test program for the host kernel: run make"
         ;;
     esac
+    [ "$VF" = 0 ] || not_run "virtual functions have no INTx" pci_ep_basic.LEGACY_IRQ_TEST
     case $DMA in
     1) ;;
     2)

@@ -45,6 +45,7 @@ class Function:
     @corrected: modules of the endpoint's kernel that fixes=on replaces.
     @ep_memory: more memory of the endpoint guest, MiB, from the options.
     @ep_machine: more arguments of its QEMU, from the options and a directory.
+    @vf_modules: modules of this project that implement its virtual functions.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Function:
         corrected=(),
         ep_memory=lambda options: 0,
         ep_machine=lambda instance, directory: [],
+        vf_modules=(),
     ):
         self.about, self.endpoint, self.dma_mode = about, endpoint, dma_mode
         self.remapping = remapping
@@ -70,6 +72,7 @@ class Function:
         self.host_memory, self.seconds = host_memory, seconds
         self.options, self.corrected = options or {}, corrected
         self.ep_memory, self.ep_machine = ep_memory, ep_machine
+        self.vf_modules = list(vf_modules)
 
 
 def _nvme_memory(options):
@@ -102,12 +105,24 @@ def _nvme_disk(instance, directory):
     ]
 
 
+def _vf_machine(instance, directory):
+    """A setting of the controller, whose own line is made elsewhere."""
+    if not instance.vfs:
+        return []
+    return ['-set', f'device.epc{instance.controller}.vfs={instance.vfs}']
+
+
 FUNCTIONS = {
     'test': Function(
         'pci-epf-test, driven by the kernel\'s pci_endpoint selftest',
         '0x104c:0xb500',
         ['pci_endpoint_test'],
         ['pci_epf_test'],
+        options={
+            'vfs': Option('0', 'number', 'virtual functions, each with the same test'),
+        },
+        ep_machine=_vf_machine,
+        vf_modules=['pci-epf-vf-test'],
     ),
     'nvme': Function(
         'nvmet-pci-epf: an NVMe controller for the host\'s nvme driver',
@@ -178,6 +193,22 @@ class Instance:
         self.index = 0  # of all functions
         self.tag = 'fn0'
 
+    @property
+    def vfs(self):
+        return int(self.options.get('vfs', 0))
+
+    @property
+    def own_modules(self):
+        """Modules of this project, beside the driver, that the endpoint needs."""
+        return self.function.vf_modules if self.vfs else []
+
+    def tests(self):
+        """What the host tests: tag -> more for its scripts."""
+        found = {self.tag: {}}
+        for vf in range(1, self.vfs + 1):
+            found[f'{self.tag}v{vf}'] = {'TAG': f'{self.tag}v{vf}', 'VF': vf}
+        return found
+
     def env(self):
         """What the scripts in the guests know about it."""
         env = {f'OPT_{k.upper()}': v for k, v in self.options.items()}
@@ -188,6 +219,7 @@ class Instance:
             CONTROLLER=self.controller,
             TAG=self.tag,
             ENDPOINT=self.function.endpoint,
+            VF=0,
             DMA_MODE=self.function.dma_mode or '',
         )
         return env
@@ -205,7 +237,20 @@ def instances(texts):
                 f'{count} functions on controller {n}: give each controller up to '
                 f'{CONTROLLER_FUNCTIONS}, and number controllers from 0'
             )
+        for i in found:
+            if i.controller == n and i.vfs:
+                _check_vfs(i, count)
     return found
+
+
+def _check_vfs(instance, functions):
+    if instance.number:
+        raise ValueError('vfs: only the first function of a controller has them')
+    if functions + instance.vfs > CONTROLLER_FUNCTIONS:
+        raise ValueError(
+            f'vfs={instance.vfs} beside {functions} functions: a controller has '
+            f'{CONTROLLER_FUNCTIONS} of both together'
+        )
 
 
 def controllers(found):

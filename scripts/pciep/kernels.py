@@ -187,6 +187,19 @@ class Kernel:
         )
 
 
+    def beside_driver(self, name):
+        """The file of another module of this project, built together with our driver."""
+        for d in self.drivers:
+            path = os.path.join(os.path.dirname(d), f'{name}.ko')
+            if os.path.exists(path) and vermagic(path) in (self.release, vermagic(d)):
+                return path
+        raise CannotRun(
+            f'no {name}.ko for the endpoint kernel {self.release or self.image} beside '
+            f'{DRIVER}.ko: run "make", or build linux/ against that kernel, put the '
+            'modules of linux/test beside it and pass --ep-driver FILE'
+        )
+
+
 def find_modules(directory, release):
     """A modules tree at what the user named: it, its RELEASE or lib/modules/RELEASE."""
     places = [

@@ -154,7 +154,11 @@ class Pair:
             'CONSOLE': a['console'],
             'RESULTS': a['results'],
             'CONTROLLERS': len(functions.controllers(self.functions)),
-            'FUNCTIONS': ' '.join(i.tag for i in self.functions),
+            'FUNCTIONS': ' '.join(
+                tag
+                for i in self.functions
+                for tag in (i.tests() if role == 'host' else [i.tag])
+            ),
             'ENDPOINT': self.functions[0].function.endpoint if self.functions else '',
             'MSI': self.msi,
             'MSIX': self.msix,
@@ -177,7 +181,9 @@ class Pair:
         programs.add(archive, side.programs)
         wanted, files = list(side.modules), []
         for i in self.functions:
-            archive.data(f'pciep/functions/{i.tag}', _settings(i.env()))
+            for tag, more in i.tests().items():
+                env = {**i.env(), **more}
+                archive.data(f'pciep/functions/{tag}', _settings(env))
             wanted += i.function.modules[role]
             programs.add(archive, i.function.programs[role])
         if side.net:
@@ -187,6 +193,8 @@ class Pair:
             driver = side.kernel.driver()
             files += [driver] if driver else []
             side.kernel.correct(functions.corrected(self.functions))
+            own = [m for i in self.functions for m in i.own_modules]
+            files += [side.kernel.beside_driver(m) for m in dict.fromkeys(own)]
         kernels.add_modules(archive, side.kernel, wanted, files)
         if role == 'host' and any(i.name == 'test' for i in self.functions):
             program = functions.test_tool(side.kernel)[1]
