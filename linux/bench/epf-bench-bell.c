@@ -92,8 +92,11 @@ static int init_bell(struct epf_bench *b)
 
 int epf_bench_bell_init(struct epf_bench *b)
 {
-	int ret = init_bell(b);
+	int ret;
 
+	if (!epf_bench_first(b))
+		return 0;
+	ret = init_bell(b);
 	if (ret)
 		return ret;
 	ret = init_ivshmem(b);
@@ -106,6 +109,8 @@ int epf_bench_bell_init(struct epf_bench *b)
 
 void epf_bench_bell_exit(struct epf_bench *b)
 {
+	if (!epf_bench_first(b))
+		return;
 	if (b->ivshmem) {
 		free_irq(pci_irq_vector(b->ivshmem, 0), b);
 		pci_free_irq_vectors(b->ivshmem);

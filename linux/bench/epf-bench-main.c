@@ -30,7 +30,7 @@ static int epf_bench_epc_init(struct pci_epf *epf)
 	for (i = 0; !ret && i < ARRAY_SIZE(bench_bars); i++)
 		ret = pci_epc_set_bar(epc, epf->func_no, epf->vfunc_no,
 				      &epf->bar[bench_bars[i]]);
-	if (!ret)
+	if (!ret && epf_bench_first(b))
 		ret = pci_epc_set_bar(epc, epf->func_no, epf->vfunc_no,
 				      &b->bell_bar);
 	if (!ret)
@@ -44,7 +44,9 @@ static void epf_bench_epc_deinit(struct pci_epf *epf)
 	struct epf_bench *b = epf_get_drvdata(epf);
 	int i;
 
-	pci_epc_clear_bar(epf->epc, epf->func_no, epf->vfunc_no, &b->bell_bar);
+	if (epf_bench_first(b))
+		pci_epc_clear_bar(epf->epc, epf->func_no, epf->vfunc_no,
+				  &b->bell_bar);
 	for (i = 0; i < ARRAY_SIZE(bench_bars); i++)
 		pci_epc_clear_bar(epf->epc, epf->func_no, epf->vfunc_no,
 				  &epf->bar[bench_bars[i]]);

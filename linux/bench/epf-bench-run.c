@@ -2,9 +2,9 @@
 /*
  * What is measured on the endpoint side
  *
- * Write "NAME SIZE LOOPS SAMPLES" to the file run in debugfs, then read it: a
- * line for each sample, ns of LOOPS times the thing and of LOOPS times its
- * yardstick, 0 when there is none in here.  A sample of the one follows a sample
+ * Write "NAME SIZE LOOPS SAMPLES" to the file run of the function in debugfs, then
+ * read it: a line for each sample, ns of LOOPS times the thing and of LOOPS times
+ * its yardstick, 0 when there is none in here.  A sample of the one follows a sample
  * of the other, so that both see the same load of the machine.  A fifth word is
  * the number of DMA channels.
  */
@@ -392,15 +392,16 @@ int epf_bench_run_init(struct epf_bench *b)
 	 */
 	b->local = PTR_ALIGN(b->space, SZ_1M) + 33 * PAGE_SIZE;
 	find_raise(b);
-	get_ivshmem(b);
-	dir = debugfs_create_dir("pci-epf-bench", NULL);
+	if (epf_bench_first(b))
+		get_ivshmem(b);
+	dir = debugfs_create_dir(dev_name(&b->epf->dev), NULL);
 	debugfs_create_file("run", 0600, dir, b, &run_fops);
 	return 0;
 }
 
 void epf_bench_run_exit(struct epf_bench *b)
 {
-	debugfs_lookup_and_remove("pci-epf-bench", NULL);
+	debugfs_lookup_and_remove(dev_name(&b->epf->dev), NULL);
 	if (b->raise)
 		iounmap(b->raise);
 	put_ivshmem(b);

@@ -33,16 +33,17 @@ struct bench_args {
 };
 
 /**
- * struct epf_bench - the one function
+ * struct epf_bench - a function
  * @epf: its endpoint function
  * @data: memory behind BENCH_BAR_DATA
  * @page: memory behind BENCH_BAR_PAGE
- * @bell_bar: BENCH_BAR_BELL
+ * @bell_bar: BENCH_BAR_BELL; only with the first function
  * @lock: one measurement at a time
  * @space: memory for @local
  * @local: other end of copies
  * @raise: register that raises vector 0 of this function
- * @ivshmem: device of the yardstick for interrupts, NULL when there is none
+ * @ivshmem: device of the yardstick for interrupts, NULL when there is none or
+ *	another function has it
  * @ivshmem_regs: its registers
  * @ivshmem_page: its memory
  * @samples: number of results
@@ -64,6 +65,12 @@ struct epf_bench {
 	unsigned int samples;
 	u64 result[BENCH_MAX_SAMPLES][2];
 };
+
+/* Doorbells and ivshmem-doorbell are there once. */
+static inline bool epf_bench_first(struct epf_bench *b)
+{
+	return !b->epf->func_no;
+}
 
 /* epf-bench-run.c */
 int epf_bench_run_init(struct epf_bench *b);

@@ -100,7 +100,7 @@ static int bench_host_probe(struct pci_dev *pdev,
 			     BENCH_BAR_PAGE, 0);
 	b->bells = pcim_iomap(pdev, ivshmem ? IVSHMEM_BAR_REGS :
 			      BENCH_BAR_BELL, 0);
-	if (!b->page || !b->bells)
+	if (!b->page || (!b->bells && !PCI_FUNC(pdev->devfn)))
 		return -ENOMEM;
 	ret = bench_host_irq_init(pdev, b);
 	if (ret)
@@ -116,7 +116,8 @@ static int bench_host_probe(struct pci_dev *pdev,
 	writel(BENCH_READY, &b->page->ready);
 	pci_set_drvdata(pdev, b);
 	guard(mutex)(&bench_lock);
-	bench_hosts[ivshmem ? IVSHMEM : ENDPOINT] = b;
+	if (!PCI_FUNC(pdev->devfn))
+		bench_hosts[ivshmem ? IVSHMEM : ENDPOINT] = b;
 	return 0;
 }
 

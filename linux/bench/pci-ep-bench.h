@@ -3,7 +3,8 @@
  * What the two modules of the benchmark agree on
  *
  * The function has four BARs: 0 is plain memory to copy to and from, 2 holds
- * struct bench_page, 4 holds the MSI-X table, 5 leads to the doorbell.  The shared
+ * struct bench_page, 4 holds the MSI-X table, 5 leads to the doorbell.  The
+ * latter only the first function has, when there are several.  The shared
  * memory of an ivshmem-doorbell device, the yardstick for interrupts, begins with
  * a struct bench_page too.
  */

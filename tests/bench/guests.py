@@ -128,7 +128,7 @@ class Bench:
         )
 
     def endpoint(self, name, size, loops, count, channels=1):
-        run = '/sys/kernel/debug/pci-epf-bench/run'
+        run = '/sys/kernel/debug/pci_epf_bench.0/run'
         args = f'{name} {size} {loops} {count} {channels}'
         return samples(self.on('ep', f'echo {args} >{run} && cat {run}'))
 

@@ -35,13 +35,15 @@ def short(value, units):
 
 BYTES = ((1 << 20, 'M'), (1 << 10, 'K'))
 TIMES = ((1e9, ' s'), (1e6, ' ms'), (1e3, ' us'), (1, ' ns'))
+MEMORY = ((1, ' MiB'),)
 
 
 class LogChart:
     """Lines over two logarithmic axes."""
 
-    def __init__(self, left, top, title, points, x_units):
-        self.left, self.top, self.out, self.x_units = left, top, [], x_units
+    def __init__(self, left, top, title, points, x_units, y_units=TIMES):
+        self.left, self.top, self.out = left, top, []
+        self.x_units, self.y_units = x_units, y_units
         xs = [p[0] for p in points]
         ys = [v for p in points for v in p[1:] if v]
         self.x0, self.x1 = math.log10(min(xs)), math.log10(max(xs))
@@ -65,7 +67,7 @@ class LogChart:
             right = self.left + PAD + WIDTH
             self.out.append(line(self.left + PAD, y, right, y, '#ddd'))
             self.out.append(
-                text(self.left + PAD - 6, y + 4, short(10**power, TIMES), 'end')
+                text(self.left + PAD - 6, y + 4, short(10**power, self.y_units), 'end')
             )
         for x in sorted(set(xs)):
             self.out.append(text(self.x(x), bottom + 16, short(x, self.x_units)))
@@ -140,12 +142,40 @@ def maps(growth, left, top):
     return chart.out
 
 
-def write(path, rows, growth, accel):
+def by_functions(title, series, left, top, units):
+    """@series: name -> [(functions, value), ...]"""
+    points = [p for pairs in series.values() for p in pairs]
+    chart = LogChart(left, top, title, points, BYTES, units)
+    for i, (name, pairs) in enumerate(series.items()):
+        chart.series(name, pairs, COLORS[i], i)
+    return chart.out
+
+
+def function_times(functions, left, top):
+    series = {
+        'start to bound': [(f['functions'], f['appear'] * 1e6) for f in functions],
+        'MSI-X to the host': [(f['functions'], f['msix'] * 1e3) for f in functions],
+        'DMA of 1 MiB, all at once': [
+            (f['functions'], (1 << 20) * 1e3 / f['dma']) for f in functions
+        ],
+    }
+    return by_functions('time by functions behind one link', series, left, top, TIMES)
+
+
+def function_memory(functions, left, top):
+    series = {
+        f'{words} QEMU': [(f['functions'], f[role]) for f in functions]
+        for role, words in (('host', 'host'), ('ep', 'endpoint'))
+    }
+    return by_functions('own memory by functions', series, left, top, MEMORY)
+
+
+def write(path, rows, growth, functions, accel):
     column = WIDTH + PAD + 120
     high = TOP + HEIGHT + 50
     out = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{2 * column}" '
-        f'height="{3 * high + 30}" font-family="sans-serif">',
+        f'height="{4 * high + 30}" font-family="sans-serif">',
         '<rect width="100%" height="100%" fill="#fff"/>',
         text(column, 22, f'pci-ep benchmark, {accel}', size=15),
     ]
@@ -155,6 +185,8 @@ def write(path, rows, growth, accel):
     out += copies(growth, 'window', column, 30 + high)
     out += copies(growth, 'DMA', 0, 30 + 2 * high)
     out += channels(growth, column, 30 + 2 * high)
+    out += function_times(functions, 0, 30 + 3 * high)
+    out += function_memory(functions, column, 30 + 3 * high)
     out.append('</svg>')
     with open(path + '.part', 'w') as f:
         f.write('\n'.join(out) + '\n')

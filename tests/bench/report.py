@@ -71,7 +71,7 @@ def growth_table(growth):
     return '\n'.join(out)
 
 
-def write_json(path, tools, rows, growth, control):
+def write_json(path, tools, rows, growth, control, functions):
     data = {
         'accelerator': tools.accel,
         'kernel': tools.kernel.release,
@@ -82,6 +82,7 @@ def write_json(path, tools, rows, growth, control):
             name: [{'at': n, 'ns': v, 'yardstick_ns': y} for n, v, y in points]
             for name, points in growth.items()
         },
+        'functions': functions,
         'control': {'config_writes': control[0], 'messages': control[1]},
     }
     with open(path + '.part', 'w') as f:
