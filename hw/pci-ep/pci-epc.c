@@ -3,8 +3,8 @@
  * pci-epc: a virtual PCI endpoint controller
  *
  * The PCI device the endpoint guest sees: BARs, MSI-X, properties, life cycle.
- * Registers are in epc-regs.c, functions in epc-func.c, the link and the host's
- * requests in epc-link.c.
+ * Registers are in epc-regs.c, functions in epc-func.c, the link in epc-link.c,
+ * the host's requests in epc-requests.c.
  */
 #include "qemu/osdep.h"
 #include "qemu/bitmap.h"

@@ -215,8 +215,6 @@ void epc_reset_all(EpcState *s);
 extern const MemoryRegionOps epc_regs_ops;
 
 /* ---- epc-link.c ---- */
-extern const EpcServerOps epc_server_ops;
-
 /*
  * Takes all functions down.  No function comes up before that is done, and
  * link_status is BUSY until then.  Lock not held.
@@ -229,6 +227,12 @@ static inline bool epc_link_idle(const EpcState *s)
 }
 /* EPC_REG_LINK_CMD.  BQL. */
 void epc_link_command(EpcState *s, uint32_t cmd);
+/* For EpcServerOps; @opaque is the function */
+void epc_link_changed(void *opaque, bool up, bool joined);
+void epc_link_reset(void *opaque, unsigned kind);
+
+/* ---- epc-requests.c ---- */
+extern const EpcServerOps epc_server_ops;
 
 /* ---- epc-func.c ---- */
 void epc_fn_init(EpcState *s, EpcFunction *fn, unsigned index);
