@@ -111,7 +111,7 @@ static bool op_bar_access(void *opaque, EpcAccess *a)
     uint64_t offset, left;
 
     WITH_QEMU_LOCK_GUARD(&fn->epc->lock) {
-        if (fn->up) {
+        if (fn->up && epc_fn_enabled(fn)) {
             f = epc_target_forward(fn->bar[a->region].target, a->offset,
                                    &offset, &left);
         }

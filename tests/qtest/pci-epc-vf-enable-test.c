@@ -8,6 +8,8 @@
 
 #include <sys/eventfd.h>
 
+#define OTHER_SLOT  7
+
 static void test_enable(void)
 {
     EpVfHosts h;
@@ -55,6 +57,39 @@ static void test_disable(void)
     pep_set_config(h.c[0], CTRL, 2, ENABLE);
     epv_check(&h, VF(1), true, false);
     epv_end(&h);
+}
+
+/* One more controller, to whose window BAR 2 of a virtual function leads */
+static void test_window(void)
+{
+    g_autofree char *dir = g_dir_make_tmp("pci-epc-XXXXXX", NULL);
+    g_autofree char *socket = g_strdup_printf("%s/link", dir);
+    g_autofree char *props = g_strdup_printf(" -device pci-epc,id=epc2,addr=%d,"
+                                             "socket=%s", OTHER_SLOT, socket);
+    EpEndpoint *other;
+    EpVfHosts h;
+
+    h.e = epv_start_all(props);
+    other = epe_other(h.e->q, OTHER_SLOT, 1);
+    epe_select(h.e, VF(1));
+    g_assert_cmpuint(epe_set_bar(h.e, 2, 0, other->window, BAR_SIZE), ==,
+                     EPC_STATUS_OK);
+    epv_attach(&h);
+
+    for (unsigned i = 0; i < 3; i++) {
+        uint32_t dropped = epv_reg(h.e, VF(1), EPC_FN_INBOUND_DROPPED);
+        bool enabled = i == 1;
+        uint32_t word = i;
+
+        pep_set_config(h.c[0], NUM, 2, 1);
+        pep_set_config(h.c[0], CTRL, 2, enabled ? ENABLE : 0);
+        g_assert_cmpint(pep_write(h.c[VF(1)], 2, 4, &word, 4), ==, 0);
+        g_assert_cmpuint(epv_reg(h.e, VF(1), EPC_FN_INBOUND_DROPPED), ==,
+                         dropped + !enabled);
+    }
+    epe_other_free(other);
+    epv_end(&h);
+    rmdir(dir);
 }
 
 /* A register that the endpoint added, and what the host writes there */
@@ -347,6 +382,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     qtest_add_func("/pci-epc/vf/enable", test_enable);
     qtest_add_func("/pci-epc/vf/disable", test_disable);
+    qtest_add_func("/pci-epc/vf/window", test_window);
     qtest_add_func("/pci-epc/vf/added", test_added);
     qtest_add_func("/pci-epc/vf/events", test_events);
     qtest_add_func("/pci-epc/vf/interrupts", test_interrupts);
