@@ -27,6 +27,7 @@
 
 typedef struct EpcForwarded {
     QSIMPLEQ_ENTRY(EpcForwarded) next;
+    QTAILQ_ENTRY(EpcForwarded) next_read;
     EpcAccess *a;
     uint64_t offset;            /* of its start, in the window */
     uint32_t len, done;
@@ -42,7 +43,7 @@ struct EpcForward {
     EpcState *s;                /* NULL: gone */
     QSIMPLEQ_HEAD(, EpcForwarded) queue;
     size_t bytes;
-    unsigned reads;             /* without an answer */
+    QTAILQ_HEAD(, EpcForwarded) reads;      /* of them, without an answer */
     bool running;               /* a thread carries out accesses */
     bool waiting;               /* for the host, about the first one; */
     EpcHostPlace place;             /* what it was asked for */
@@ -63,9 +64,10 @@ static int64_t now_us(void)
 
 /* ---- Reads that take long.  Lock held. ---- */
 
-static bool unanswered_read(const EpcForwarded *j)
+static void answer_read(EpcForward *f, EpcForwarded *j)
 {
-    return !j->a->is_write && j->a->token;
+    QTAILQ_REMOVE(&f->reads, j, next_read);
+    epc_access_answer(j->a);
 }
 
 /*
@@ -77,7 +79,8 @@ static void waited(EpcForward *f)
     int64_t now = now_us();
     int64_t us = now - f->asked;
 
-    if (!f->waiting || !f->reads || us < f->late_us / SLOW_PART) {
+    if (!f->waiting || QTAILQ_EMPTY(&f->reads) ||
+        us < f->late_us / SLOW_PART) {
         return;
     }
     f->asked = now;
@@ -94,16 +97,10 @@ static void waited(EpcForward *f)
 /* The first of them is the oldest. */
 static void set_timer(EpcForward *f)
 {
-    EpcForwarded *j;
+    EpcForwarded *j = QTAILQ_FIRST(&f->reads);
 
-    if (!f->s || !f->reads) {
-        return;
-    }
-    QSIMPLEQ_FOREACH(j, &f->queue, next) {
-        if (unanswered_read(j)) {
-            timer_mod(f->timer, j->since + f->late_us);
-            return;
-        }
+    if (f->s && j) {
+        timer_mod(f->timer, j->since + f->late_us);
     }
 }
 
@@ -115,12 +112,9 @@ static void late_reads(void *opaque)
 
     QEMU_LOCK_GUARD(&f->lock);
     waited(f);
-    QSIMPLEQ_FOREACH(j, &f->queue, next) {
-        if (unanswered_read(j) && now - j->since >= f->late_us) {
-            trace_epc_forward_late(j->offset, j->len);
-            epc_access_answer(j->a);
-            f->reads--;
-        }
+    while ((j = QTAILQ_FIRST(&f->reads)) && now - j->since >= f->late_us) {
+        trace_epc_forward_late(j->offset, j->len);
+        answer_read(f, j);
     }
     set_timer(f);
 }
@@ -130,8 +124,10 @@ static void late_reads(void *opaque)
 static void finish(EpcForward *f, EpcForwarded *j)
 {
     QSIMPLEQ_REMOVE_HEAD(&f->queue, next);
-    f->reads -= unanswered_read(j);
     f->bytes -= weight(j->a);
+    if (!j->a->is_write && j->a->token) {
+        answer_read(f, j);
+    }
     epc_access_free(j->a);
     g_free(j);
 }
@@ -232,7 +228,9 @@ void epc_forward_access(EpcForward *f, uint64_t offset, uint32_t len,
     j->len = len;
     j->since = now_us();
     QSIMPLEQ_INSERT_TAIL(&f->queue, j, next);
-    f->reads += !a->is_write;
+    if (!a->is_write) {
+        QTAILQ_INSERT_TAIL(&f->reads, j, next_read);
+    }
     f->bytes += weight(a);
     trace_epc_forward_access(offset, len, a->is_write, f->bytes);
     if (f->running || f->waiting) {
@@ -253,6 +251,7 @@ EpcForward *epc_forward_new(EpcState *s)
     qemu_mutex_init(&f->lock);
     qemu_cond_init(&f->idle);
     QSIMPLEQ_INIT(&f->queue);
+    QTAILQ_INIT(&f->reads);
     f->timer = timer_new_us(QEMU_CLOCK_REALTIME, late_reads, f);
     return f;
 }
