@@ -4,7 +4,6 @@ functions at once are in test_several.py."""
 
 import test_ntb
 import test_nvme
-import test_vf
 from lib import check, contains, copies, equal, limit, long
 
 TRANSFERS = [
@@ -98,24 +97,6 @@ def test_virtio(t):
     log = t.read('host.log')
     contains(log, 'virtio_iommu.*aperture|Adding to iommu group', 'the kernel uses it')
     check(TOLD not in log, 'no warning that the endpoint has to use messages')
-
-
-def virtual_functions(t, iommu, transfers):
-    results = test_vf.launched(t, '--host-iommu', iommu)
-    for tag in test_vf.TAGS:
-        test_vf.passed(results, tag, transfers)
-    check('DMAR: [DMA' not in t.read('host.log'), 'no fault of the IOMMU')
-
-
-@limit(300)
-def test_vfs_no_caching_mode(t):
-    virtual_functions(t, 'intel', [n for n in TRANSFERS if '.dma.' in n])
-    contains(t.read('host.log'), TOLD, 'the functions are behind the IOMMU')
-
-
-@limit(300)
-def test_vfs_virtio(t):
-    virtual_functions(t, 'virtio', TRANSFERS)
 
 
 DISK_FILE = f'disk=file,size=64M,{test_nvme.SHORT}'

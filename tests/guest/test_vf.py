@@ -104,6 +104,21 @@ def test_behind_iommu(t):
 
 
 @limit(300)
+def test_behind_iommu_without_notifications(t):
+    """What leaves the endpoint is a message: copies by its CPU are left out."""
+    results = launched(t, '--host-iommu', 'intel')
+    for tag in TAGS:
+        passed(results, tag, [n for n in TRANSFERS if '.dma.' in n])
+
+
+@limit(300)
+def test_behind_virtio_iommu(t):
+    results = launched(t, '--host-iommu', 'virtio')
+    for tag in TAGS:
+        passed(results, tag, TRANSFERS)
+
+
+@limit(300)
 def test_kernel_6_12(t):
     results = launched(t, kernel='6.12')
     for tag in TAGS:
@@ -207,7 +222,8 @@ def test_events(t):
         link.boot()
         link.ep(
             f'{MAKE} insmod /root/pci-epf-ext-test.ko; f=$F/pci_epf_ext_test/f;'
-            ' mkdir $f && make_vf v1 && make_vf v2 && echo 0x10fe >$V/v1/deviceid && ln -s $V/v1 $f/ && ln -s $V/v2 $f/'
+            ' mkdir $f && make_vf v1 && make_vf v2 && echo 0x10fe >$V/v1/deviceid'
+            ' && ln -s $V/v1 $f/ && ln -s $V/v2 $f/'
             ' && ln -s $f $EPC_PATH/ && ep_start'
         )
         link.endpoint = '0x1af4:0x10fe'
