@@ -14,8 +14,12 @@
 #include "hw/pci-ep/pci-epc.h"
 #include "trace.h"
 
-/* Bytes in the queue, with what is spent on each access */
-#define FULL        (1u << 20)
+/*
+ * Bytes in the queue, with what is spent on each access.  A host waits with its
+ * BQL for a write that is not posted, and the other host may need that BQL to
+ * get on; so this is more than what is under way in a whole memory window.
+ */
+#define FULL        (32u << 20)
 #define OVERFULL    (2 * FULL)
 
 /* Part of the deadline after which a read is answered all the same */

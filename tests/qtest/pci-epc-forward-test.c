@@ -18,8 +18,9 @@
 #define REMOTE      0x50000000ull   /* memory that it does not share */
 #define FAST        0u              /* where they are in BAR 2 of the other */
 #define SLOW        0x80000u
-#define FULL        (1u << 20)      /* bytes that are posted */
+#define FULL        (32u << 20)     /* bytes that are posted */
 #define PIECE       0x10000u
+#define LARGE       0x80000u        /* more than is mapped there */
 #define FLOOD       4000u           /* writes, all of which are posted */
 
 typedef struct Host {
@@ -326,20 +327,20 @@ static void test_full(void)
 
     two_start(&t, "q35");
     for (;;) {
-        id = begin(&t.a, VFU_CMD_REGION_WRITE, SLOW, PIECE);
+        id = begin(&t.a, VFU_CMD_REGION_WRITE, SLOW, LARGE);
         m = reply(&t.a, id, 200);
         if (!m) {
             break;
         }
         pep_msg_free(m);
-        g_assert_cmpuint(++posted, <=, FULL / PIECE);
+        g_assert_cmpuint(++posted, <=, FULL / LARGE);
     }
-    g_assert_cmpuint(posted, >, FULL / PIECE / 2);
+    g_assert_cmpuint(posted, >, FULL / LARGE / 2);
     while (taken < posted) {
-        answer_write(&t.b, asked(&t.b, VFU_CMD_DMA_WRITE, 0, PIECE));
+        answer_write(&t.b, asked(&t.b, VFU_CMD_DMA_WRITE, 0, MEM_SIZE));
         taken++;
     }
-    answer_write(&t.b, asked(&t.b, VFU_CMD_DMA_WRITE, 0, PIECE));
+    answer_write(&t.b, asked(&t.b, VFU_CMD_DMA_WRITE, 0, MEM_SIZE));
     check_reply(&t.a, id);
     two_end(&t);
 }
@@ -347,19 +348,19 @@ static void test_full(void)
 /* A client that does not wait loses what is too much. */
 static void test_overfull(void)
 {
-    uint16_t ids[4 * FULL / PIECE];
+    uint16_t ids[2 * FULL / LARGE + 8];
     unsigned taken = 0;
     Two t;
 
     two_start(&t, "q35");
     for (unsigned i = 0; i < ARRAY_SIZE(ids); i++) {
-        ids[i] = begin(&t.a, VFU_CMD_REGION_WRITE, SLOW, PIECE);
+        ids[i] = begin(&t.a, VFU_CMD_REGION_WRITE, SLOW, LARGE);
     }
     while (!pep_quiet(t.b.c, VFU_CMD_DMA_WRITE, taken ? 200 : 1000)) {
-        answer_write(&t.b, asked(&t.b, VFU_CMD_DMA_WRITE, 0, PIECE));
+        answer_write(&t.b, asked(&t.b, VFU_CMD_DMA_WRITE, 0, MEM_SIZE));
         taken++;
     }
-    g_assert_cmpuint(taken, >=, FULL / PIECE);
+    g_assert_cmpuint(taken, >=, FULL / LARGE);
     g_assert_cmpuint(taken, <, ARRAY_SIZE(ids));
     for (unsigned i = 0; i < ARRAY_SIZE(ids); i++) {
         check_reply(&t.a, ids[i]);
