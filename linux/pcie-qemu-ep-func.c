@@ -191,6 +191,32 @@ void qemu_ep_remove_unlinked(struct qemu_ep *ep)
 	}
 }
 
+/**
+ * qemu_ep_visit_functions() - do something with each function linked here
+ * @ep: the controller
+ * @func: what to do, with the lock of the function held
+ * @data: for @func
+ *
+ * Functions for which this is the second controller are left out: all that the
+ * framework defines for events is about the first one.  Its own notifications do
+ * not tell the two apart, and take what is in the midst of a struct pci_epf for
+ * another one.
+ */
+void qemu_ep_visit_functions(struct qemu_ep *ep,
+			     void (*func)(struct pci_epf *epf, void *data),
+			     void *data)
+{
+	struct pci_epf *epf;
+
+	guard(mutex)(&ep->epc->list_lock);
+	list_for_each_entry(epf, &ep->epc->pci_epf, list) {
+		if (epf->epc != ep->epc)
+			continue;
+		guard(mutex)(&epf->lock);
+		func(epf, data);
+	}
+}
+
 /* The device is reset next. */
 void qemu_ep_forget_owners(struct qemu_ep *ep)
 {

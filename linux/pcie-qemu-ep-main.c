@@ -347,7 +347,7 @@ static void qemu_ep_remove(struct pci_dev *pdev)
 	allow_start(ep, false);
 	pci_epc_stop(epc);
 	qemu_ep_notify_exit(ep, pci_irq_vector(pdev, EPC_VECTOR_EVENT));
-	pci_epc_deinit_notify(epc);
+	qemu_ep_notify_deinit(ep);
 	qemu_ep_ext_exit(ep);
 	/* Functions have let go of their channels now, most of them. */
 	qemu_ep_dma_exit(ep);

@@ -32,6 +32,39 @@
 				 EPC_FN_EVENT_DSTATE)
 #define QEMU_EP_RESETS		(EPC_EVENT_HOT_RESET | EPC_EVENT_PERST)
 
+enum news { NEWS_LINK_UP, NEWS_LINK_DOWN, NEWS_BUS_MASTER, NEWS_DEINIT };
+
+static void tell(struct pci_epf *epf, void *data)
+{
+	const struct pci_epc_event_ops *ops = epf->event_ops;
+
+	if (!ops)
+		return;
+	switch (*(enum news *)data) {
+	case NEWS_LINK_UP:
+		if (ops->link_up)
+			ops->link_up(epf);
+		break;
+	case NEWS_LINK_DOWN:
+		if (ops->link_down)
+			ops->link_down(epf);
+		break;
+	case NEWS_BUS_MASTER:
+		if (ops->bus_master_enable)
+			ops->bus_master_enable(epf);
+		break;
+	case NEWS_DEINIT:
+		if (ops->epc_deinit)
+			ops->epc_deinit(epf);
+		break;
+	}
+}
+
+static void tell_functions(struct qemu_ep *ep, enum news news)
+{
+	qemu_ep_visit_functions(ep, tell, &news);
+}
+
 static bool announce_begin(struct qemu_ep *ep)
 {
 	bool started;
@@ -72,7 +105,7 @@ static void notify_bus_master(struct qemu_ep *ep)
 	enabled = masters & ~ep->bus_masters;
 	ep->bus_masters = masters;
 	if (enabled)
-		pci_epc_bus_master_enable_notify(ep->epc);
+		tell_functions(ep, NEWS_BUS_MASTER);
 }
 
 static void notify_work(struct work_struct *work)
@@ -87,7 +120,7 @@ static void notify_work(struct work_struct *work)
 	    (!up || reset || generation != ep->generation)) {
 		ep->link_reported = false;
 		ep->bus_masters = 0;
-		pci_epc_linkdown(ep->epc);
+		tell_functions(ep, NEWS_LINK_DOWN);
 		WRITE_ONCE(ep->told_up, false);
 		wake_up_all(&ep->announced);
 	}
@@ -98,7 +131,7 @@ static void notify_work(struct work_struct *work)
 		ep->link_reported = true;
 		ep->generation = generation;
 		WRITE_ONCE(ep->told_up, true);
-		pci_epc_linkup(ep->epc);
+		tell_functions(ep, NEWS_LINK_UP);
 	}
 	notify_bus_master(ep);
 	announce_end(ep);
@@ -260,4 +293,13 @@ void qemu_ep_notify_exit(struct qemu_ep *ep, int irq)
 	free_irq(irq, ep);
 	queue_work(ep->notify_wq, &ep->notify_work);
 	destroy_workqueue(ep->notify_wq);
+}
+
+/**
+ * qemu_ep_notify_deinit() - the controller goes away
+ * @ep: the controller, after qemu_ep_notify_exit()
+ */
+void qemu_ep_notify_deinit(struct qemu_ep *ep)
+{
+	tell_functions(ep, NEWS_DEINIT);
 }

@@ -17,6 +17,10 @@
 
 #include "pcie-qemu-ep.h"
 
+static bool msix = true;
+module_param(msix, bool, 0444);
+MODULE_PARM_DESC(msix, "Offer MSI-X to the functions, else MSI only");
+
 #define BAR_SIZE_MAX_32		BIT_ULL(31)
 #define BAR_SIZE_MAX_64		BIT_ULL(40)
 
@@ -183,34 +187,12 @@ static u64 __maybe_unused qemu_ep_align_addr(struct pci_epc *epc, u64 pci_addr,
 	return pci_addr - *offset;
 }
 
-/*
- * Functions map with byte addresses and sizes, the device in granules.  Map the
- * granules around the range, which is possible when both sides have the same
- * offset in their granule.  Window memory is allocated in whole granules, so the
- * rest of them is nobody else's.
- */
-static int qemu_ep_map_addr(struct pci_epc *epc, u8 func, u8 vfunc,
-			    phys_addr_t phys_addr, u64 pci_addr, size_t size)
+/* All in granules. */
+static int map_granules(struct qemu_ep *ep, u8 fn, u64 offset, u64 pci_addr,
+			u64 size)
 {
-	struct qemu_ep *ep = epc_get_drvdata(epc);
-	u8 fn = qemu_ep_page(ep, func, vfunc);
 	void __iomem *page = qemu_ep_fn(ep, fn);
-	u64 offset = phys_addr - ep->window_base;
-	u64 slack = offset & (ep->granule - 1);
 	int ret;
-
-	if (phys_addr < ep->window_base || offset >= ep->window_size || !size ||
-	    size > ep->window_size - offset)
-		return -EINVAL;
-	if ((pci_addr & (ep->granule - 1)) != slack) {
-		dev_err_ratelimited(qemu_ep_parent(ep), "function %u: host address %#llx cannot be mapped: align host buffers to %u bytes\n",
-				    fn, pci_addr, ep->granule);
-		return -EINVAL;
-	}
-
-	offset -= slack;
-	pci_addr -= slack;
-	size = ALIGN(size + slack, ep->granule);
 
 	guard(mutex)(&ep->cmd_lock);
 	writeq(offset, page + EPC_FN_OFFSET);
@@ -227,6 +209,40 @@ static int qemu_ep_map_addr(struct pci_epc *epc, u8 func, u8 vfunc,
 	if (ret)
 		qemu_ep_fn_command(ep, fn, EPC_CMD_UNMAP);
 	return ret;
+}
+
+static bool in_window(struct qemu_ep *ep, phys_addr_t phys_addr, u64 size)
+{
+	u64 offset = phys_addr - ep->window_base;
+
+	return phys_addr >= ep->window_base && offset < ep->window_size &&
+	       size && size <= ep->window_size - offset;
+}
+
+/*
+ * Functions map with byte addresses and sizes, the device in granules.  Map the
+ * granules around the range, which is possible when both sides have the same
+ * offset in their granule.  Window memory is allocated in whole granules, so the
+ * rest of them is nobody else's.
+ */
+static int qemu_ep_map_addr(struct pci_epc *epc, u8 func, u8 vfunc,
+			    phys_addr_t phys_addr, u64 pci_addr, size_t size)
+{
+	struct qemu_ep *ep = epc_get_drvdata(epc);
+	u8 fn = qemu_ep_page(ep, func, vfunc);
+	u64 offset = phys_addr - ep->window_base;
+	u64 slack = offset & (ep->granule - 1);
+
+	if (!in_window(ep, phys_addr, size))
+		return -EINVAL;
+	if ((pci_addr & (ep->granule - 1)) != slack) {
+		dev_err_ratelimited(qemu_ep_parent(ep), "function %u: host address %#llx cannot be mapped: align host buffers to %u bytes\n",
+				    fn, pci_addr, ep->granule);
+		return -EINVAL;
+	}
+
+	return map_granules(ep, fn, offset - slack, pci_addr - slack,
+			    ALIGN(size + slack, ep->granule));
 }
 
 static void qemu_ep_unmap_addr(struct pci_epc *epc, u8 func, u8 vfunc,
@@ -299,7 +315,7 @@ static int qemu_ep_set_msix(struct pci_epc *epc, u8 func, u8 vfunc, u16 nr_irqs,
 
 	if (!count || count > EPC_MAX_MSIX)
 		return -EINVAL;
-	if (!(ep->features & EPC_FEATURE_MSIX))
+	if (!ep->epc_features.msix_capable)
 		return -EOPNOTSUPP;
 
 	guard(mutex)(&ep->cmd_lock);
@@ -398,18 +414,80 @@ static int qemu_ep_raise_irq(struct pci_epc *epc, u8 func, u8 vfunc,
 	return qemu_ep_raise_message(ep, fn, type, num);
 }
 
+/* Offset of the MSI capability in configuration space, 0 without one. */
+static u8 find_msi(void __iomem *config)
+{
+	u8 pos = readb(config + PCI_CAPABILITY_LIST);
+	int left;
+
+	for (left = PCI_CFG_SPACE_SIZE / 4; pos && left; left--) {
+		pos &= ~3;
+		if (readb(config + pos + PCI_CAP_LIST_ID) == PCI_CAP_ID_MSI)
+			return pos;
+		pos = readb(config + pos + PCI_CAP_LIST_NEXT);
+	}
+	return 0;
+}
+
+/* Where the host wants its first message, and what is to be written there. */
+static int read_message(struct qemu_ep *ep, u8 fn, u64 *addr, u32 *data)
+{
+	void __iomem *config = qemu_ep_fn(ep, fn) + EPC_FN_CONFIG;
+	void __iomem *cap;
+	u8 pos = find_msi(config);
+
+	if (!pos)
+		return -EOPNOTSUPP;
+	cap = config + pos;
+	*addr = readl(cap + PCI_MSI_ADDRESS_LO);
+	if (readw(cap + PCI_MSI_FLAGS) & PCI_MSI_FLAGS_64BIT) {
+		*addr |= (u64)readl(cap + PCI_MSI_ADDRESS_HI) << 32;
+		*data = readw(cap + PCI_MSI_DATA_64);
+	} else {
+		*data = readw(cap + PCI_MSI_DATA_32);
+	}
+	return 0;
+}
+
 /*
- * The caller wants window memory that sends an MSI when written.  The window
- * reaches memory of the host and a message address is none.
+ * Window memory that sends an MSI when written: all messages of a function go to
+ * one address and differ in their data.
  */
 static int qemu_ep_map_msi_irq(struct pci_epc *epc, u8 func, u8 vfunc,
 			       phys_addr_t phys_addr, u8 num, u32 entry_size,
 			       u32 *msi_data, u32 *msi_addr_offset)
 {
 	struct qemu_ep *ep = epc_get_drvdata(epc);
+	u8 fn = qemu_ep_page(ep, func, vfunc);
+	u64 offset = phys_addr - ep->window_base;
+	u32 count = enabled_vectors(ep, fn, EPC_FN_MSI);
+	u32 data = 0, slack;
+	u64 addr = 0;
+	int ret;
+	u8 i;
 
-	dev_err_once(qemu_ep_parent(ep), "the outbound window does not reach message addresses: use a function that raises interrupts itself\n");
-	return -EOPNOTSUPP;
+	if (!count)
+		return -EOPNOTSUPP;
+	if (num > count || !IS_ALIGNED(offset | entry_size, ep->granule) ||
+	    !in_window(ep, phys_addr, (u64)num * entry_size)) {
+		dev_err(qemu_ep_parent(ep), "function %u: cannot map %u messages with %u bytes each: the host enabled %u, and each takes a multiple of %u bytes\n",
+			fn, num, entry_size, count, ep->granule);
+		return -EINVAL;
+	}
+	ret = read_message(ep, fn, &addr, &data);
+	slack = addr & (ep->granule - 1);
+	for (i = 0; i < num && !ret; i++)
+		ret = map_granules(ep, fn, offset + (u64)i * entry_size,
+				   addr - slack, ep->granule);
+	if (ret) {
+		while (i--)
+			qemu_ep_unmap_addr(epc, func, vfunc,
+					   phys_addr + (u64)i * entry_size);
+		return ret;
+	}
+	*msi_data = data & ~(count - 1);
+	*msi_addr_offset = slack;
+	return 0;
 }
 
 static int qemu_ep_start(struct pci_epc *epc)
@@ -488,7 +566,7 @@ void qemu_ep_init_features(struct qemu_ep *ep)
 
 	features->linkup_notifier = 1;
 	features->msi_capable = !!(ep->features & EPC_FEATURE_MSI);
-	features->msix_capable = !!(ep->features & EPC_FEATURE_MSIX);
+	features->msix_capable = msix && ep->features & EPC_FEATURE_MSIX;
 	qemu_ep_set_intx_capable(features, ep->features & EPC_FEATURE_INTX);
 	/* Functions take it for a promise that there are doorbells, too. */
 	qemu_ep_set_dynamic(features, (ep->features & dynamic) == dynamic,

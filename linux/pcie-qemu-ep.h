@@ -222,6 +222,7 @@ irqreturn_t qemu_ep_command_irq(int irq, void *data);
 int qemu_ep_notify_init(struct qemu_ep *ep, int irq);
 void qemu_ep_notify_enable(struct qemu_ep *ep);
 void qemu_ep_notify_exit(struct qemu_ep *ep, int irq);
+void qemu_ep_notify_deinit(struct qemu_ep *ep);
 bool qemu_ep_notify_allow(struct qemu_ep *ep);
 void qemu_ep_notify_forbid(struct qemu_ep *ep);
 void qemu_ep_notify_down(struct qemu_ep *ep);
@@ -237,6 +238,9 @@ void qemu_ep_claim(struct qemu_ep *ep, u8 fn);
 void qemu_ep_disown(struct qemu_ep *ep, u8 fn);
 void qemu_ep_remove_unlinked(struct qemu_ep *ep);
 void qemu_ep_forget_owners(struct qemu_ep *ep);
+void qemu_ep_visit_functions(struct qemu_ep *ep,
+			     void (*func)(struct pci_epf *epf, void *data),
+			     void *data);
 
 /* pcie-qemu-ep-doorbell.c */
 void qemu_ep_doorbells_init(struct qemu_ep *ep, const struct resource *bar);
