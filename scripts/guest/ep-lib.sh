@@ -89,6 +89,8 @@ role_finish() {
         [ -L "$_f" ] && rm "$_f" # a virtual function
     done
     for _f in "$CFS"/functions/*/*; do
+        # What has two controllers stays, see ep-ntb.sh.
+        [ -L "$(echo "$_f"/secondary/*)" ] && continue
         [ -d "$_f" ] && rmdir "$_f"
     done
 }

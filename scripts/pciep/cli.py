@@ -164,7 +164,7 @@ def parser():
     )
     g.add_argument(
         '--interactive',
-        choices=['host', 'ep'],
+        choices=['host', 'host2', 'ep'],
         help='a shell on that guest\'s console, everything set up; Ctrl-] ends the run',
     )
     g.add_argument('--net', action='store_true', help='user networking in both guests')
@@ -275,7 +275,7 @@ def build_pair(o, rundir, tell, on_tap, on_console):
             get('qemu_arg'),
             o.net,
             o.interactive == role,
-            idle=only_ep and role == 'host' or o.interactive == 'ep' and role == 'host',
+            idle=role == 'host' and (only_ep or o.interactive in ('ep', 'host2')),
             shared=role not in o.private_memory,
             iommu=o.host_iommu,
         )
@@ -295,6 +295,7 @@ def build_pair(o, rundir, tell, on_tap, on_console):
         delay=o.delay,
         on_tap=on_tap,
         on_console=on_console,
+        interactive=o.interactive,
     )
 
 
@@ -332,6 +333,8 @@ def main(argv=None):
                 f'{i.name} needs several MSI vectors, which the host guest does not have '
                 f'with --host-iommu {o.host_iommu}: use intel-cm'
             )
+    if o.interactive == 'host2' and 'host2' not in functions.hosts(o.functions):
+        p.error('--interactive host2: only functions with two hosts have one, as ntb')
     scenario = o.scenario or '+'.join(i.name for i in o.functions)
     rundir = os.path.abspath(o.log_dir or os.path.join(o.build_dir, 'results', scenario))
     rerun = shlex.join([sys.argv[0]] + argv)

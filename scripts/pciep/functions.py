@@ -46,6 +46,7 @@ class Function:
     @ep_memory: more memory of the endpoint guest, MiB, from the options.
     @ep_machine: more arguments of its QEMU, from the options and a directory.
     @vf_modules: modules of this project that implement its virtual functions.
+    @hosts: host guests, each on a controller of its own.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Function:
         ep_memory=lambda options: 0,
         ep_machine=lambda instance, directory: [],
         vf_modules=(),
+        hosts=1,
     ):
         self.about, self.endpoint, self.dma_mode = about, endpoint, dma_mode
         self.remapping = remapping
@@ -73,6 +75,7 @@ class Function:
         self.options, self.corrected = options or {}, corrected
         self.ep_memory, self.ep_machine = ep_memory, ep_machine
         self.vf_modules = list(vf_modules)
+        self.hosts = hosts
 
 
 def _nvme_memory(options):
@@ -160,6 +163,18 @@ FUNCTIONS = {
             'pings': Option('1000', 'number', 'of a flood, none may be lost'),
         },
     ),
+    'ntb': Function(
+        'pci-epf-ntb: a network between two host guests, with ntb_hw_epf in both',
+        '0x104c:0xb00d',
+        ['ntb_hw_epf', 'ntb_transport', 'ntb_netdev'],
+        ['pci_epf_ntb'],
+        ['ping'],
+        hosts=2,
+        options={
+            'data': Option('2M', 'size', 'sent each way'),
+            'pings': Option('1000', 'number', 'of a flood, none may be lost'),
+        },
+    ),
 }
 
 
@@ -209,14 +224,14 @@ class Instance:
             found[f'{self.tag}v{vf}'] = {'TAG': f'{self.tag}v{vf}', 'VF': vf}
         return found
 
-    def env(self):
-        """What the scripts in the guests know about it."""
+    def env(self, guest):
+        """What the scripts in a guest know about it."""
         env = {f'OPT_{k.upper()}': v for k, v in self.options.items()}
         env.update(
             FUNCTION=self.name,
             FN=self.number,
             INDEX=self.index,
-            CONTROLLER=self.controller,
+            CONTROLLER=0 if guest == 'host2' else self.controller,
             TAG=self.tag,
             ENDPOINT=self.function.endpoint,
             VF=0,
@@ -231,6 +246,8 @@ def instances(texts):
     for index, i in enumerate(found):
         i.index, i.tag = index, f'fn{index}'
         i.number = sum(i.controller == other.controller for other in found[:index])
+        if i.function.hosts > 1 and len(found) > 1:
+            raise ValueError(f'{i.name} needs both host guests: give no other function')
     for n, count in enumerate(controllers(found)):
         if not 1 <= count <= CONTROLLER_FUNCTIONS:
             raise ValueError(
@@ -255,8 +272,11 @@ def _check_vfs(instance, functions):
 
 def controllers(found):
     """How many functions each controller has."""
-    last = max([i.controller for i in found], default=0)
-    counts = [sum(i.controller == n for i in found) for n in range(last + 1)]
+    last = max([i.controller + i.function.hosts - 1 for i in found], default=0)
+    counts = [
+        sum(i.controller <= n < i.controller + i.function.hosts for i in found)
+        for n in range(last + 1)
+    ]
     return counts if found else [1]
 
 
@@ -270,12 +290,26 @@ def corrected(found):
     }
 
 
+def hosts(found):
+    """Names of the host guests."""
+    return ['host', 'host2'] if any(i.function.hosts > 1 for i in found) else ['host']
+
+
+def links(found, guest):
+    """The controllers that are in or linked to a guest: {number: functions}."""
+    every = dict(enumerate(controllers(found)))
+    if guest == 'ep' or len(hosts(found)) == 1:
+        return every
+    n = hosts(found).index(guest)
+    return {n: every[n]}
+
+
 def memory(role, found):
     """What a guest needs for these functions, as QEMU writes it."""
-    if role == 'host':
-        more = sum(i.function.host_memory for i in found)
-    else:
+    if role == 'ep':
         more = sum(i.function.ep_memory(i.options) for i in found)
+    else:
+        more = sum(i.function.host_memory for i in found)
     return f'{MEMORY + more}M'
 
 

@@ -63,7 +63,7 @@ class Spec:
         extra=(),
         name=None,
         iommu='none',
-        controllers=(1,),
+        links=None,
     ):
         self.role, self.arch, self.qemu = role, ARCH[arch], qemu
         self.kernel, self.initramfs, self.accel = kernel, initramfs, accel
@@ -71,13 +71,13 @@ class Spec:
         self.net, self.shared, self.append, self.extra = net, shared, append, list(extra)
         self.name = name or role
         self.iommu = iommu  # of the host
-        self.controllers = controllers  # functions of each
+        self.links = links or {0: 1}  # controllers here or linked to: functions of each
         self.reboot = False  # a reset ends the guest
 
     def link(self, socket):
         device = 'pci-epc' if self.role == 'ep' else 'epf-bridge'
         args = ['-global', f'{device}.deadline-ms={DEADLINE}'] if self.socket else []
-        for n, functions in enumerate(self.controllers if self.socket else ()):
+        for n, functions in self.links.items() if self.socket else ():
             path = f'{socket}-{n}' if n else socket
             args += ['-device']
             if self.role == 'ep':
@@ -165,7 +165,7 @@ class Spec:
             '-chardev',
             'stdio,id=console,mux=on,signal=off',
             '-chardev',
-            f'file,id=results,path={rundir}/{self.role}.results',
+            f'file,id=results,path={rundir}/{self.name}.results',
         ]
         args = self.command(
             '@SOCKET@', chardevs, ['-mon', 'chardev=console,mode=readline']
@@ -184,14 +184,13 @@ class Spec:
             else:
                 line = (line + ' ' + word).strip()
         lines += [line, '"$@"']
-        other = 'ep' if self.role == 'host' else 'host'
         body = ' \\\n    '.join([f'exec {words[0]}'] + lines)
         return f'''#!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# The {self.role} guest of this run.  Start {self.role}.sh and {other}.sh in two
-# terminals, in any order.  The console is on this terminal, Ctrl-A X ends QEMU; TAP
-# goes to {self.role}.results in this directory.  PCI_EP_SOCKET names another socket;
-# arguments of this script go to QEMU.
+# The {self.name} guest of this run.  Start the scripts of all its guests, each in a
+# terminal, in any order.  The console is on this terminal, Ctrl-A X ends QEMU; TAP goes
+# to {self.name}.results in this directory.  PCI_EP_SOCKET names another socket; arguments
+# of this script go to QEMU.
 DIR=${{TMPDIR:-/tmp}}/pci-ep-$(id -u)
 mkdir -p -m 700 "$DIR"
 SOCKET=${{PCI_EP_SOCKET:-$DIR/{os.path.basename(rundir)}.sock}}

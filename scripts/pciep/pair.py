@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Two guests on one link: composes, starts, waits, ends; nothing survives "with"."""
+"""Guests that are linked: composes, starts, waits, ends; nothing survives "with"."""
 
+import copy
 import os
 import shlex
 import shutil
@@ -109,7 +110,14 @@ def _settings(env):
     return ''.join(f'{k}={shlex.quote(str(v))}\n' for k, v in env.items())
 
 
+def kind(guest):
+    """Of which role a guest is: all but the endpoint guest are hosts."""
+    return 'ep' if guest == 'ep' else 'host'
+
+
 class Pair:
+    """An endpoint guest and its host; functions with two hosts get another like it."""
+
     def __init__(
         self,
         rundir,
@@ -127,6 +135,7 @@ class Pair:
         delay=0.0,
         on_tap=None,
         on_console=None,
+        interactive=None,
     ):
         self.rundir, self.qemu, self.accel, self.arch = (
             os.path.abspath(rundir),
@@ -134,8 +143,9 @@ class Pair:
             accel,
             arch,
         )
-        self.sides = {'host': host, 'ep': ep}
         self.functions = list(functions)  # functions.Instance
+        self.interactive = interactive  # a guest
+        self.sides = self._sides(host, ep)
         self.msix, self.msi = msix, msi
         self.link, self.link_wait, self.first, self.delay = link, link_wait, first, delay
         self.on_tap, self.on_console = on_tap, on_console
@@ -145,12 +155,21 @@ class Pair:
         self.closed = False
         self.on_turn = None  # called about ten times a second
 
+    def _sides(self, host, ep):
+        sides = {'host': host}
+        for name in functions.hosts(self.functions)[1:]:
+            sides[name] = copy.copy(host)
+            sides[name].cmd = None
+            sides[name].interactive = self.interactive == name
+        return {**sides, 'ep': ep}
+
     # -- composing
 
-    def _env(self, role, side):
-        a = machine.ARCH[self.arch]
+    def _env(self, guest, side):
+        a, role = machine.ARCH[self.arch], kind(guest)
         env = {
             'ROLE': role,
+            'GUEST': guest,
             'CONSOLE': a['console'],
             'RESULTS': a['results'],
             'CONTROLLERS': len(functions.controllers(self.functions)),
@@ -174,15 +193,15 @@ class Pair:
         env.update(side.env)
         return _settings(env)
 
-    def _compose(self, role):
-        side = self.sides[role]
+    def _compose(self, guest):
+        side, role = self.sides[guest], kind(guest)
         archive = initramfs.base(os.path.join(HERE, '../guest'))
-        archive.data('pciep/env', self._env(role, side))
+        archive.data('pciep/env', self._env(guest, side))
         programs.add(archive, side.programs)
         wanted, files = list(side.modules), []
         for i in self.functions:
             for tag, more in i.tests().items():
-                env = {**i.env(), **more}
+                env = {**i.env(guest), **more}
                 archive.data(f'pciep/functions/{tag}', _settings(env))
             wanted += i.function.modules[role]
             programs.add(archive, i.function.programs[role])
@@ -211,7 +230,7 @@ class Pair:
         for spec in side.files:
             src, dst = split_file(spec)
             archive.file(dst, src)
-        path = os.path.join(self.rundir, f'{role}.initramfs')
+        path = os.path.join(self.rundir, f'{guest}.initramfs')
         archive.write(path)
         return path
 
@@ -221,8 +240,8 @@ class Pair:
             os.makedirs(self.rundir, exist_ok=True)
             allowed = load_allowed(os.path.join(HERE, 'allow.txt'))
             self.socket_dir = _socket_dir()
-            for role, side in self.sides.items():
-                extra = []
+            for guest, side in self.sides.items():
+                role, extra = kind(guest), []
                 if role == 'ep':
                     for i in self.functions:
                         extra += i.function.ep_machine(i, self.rundir)
@@ -232,7 +251,7 @@ class Pair:
                     self.arch,
                     self.qemu,
                     os.path.abspath(side.kernel.image),
-                    self._compose(role),
+                    self._compose(guest),
                     self.accel,
                     side.cpus,
                     side.mem,
@@ -241,22 +260,23 @@ class Pair:
                     side.shared,
                     side.append,
                     extra + side.extra,
+                    name=guest,
                     iommu=side.iommu,
-                    controllers=functions.controllers(self.functions),
+                    links=functions.links(self.functions, guest),
                 )
-                script = os.path.join(self.rundir, f'{role}.sh')
+                script = os.path.join(self.rundir, f'{guest}.sh')
                 with open(script, 'w') as out:
                     out.write(spec.script(self.rundir))
                 os.chmod(script, 0o755)
                 live = (
-                    (lambda line, r=role: self.on_console(r, line))
+                    (lambda line, g=guest: self.on_console(g, line))
                     if self.on_console
                     else None
                 )
-                self.guests[role] = Guest(
-                    role,
+                self.guests[guest] = Guest(
+                    guest,
                     spec,
-                    os.path.join(self.rundir, f'{role}.log'),
+                    os.path.join(self.rundir, f'{guest}.log'),
                     allowed,
                     self._tap,
                     live,
@@ -281,12 +301,14 @@ class Pair:
     # -- running
 
     def start(self):
-        """Both at once, or the one in .first and the other .delay seconds later."""
+        """All at once, or the role in .first and the other .delay seconds later."""
         order = ['ep', 'host'] if self.first != 'host' else ['host', 'ep']
         for i, role in enumerate(order):
             if i and self.delay:
                 self.pump(self.delay)
-            self.guests[role].start(self.loop)
+            for name, guest in self.guests.items():
+                if kind(name) == role:
+                    guest.start(self.loop)
 
     def turn(self, seconds=BUSY_TURN):
         self.loop.turn(seconds)

@@ -99,6 +99,8 @@ def summary(scenario, collector, verdict, pair, seconds, rundir, rerun):
     for f in verdict.failures:
         yield f'  reason  {f}'
     yield f'  {scenario}: {word}: {counts}, {seconds:.1f} s with {pair.accel}'
-    yield f'  files   {rundir}: results.tap junit.xml host.log ep.log'
-    yield f'  by hand {rundir}/host.sh and {rundir}/ep.sh, in two terminals'
+    logs = ' '.join(f'{name}.log' for name in pair.guests)
+    scripts = ' and '.join(f'{rundir}/{name}.sh' for name in pair.guests)
+    yield f'  files   {rundir}: results.tap junit.xml {logs}'
+    yield f'  by hand {scripts}, each in a terminal'
     yield f'  again   {rerun}'

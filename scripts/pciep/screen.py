@@ -48,7 +48,7 @@ class Screen:
         self._shown[role] = (now, shown + 1)
         if shown < CONSOLE_RATE:
             self.line(
-                self._paint(f'{role:<4} |', 36 if role == 'host' else 35) + f' {text}'
+                self._paint(f'{role:<4} |', 35 if role == 'ep' else 36) + f' {text}'
             )
 
     def tap(self, result, raw):

@@ -48,6 +48,8 @@ class Session:
     def _on_tap(self, role, line):
         if role == 'host' or self.o.ep_cmd:
             self.screen.tap(self.collector.line(line), line)
+        else:
+            self.pair.guests[role].console.note(line)
 
     def _states(self):
         self.screen.progress(self.pair.guests)
@@ -211,10 +213,11 @@ class Session:
         p = self.pair
         p.prepare()
         host, ep = p.sides['host'], p.sides['ep']
+        hosts = 'host' if len(p.sides) == 2 else f'{len(p.sides) - 1} hosts'
         tell(
-            f'{self.scenario}: host {host.kernel.label} ({host.cpus} CPUs, {host.mem}), '
-            f'endpoint {ep.kernel.label} ({ep.cpus} CPUs, '
-            f'{ep.mem}), accelerator {p.accel}'
+            f'{self.scenario}: {hosts} {host.kernel.label} ({host.cpus} CPUs, '
+            f'{host.mem}), endpoint {ep.kernel.label} ({ep.cpus} CPUs, {ep.mem}), '
+            f'accelerator {p.accel}'
         )
         p.on_turn = self._states
         try:
