@@ -58,7 +58,7 @@ function_setup() {
         need "the endpoint kernel has no nvmet-pci-epf: use one since 6.14 with" \
             "CONFIG_NVME_TARGET_PCI_EPF=m and pass its modules with --ep-modules"
     grep -q O /sys/module/nvmet_pci_epf/taint 2>/dev/null &&
-        state "nvmet-pci-epf is corrected; fixes=off takes the kernel's own"
+        state "nvmet-pci-epf is corrected, as fixes=on asks for"
     _disk=$(disk)
     [ -b "$_disk" ] || need "no $OPT_DISK disk in the endpoint guest, see ep.log"
     _port=$((INDEX + 1))

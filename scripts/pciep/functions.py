@@ -142,9 +142,9 @@ FUNCTIONS = {
             'path': Option('', 'path', 'file to serve, kept as it is; default a new one'),
             'data': Option('64M', 'size', 'written and read back at each queue depth'),
             'files': Option('1000', 'number', 'files in the file system'),
-            'resets': Option('5', 'number', 'controller resets under load, 0: none'),
+            'resets': Option('0', 'number', 'controller resets under load'),
             'fixes': Option(
-                'on', ('on', 'off'), 'correct the kernel\'s nvmet-pci-epf, if it is ours'
+                'off', ('on', 'off'), 'take nvmet-pci-epf with errors corrected'
             ),
         },
         corrected=['nvmet_pci_epf'],
@@ -281,12 +281,12 @@ def controllers(found):
 
 
 def corrected(found):
-    """Modules of the endpoint's kernel that are replaced: no function minds."""
+    """Modules of the endpoint's kernel that are replaced: some function asks for it."""
     return {
         name
         for i in found
         for name in i.function.corrected
-        if all(o.options.get('fixes') != 'off' for o in found)
+        if i.options.get('fixes') == 'on'
     }
 
 
