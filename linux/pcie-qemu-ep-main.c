@@ -8,6 +8,7 @@
  */
 #include <linux/dma-mapping.h>
 #include <linux/log2.h>
+#include <linux/minmax.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/pci.h>
@@ -41,7 +42,9 @@ static int read_layout(struct qemu_ep *ep, resource_size_t len)
 		ep->vf_count = readl(regs + EPC_REG_VF_COUNT);
 
 	if (ep->features & EPC_FEATURE_DMA) {
-		ep->dma_count = readl(regs + EPC_REG_DMA_COUNT);
+		/* A later device may have more than there is room for here */
+		ep->dma_count = min_t(u32, readl(regs + EPC_REG_DMA_COUNT),
+				      EPC_DMA_CHANNELS);
 		ep->dma_base = readl(regs + EPC_REG_DMA_BASE);
 		ep->dma_stride = readl(regs + EPC_REG_DMA_STRIDE);
 	}
@@ -58,7 +61,6 @@ static int read_layout(struct qemu_ep *ep, resource_size_t len)
 		      fn_size, len) &&
 	    areas_fit(ep->fn_count + ep->vf_count, ep->raise_base,
 		      ep->raise_stride, EPC_RAISE_SIZE, len) &&
-	    ep->dma_count <= EPC_DMA_CHANNELS &&
 	    (!ep->dma_count ||
 	     areas_fit(ep->dma_count, ep->dma_base, ep->dma_stride,
 		       EPC_DMA_PAGE_SIZE, len)) &&

@@ -21,6 +21,7 @@
  * qemu_ep_notify_forbid().
  */
 #include <linux/bitops.h>
+#include <linux/cleanup.h>
 #include <linux/jiffies.h>
 #include <linux/pci.h>
 
@@ -301,5 +302,8 @@ void qemu_ep_notify_exit(struct qemu_ep *ep, int irq)
  */
 void qemu_ep_notify_deinit(struct qemu_ep *ep)
 {
+	/* As the framework does: a function linked from now on is not started. */
+	scoped_guard(mutex, &ep->epc->list_lock)
+		ep->epc->init_complete = false;
 	tell_functions(ep, NEWS_DEINIT);
 }
