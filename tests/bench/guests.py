@@ -35,6 +35,32 @@ HOST_SETUP = (
 )
 
 
+def boot(pair, **states):
+    """Boots the guests and waits until each says the word of its state."""
+    pair.prepare()
+    pair.start()
+    for role, word in states.items():
+        guest = pair.guests[role]
+        pair.wait(
+            lambda g=guest, w=word: w in g.state or g.need or not g.alive,
+            BOOT,
+            f'{role} boots',
+        )
+        if guest.need or not guest.alive:
+            raise CannotRun(guest.need or f'{role}: {guest.why_ended()}')
+
+
+def run_in(pair, role, command, seconds):
+    """What a command in a guest says, which must not fail."""
+    status, output = pair.run(role, command, seconds)
+    if status:
+        raise CannotRun(
+            f'{role}: {command}: exit status {status}: {output}; see {role}.log '
+            f'in {pair.rundir}'
+        )
+    return output
+
+
 class Tools:
     """What "make" built: QEMU, a kernel, the programs of the benchmark."""
 
@@ -95,27 +121,12 @@ class Bench:
             ep.extra += self.server.arguments()
 
     def start(self):
-        self.pair.prepare()
-        self.pair.start()
-        for role, guest in self.pair.guests.items():
-            self.pair.wait(
-                lambda g=guest: g.state == 'idle' or g.need or not g.alive,
-                BOOT,
-                f'{role} boots',
-            )
-            if guest.need or not guest.alive:
-                raise CannotRun(guest.need or f'{role}: {guest.why_ended()}')
+        boot(self.pair, host='idle', ep='idle')
         self.on('ep', EP_SETUP)
         self.device = self.on('host', HOST_SETUP, BOOT).split()[-1]
 
     def on(self, role, command, seconds=RUN):
-        status, output = self.pair.run(role, command, seconds)
-        if status:
-            raise CannotRun(
-                f'{role}: {command}: exit status {status}: {output}; see {role}.log '
-                f'in {self.pair.rundir}'
-            )
-        return output
+        return run_in(self.pair, role, command, seconds)
 
     # -- measurements: lists of [ns, ns of the yardstick]
 

@@ -5,7 +5,7 @@ on nvme-loop, which serves the same RAM disk to that guest itself."""
 import json
 import os
 
-from guests import BOOT, CannotRun
+from guests import BOOT, boot, run_in
 from measures import SPEED, Row
 from pciep import functions
 from pciep.pair import Side
@@ -44,26 +44,10 @@ class Nvme:
         )
 
     def on(self, role, command, seconds=BOOT):
-        status, output = self.pair.run(role, command, seconds)
-        if status:
-            raise CannotRun(
-                f'{role}: {command}: exit status {status}: {output}; see {role}.log '
-                f'in {self.pair.rundir}'
-            )
-        return output
+        return run_in(self.pair, role, command, seconds)
 
     def start(self):
-        self.pair.prepare()
-        self.pair.start()
-        for role, word in (('host', 'idle'), ('ep', 'link started')):
-            guest = self.pair.guests[role]
-            self.pair.wait(
-                lambda g=guest, w=word: w in g.state or g.need or not g.alive,
-                BOOT,
-                f'{role} boots',
-            )
-            if guest.need or not guest.alive:
-                raise CannotRun(guest.need or f'{role}: {guest.why_ended()}')
+        boot(self.pair, host='idle', ep='link started')
         self.on('ep', f'{LOOP_SETUP} && {DISK}')
         self.on('host', f'{HOST_SETUP.format(BOOT, self.endpoint)} && {DISK}')
         # What was never written is not read from the RAM disk at all.

@@ -5,7 +5,7 @@ import os
 import time
 
 from boots import SETTLE, own_memory
-from guests import BOOT, RUN, CannotRun, samples
+from guests import BOOT, RUN, CannotRun, boot, run_in, samples
 from measures import median
 from pciep import functions
 from pciep.pair import Side
@@ -51,25 +51,10 @@ class Scale:
         )
 
     def on(self, role, command, seconds=RUN):
-        status, output = self.pair.run(role, command, seconds)
-        if status:
-            raise CannotRun(
-                f'{role}: {command}: exit status {status}: {output}; see {role}.log '
-                f'in {self.pair.rundir}'
-            )
-        return output
+        return run_in(self.pair, role, command, seconds)
 
     def start(self):
-        self.pair.prepare()
-        self.pair.start()
-        for role, guest in self.pair.guests.items():
-            self.pair.wait(
-                lambda g=guest: g.state == 'idle' or g.need or not g.alive,
-                BOOT,
-                f'{role} boots',
-            )
-            if guest.need or not guest.alive:
-                raise CannotRun(guest.need or f'{role}: {guest.why_ended()}')
+        boot(self.pair, host='idle', ep='idle')
 
     def link(self, command, count, files):
         """Seconds from @command until there are @count @files in the host."""

@@ -97,21 +97,6 @@ static void check_absent(Device *d, unsigned ms)
     } while (g_get_monotonic_time() < until);
 }
 
-/* Waits for the report that says @text */
-static void wait_error(Device *d, const char *text)
-{
-    for (unsigned i = 0; i < EPS_TIMEOUT_MS; i++) {
-        g_autofree char *error = eph_prop_str(d->q, "last-error");
-
-        if (strstr(error, text)) {
-            return;
-        }
-        g_usleep(1000);
-    }
-    g_error("no report says '%s', but: %s", text,
-            eph_prop_str(d->q, "last-error"));
-}
-
 /* ---- Honest ones ---- */
 
 static void test_together(void)
@@ -275,7 +260,7 @@ static void test_slow(void)
     g_assert_cmphex(qtest_readl(d.q, EPH_BAR(0)), !=, UINT32_MAX);
     qtest_readl(d.q, EPH_BAR(1));
     eph_wait_present(d.q, false);
-    wait_error(&d, "answers too slowly");
+    eph_wait_error(d.q, "answers too slowly");
     end(&d);
 }
 
@@ -336,7 +321,7 @@ static void test_sibling_absent(void)
     eph_enable_port(d.q);
     g_assert_cmpint(eps_link_up(d.ep[0]), ==, 0);
     g_assert_cmpint(eps_link_up(d.ep[1]), ==, 0);
-    wait_error(&d, "did not come up: 2;");
+    eph_wait_error(d.q, "did not come up: 2;");
     check_absent(&d, SHORT_MS);
     eps_listen(d.ep[2]);
     g_assert_cmpint(eps_link_up(d.ep[2]), ==, 0);
@@ -352,7 +337,7 @@ static void test_sibling_down(void)
     start(&d, 0x3);
     g_assert_cmpint(eps_link_up(d.ep[0]), ==, 0);
     eps_wait_connected(d.ep[1]);
-    wait_error(&d, "did not come up: 1;");
+    eph_wait_error(d.q, "did not come up: 1;");
     check_absent(&d, SHORT_MS);
     g_assert_cmpint(eps_link_up(d.ep[1]), ==, 0);
     check_shown(&d, 0x3);
@@ -388,7 +373,7 @@ static void test_sibling_other(void)
     d.ep[1]->functions = 0x1;
     g_assert_cmpint(eps_link_up(d.ep[0]), ==, 0);
     g_assert_cmpint(eps_link_up(d.ep[1]), !=, 0);
-    wait_error(&d, "is it a socket of another endpoint?");
+    eph_wait_error(d.q, "is it a socket of another endpoint?");
     check_absent(&d, SHORT_MS);
 
     /* It has a function 1, but other functions than function 0 says */
@@ -396,7 +381,7 @@ static void test_sibling_other(void)
     while (eps_link_up(d.ep[1])) {
         g_usleep(10000);
     }
-    wait_error(&d, "did not come up: 1;");
+    eph_wait_error(d.q, "did not come up: 1;");
     check_absent(&d, SHORT_MS);
 
     d.ep[1]->functions = 0x3;
@@ -416,7 +401,7 @@ static void test_sibling_broken(void)
     d.q = eph_start(d.ep[0]->path, DEADLINE_MS, true);
     eph_enable_port(d.q);
     all_up(&d);
-    wait_error(&d, "capability list is broken");
+    eph_wait_error(d.q, "capability list is broken");
     check_absent(&d, SHORT_MS);
 
     for (unsigned i = 0; i < 2; i++) {

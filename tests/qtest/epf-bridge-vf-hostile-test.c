@@ -61,7 +61,7 @@ static void test_lies(void)
         g_assert_cmphex(eph_readl(d.q, EPH_FUNCTION + 1, 0), ==, 0xb500104c);
         check_no_sriov(&d);
         if (lies[i].error) {
-            vfs_wait_error(&d, lies[i].error);
+            eph_wait_error(d.q, lies[i].error);
         }
         vfs_all_down(&d);
         memcpy(d.sriov + lies[i].at, was, 4);
@@ -83,7 +83,7 @@ static void test_at_end(void)
     stl_le_p(d.sriov, 0xb | 1 << 16 | 0xfc0 << 20);
     vfs_launch(&d, "");
     vfs_all_up(&d);
-    vfs_wait_error(&d, "runs into");
+    eph_wait_error(d.q, "runs into");
     g_assert_cmphex(eph_ecam_readl(d.q, EPH_FUNCTION, 0xfc0), ==, 0);
     vfs_all_down(&d);
 
@@ -105,7 +105,7 @@ static void test_bars_differ(void)
     eps_set_bar(vfs_vf(&d, 1), 0, 0, 0x8000, true);
     vfs_launch(&d, "");
     vfs_all_up(&d);
-    vfs_wait_error(&d, "BAR 0 has size 0x10000 in one virtual function and "
+    eph_wait_error(d.q, "BAR 0 has size 0x10000 in one virtual function and "
                    "0x8000");
     check_no_sriov(&d);
     vfs_all_down(&d);
@@ -114,7 +114,7 @@ static void test_bars_differ(void)
     eps_set_bar(vfs_vf(&d, 1), 5, 0, 0x1000, false);
     stl_le_p(d.sriov + PCI_SRIOV_BAR + 20, PCI_BASE_ADDRESS_MEM_TYPE_64);
     vfs_all_up(&d);
-    vfs_wait_error(&d, "VF BAR 5");
+    eph_wait_error(d.q, "VF BAR 5");
     check_no_sriov(&d);
     vfs_all_down(&d);
 
@@ -124,7 +124,7 @@ static void test_bars_differ(void)
         vfs_vf(&d, i)->bar[1].size = 1ull << 32;
     }
     vfs_all_up(&d);
-    vfs_wait_error(&d, "VF BAR 1 of the SR-IOV capability has 32 bits");
+    eph_wait_error(d.q, "VF BAR 1 of the SR-IOV capability has 32 bits");
     check_no_sriov(&d);
     for (unsigned i = 0; i < 2; i++) {
         vfs_vf(&d, i)->bar[1].size = VFS_BAR1_SIZE;
@@ -144,7 +144,7 @@ static void test_bar_sizes(void)
         vfs_vf(&d, 0)->bar[1].size = bad[i];
         g_assert_cmpint(eps_link_up(d.ep[0]), ==, 0);
         g_assert_cmpint(eps_link_up(d.ep[1]), ==, 0);
-        vfs_wait_error(&d, "BAR 1 of the endpoint has size");
+        eph_wait_error(d.q, "BAR 1 of the endpoint has size");
         g_assert_false(eph_slot_status(d.q) & PCI_EXP_SLTSTA_PDS);
         eps_link_down(d.ep[0]);
         eps_link_down(d.ep[1]);
@@ -168,7 +168,7 @@ static void test_broken(void)
     for (unsigned i = 0; i < 4; i++) {
         g_assert_cmpint(eps_link_up(d.ep[i]), ==, 0);
     }
-    vfs_wait_error(&d, "capability list is broken");
+    eph_wait_error(d.q, "capability list is broken");
     g_assert_false(eph_slot_status(d.q) & PCI_EXP_SLTSTA_PDS);
     for (unsigned i = 0; i < 4; i++) {
         g_assert_cmpint(eps_link_down(d.ep[i]), ==, 0);
@@ -247,7 +247,7 @@ static void test_no_func(void)
     vfs_launch(&d, "");
     g_assert_cmpint(eps_link_up(d.ep[0]), ==, 0);
     eph_wait_present(d.q, true);
-    vfs_wait_error(&d, "names 1 functions");
+    eph_wait_error(d.q, "names 1 functions");
     check_no_sriov(&d);
     vfs_end(&d);
 }

@@ -524,7 +524,7 @@ static void test_absent(void)
     eph_enable_ecam(d.q);
     g_assert_cmpint(eps_link_up(d.ep[0]), ==, 0);
     g_assert_cmpint(eps_link_up(d.ep[1]), ==, 0);
-    vfs_wait_error(&d, "did not come up: 2;");
+    eph_wait_error(d.q, "did not come up: 2;");
     g_assert_false(eph_slot_status(d.q) & PCI_EXP_SLTSTA_PDS);
     eps_listen(d.ep[2]);
     g_assert_cmpint(eps_link_up(d.ep[2]), ==, 0);

@@ -219,6 +219,20 @@ char *eph_prop_str(QTestState *q, const char *name)
     return g_strdup(qdict_get_str(r, "return"));
 }
 
+void eph_wait_error(QTestState *q, const char *text)
+{
+    for (unsigned i = 0; i < TIMEOUT_MS; i++) {
+        g_autofree char *error = eph_prop_str(q, "last-error");
+
+        if (strstr(error, text)) {
+            return;
+        }
+        g_usleep(1000);
+    }
+    g_error("no report says '%s', but: %s", text,
+            eph_prop_str(q, "last-error"));
+}
+
 uint64_t eph_prop_uint(QTestState *q, const char *name)
 {
     g_autoptr(QDict) r = qom_get(q, name);

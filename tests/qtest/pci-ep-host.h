@@ -55,6 +55,8 @@ void eph_wait_present(QTestState *q, bool present);
 /* Property of the bridge */
 bool eph_prop_bool(QTestState *q, const char *name);
 char *eph_prop_str(QTestState *q, const char *name);
+/* Waits for the report that says @text. */
+void eph_wait_error(QTestState *q, const char *text);
 uint64_t eph_prop_uint(QTestState *q, const char *name);
 /* "messages", when nothing is under way that nobody waits for */
 uint64_t eph_quiet_messages(QTestState *q);

@@ -155,20 +155,6 @@ bool vfs_told(EpServer *s, unsigned reg, uint32_t *val)
     return seen;
 }
 
-void vfs_wait_error(VfDevice *d, const char *text)
-{
-    for (unsigned i = 0; i < EPS_TIMEOUT_MS; i++) {
-        g_autofree char *error = eph_prop_str(d->q, "last-error");
-
-        if (strstr(error, text)) {
-            return;
-        }
-        g_usleep(1000);
-    }
-    g_error("no report says '%s', but: %s", text,
-            eph_prop_str(d->q, "last-error"));
-}
-
 /* One page for each, when it is not in BAR 0 */
 uint64_t vfs_msix_table(VfDevice *d, unsigned n)
 {

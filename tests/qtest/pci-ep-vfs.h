@@ -56,7 +56,5 @@ uint64_t vfs_msix_table(VfDevice *d, unsigned n);
 void vfs_check_enabled(VfDevice *d, unsigned n);
 /* The last configuration write to @reg that the endpoint was told of */
 bool vfs_told(EpServer *s, unsigned reg, uint32_t *val);
-/* Waits for the report that says @text */
-void vfs_wait_error(VfDevice *d, const char *text);
 
 #endif /* TESTS_QTEST_PCI_EP_VFS_H */

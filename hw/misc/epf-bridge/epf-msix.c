@@ -277,7 +277,6 @@ static void show_table(EpfFunction *f)
     epf_bars_overlay(f, m->place.pba_bir, m->place.pba, &m->pba);
 }
 
-
 bool epf_msix_init(EpfFunction *f, uint8_t cap, Error **errp)
 {
     PCIDevice *d = PCI_DEVICE(f);
