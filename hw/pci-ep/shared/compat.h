@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * compat: what differs between the QEMU versions we build on (10.0 and 10.2)
+ * compat: differences between the supported versions of QEMU, 10.0 to 10.2
  *
- * Include after qemu/osdep.h.  Only declarations whose spelling changed; code
- * that behaves differently does not belong here.
+ * Include it after qemu/osdep.h.  It has declarations whose spelling changed,
+ * and no code that behaves differently.
  */
-#ifndef HW_PCI_EP_COMPAT_H
-#define HW_PCI_EP_COMPAT_H
+#ifndef HW_PCI_EP_SHARED_COMPAT_H
+#define HW_PCI_EP_SHARED_COMPAT_H
 
 #if __has_include("system/ramblock.h")
 #include "system/memory.h"
@@ -24,4 +24,4 @@
 #define EPC_CONST
 #endif
 
-#endif /* HW_PCI_EP_COMPAT_H */
+#endif /* HW_PCI_EP_SHARED_COMPAT_H */

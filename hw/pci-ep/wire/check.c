@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * epw check: is a message well formed?
+ * check: says whether a message is well formed
  *
- * One row per command.  Where stock clients disagree about a member of the base
- * protocol (argsz with or without the header, members that only a reply fills
- * in), the table takes all of them; of the extension it takes exactly what
- * vfio-user-proto.h says.  Reserved header flags and the error member of a
- * command are ignored, as every known peer does.
+ * The table has one row per command.  Where stock clients disagree about a
+ * member of the base protocol (argsz with or without the header, members that
+ * only a reply fills in), the checks accept all of them; of the extension they
+ * accept exactly what vfio-user-proto.h says.  Reserved header flags and the
+ * error member of a command are ignored, as every known peer does.
  */
 #include "qemu/osdep.h"
+#include "qemu/bswap.h"
 #include "qemu/host-utils.h"
-#include "hw/pci-ep/epw.h"
+#include "hw/pci-ep/wire/wire.h"
 
 /* A request for region information may come with room for the answer. */
-#define MAX_REGION_INFO (64 * 1024)
+#define CHECK_MAX_REGION_INFO (64 * 1024)
 
 typedef struct EpwRule {
     uint16_t cmd;
@@ -22,35 +23,35 @@ typedef struct EpwRule {
     const char *name;
     uint32_t min, max;      /* payload bytes */
     unsigned max_fds;
-    bool (*valid)(const EpwMsg *m);
-    uint64_t (*count)(const EpwMsg *m); /* data bytes, in it or asked for */
+    bool (*valid)(const EpwMsg *m);     /* NULL: always */
+    uint64_t (*count)(const EpwMsg *m); /* data bytes, sent or asked for */
 } EpwRule;
 
-static bool wraps64(uint64_t a, uint64_t b)
+static bool check_wraps64(uint64_t a, uint64_t b)
 {
     uint64_t sum;
 
     return __builtin_add_overflow(a, b, &sum);
 }
 
-static bool valid_version(const EpwMsg *m)
+static bool check_version(const EpwMsg *m)
 {
     size_t n = epw_msg_len(m);
 
     return n == sizeof(VfuVersion) || !m->payload[n - 1];
 }
 
-static bool valid_dma_map(const EpwMsg *m)
+static bool check_dma_map(const EpwMsg *m)
 {
     const VfuDmaMap *p = (const void *)m->payload;
 
     return p->argsz >= sizeof(*p) &&
            p->flags && !(p->flags & ~(VFU_DMA_READ | VFU_DMA_WRITE)) &&
-           p->size && !wraps64(p->address, p->size) &&
-           !wraps64(p->offset, p->size);
+           p->size && !check_wraps64(p->address, p->size) &&
+           !check_wraps64(p->offset, p->size);
 }
 
-static bool valid_dma_unmap(const EpwMsg *m)
+static bool check_dma_unmap(const EpwMsg *m)
 {
     const VfuDmaUnmap *p = (const void *)m->payload;
 
@@ -60,39 +61,39 @@ static bool valid_dma_unmap(const EpwMsg *m)
     if (p->flags == VFU_DMA_UNMAP_ALL) {
         return !p->address && !p->size;
     }
-    /* a range may end at 2^64, hence the last byte and not the end */
-    return !p->flags && p->size && !wraps64(p->address, p->size - 1);
+    /* A range may end at 2^64, so its last byte is checked and not its end. */
+    return !p->flags && p->size && !check_wraps64(p->address, p->size - 1);
 }
 
-static bool valid_info(const EpwMsg *m)
+static bool check_info(const EpwMsg *m)
 {
     const VfuDeviceInfo *p = (const void *)m->payload;
 
     return p->argsz >= sizeof(*p);
 }
 
-static bool valid_region_info(const EpwMsg *m)
+static bool check_region_info(const EpwMsg *m)
 {
     const VfuRegionInfo *p = (const void *)m->payload;
 
     return p->argsz >= sizeof(*p);
 }
 
-static bool valid_region_io_fds(const EpwMsg *m)
+static bool check_region_io_fds(const EpwMsg *m)
 {
     const VfuRegionIoFds *p = (const void *)m->payload;
 
     return p->argsz >= sizeof(*p) && !p->flags && !p->count;
 }
 
-static bool valid_irq_info(const EpwMsg *m)
+static bool check_irq_info(const EpwMsg *m)
 {
     const VfuIrqInfo *p = (const void *)m->payload;
 
     return p->argsz >= sizeof(*p);
 }
 
-static bool valid_set_irqs(const EpwMsg *m)
+static bool check_set_irqs(const EpwMsg *m)
 {
     const VfuSetIrqs *p = (const void *)m->payload;
     uint32_t data = p->flags & VFU_IRQ_DATA_MASK;
@@ -113,54 +114,54 @@ static bool valid_set_irqs(const EpwMsg *m)
         __builtin_add_overflow(p->start, p->count, &end)) {
         return false;
     }
-    /* count 0 turns the whole index off and nothing else */
+    /* Count 0 is valid only to turn the whole index off. */
     if (!p->count && (p->start || data != VFU_IRQ_DATA_NONE ||
                       action != VFU_IRQ_ACTION_TRIGGER)) {
         return false;
     }
-    /* no descriptor with EVENTFD detaches the range */
+    /* EVENTFD without a descriptor detaches the range. */
     return !m->nfds ||
            (data == VFU_IRQ_DATA_EVENTFD && m->nfds == p->count);
 }
 
-/* @data: bytes that follow the fixed part in the message */
-static bool valid_range(uint64_t start, uint64_t count, size_t data,
+/* @data is the number of bytes after the fixed part of the message. */
+static bool check_range(uint64_t start, uint64_t count, size_t data,
                         bool write)
 {
-    return count && !wraps64(start, count) && data == (write ? count : 0);
+    return count && !check_wraps64(start, count) && data == (write ? count : 0);
 }
 
-static uint64_t count_region_rw(const EpwMsg *m)
+static uint64_t check_count_region_rw(const EpwMsg *m)
 {
     const VfuRegionRw *p = (const void *)m->payload;
 
     return p->count;
 }
 
-static bool valid_region_rw(const EpwMsg *m)
+static bool check_region_rw(const EpwMsg *m)
 {
     const VfuRegionRw *p = (const void *)m->payload;
 
-    return valid_range(p->offset, p->count, epw_msg_len(m) - sizeof(*p),
+    return check_range(p->offset, p->count, epw_msg_len(m) - sizeof(*p),
                        m->hdr.command == VFU_CMD_REGION_WRITE);
 }
 
-static uint64_t count_dma_rw(const EpwMsg *m)
+static uint64_t check_count_dma_rw(const EpwMsg *m)
 {
     const VfuDmaRw *p = (const void *)m->payload;
 
     return p->count;
 }
 
-static bool valid_dma_rw(const EpwMsg *m)
+static bool check_dma_rw(const EpwMsg *m)
 {
     const VfuDmaRw *p = (const void *)m->payload;
 
-    return valid_range(p->address, p->count, epw_msg_len(m) - sizeof(*p),
+    return check_range(p->address, p->count, epw_msg_len(m) - sizeof(*p),
                        m->hdr.command == VFU_CMD_DMA_WRITE);
 }
 
-static bool valid_ep_link(const EpwMsg *m)
+static bool check_ep_link(const EpwMsg *m)
 {
     const VfuEpLink *p = (const void *)m->payload;
 
@@ -181,7 +182,7 @@ static bool valid_ep_link(const EpwMsg *m)
     }
 }
 
-static bool valid_ep_reset(const EpwMsg *m)
+static bool check_ep_reset(const EpwMsg *m)
 {
     const VfuEpReset *p = (const void *)m->payload;
 
@@ -189,7 +190,7 @@ static bool valid_ep_reset(const EpwMsg *m)
            p->kind >= VFU_EP_RESET_HOT && p->kind <= VFU_EP_RESET_FLR;
 }
 
-static bool valid_ep_remap(const EpwMsg *m)
+static bool check_ep_remap(const EpwMsg *m)
 {
     const VfuEpRemap *p = (const void *)m->payload;
 
@@ -197,21 +198,22 @@ static bool valid_ep_remap(const EpwMsg *m)
            p->region <= VFU_REGION_BAR5;
 }
 
-static bool valid_ep_intx(const EpwMsg *m)
+static bool check_ep_intx(const EpwMsg *m)
 {
     const VfuEpIntx *p = (const void *)m->payload;
 
-    return p->argsz == sizeof(*p) && !p->reserved && p->level <= 1;
+    return p->argsz == sizeof(*p) && !p->reserved &&
+           p->level <= VFU_EP_INTX_PULSE;
 }
 
-static bool valid_ep_fault(const EpwMsg *m)
+static bool check_ep_fault(const EpwMsg *m)
 {
     const VfuEpFault *p = (const void *)m->payload;
 
     return p->argsz == sizeof(*p) && !p->reserved && p->write <= 1;
 }
 
-static bool valid_ep_areas(const EpwMsg *m)
+static bool check_ep_areas(const EpwMsg *m)
 {
     const VfuEpAreas *p = (const void *)m->payload;
 
@@ -221,45 +223,45 @@ static bool valid_ep_areas(const EpwMsg *m)
 
 #define RULE(cmd_, role_, feature_, ...) \
     { VFU_CMD_##cmd_, EPW_##role_, feature_, #cmd_, __VA_ARGS__ }
-/* a structure and nothing else */
+/* The payload is a structure and nothing else. */
 #define FIXED(cmd_, role_, feature_, type_, ...) \
     RULE(cmd_, role_, feature_, sizeof(type_), sizeof(type_), __VA_ARGS__)
-/* a structure and data; the rule's functions and EPW_MAX_MSG bound the data */
+/* A structure and data; EPW_MAX_MSG and the rule's functions bound the data. */
 #define DATA(cmd_, role_, feature_, type_, ...) \
     RULE(cmd_, role_, feature_, sizeof(type_), EPW_MAX_MSG, __VA_ARGS__)
 
 static const EpwRule rules[] = {
     RULE(VERSION, SERVER, 0, sizeof(VfuVersion),
-         sizeof(VfuVersion) + EPW_MAX_JSON, 0, valid_version),
-    FIXED(DMA_MAP, SERVER, 0, VfuDmaMap, 1, valid_dma_map),
-    FIXED(DMA_UNMAP, SERVER, 0, VfuDmaUnmap, 0, valid_dma_unmap),
-    FIXED(GET_INFO, SERVER, 0, VfuDeviceInfo, 0, valid_info),
-    RULE(GET_REGION_INFO, SERVER, 0, sizeof(VfuRegionInfo), MAX_REGION_INFO,
-         0, valid_region_info),
+         sizeof(VfuVersion) + EPW_MAX_JSON, 0, check_version),
+    FIXED(DMA_MAP, SERVER, 0, VfuDmaMap, 1, check_dma_map),
+    FIXED(DMA_UNMAP, SERVER, 0, VfuDmaUnmap, 0, check_dma_unmap),
+    FIXED(GET_INFO, SERVER, 0, VfuDeviceInfo, 0, check_info),
+    RULE(GET_REGION_INFO, SERVER, 0, sizeof(VfuRegionInfo),
+         CHECK_MAX_REGION_INFO, 0, check_region_info),
     FIXED(GET_REGION_IO_FDS, SERVER, 0, VfuRegionIoFds, 0,
-          valid_region_io_fds),
-    FIXED(GET_IRQ_INFO, SERVER, 0, VfuIrqInfo, 0, valid_irq_info),
-    DATA(SET_IRQS, SERVER, 0, VfuSetIrqs, EPW_MAX_FDS, valid_set_irqs),
-    FIXED(REGION_READ, SERVER, 0, VfuRegionRw, 0, valid_region_rw,
-          count_region_rw),
-    DATA(REGION_WRITE, SERVER, 0, VfuRegionRw, 0, valid_region_rw,
-         count_region_rw),
-    FIXED(DMA_READ, CLIENT, 0, VfuDmaRw, 0, valid_dma_rw, count_dma_rw),
-    DATA(DMA_WRITE, CLIENT, 0, VfuDmaRw, 0, valid_dma_rw, count_dma_rw),
+          check_region_io_fds),
+    FIXED(GET_IRQ_INFO, SERVER, 0, VfuIrqInfo, 0, check_irq_info),
+    DATA(SET_IRQS, SERVER, 0, VfuSetIrqs, EPW_MAX_FDS, check_set_irqs),
+    FIXED(REGION_READ, SERVER, 0, VfuRegionRw, 0, check_region_rw,
+          check_count_region_rw),
+    DATA(REGION_WRITE, SERVER, 0, VfuRegionRw, 0, check_region_rw,
+         check_count_region_rw),
+    FIXED(DMA_READ, CLIENT, 0, VfuDmaRw, 0, check_dma_rw, check_count_dma_rw),
+    DATA(DMA_WRITE, CLIENT, 0, VfuDmaRw, 0, check_dma_rw, check_count_dma_rw),
     RULE(DEVICE_RESET, SERVER, 0, 0, 0, 0),
-    FIXED(EP_LINK, CLIENT, VFU_EP_FEATURE_LINK, VfuEpLink, 0, valid_ep_link),
+    FIXED(EP_LINK, CLIENT, VFU_EP_FEATURE_LINK, VfuEpLink, 0, check_ep_link),
     FIXED(EP_RESET, SERVER, VFU_EP_FEATURE_RESET, VfuEpReset, 0,
-          valid_ep_reset),
+          check_ep_reset),
     FIXED(EP_REMAP, CLIENT, VFU_EP_FEATURE_REMAP, VfuEpRemap, 0,
-          valid_ep_remap),
-    FIXED(EP_INTX, CLIENT, VFU_EP_FEATURE_INTX, VfuEpIntx, 0, valid_ep_intx),
+          check_ep_remap),
+    FIXED(EP_INTX, CLIENT, VFU_EP_FEATURE_INTX, VfuEpIntx, 0, check_ep_intx),
     FIXED(EP_FAULT, CLIENT, VFU_EP_FEATURE_FAULT, VfuEpFault, 0,
-          valid_ep_fault),
+          check_ep_fault),
     FIXED(EP_AREAS, SERVER, VFU_EP_FEATURE_AREAS, VfuEpAreas, 0,
-          valid_ep_areas),
+          check_ep_areas),
 };
 
-static const EpwRule *find_rule(uint16_t cmd)
+static const EpwRule *check_find_rule(uint16_t cmd)
 {
     for (size_t i = 0; i < ARRAY_SIZE(rules); i++) {
         if (rules[i].cmd == cmd) {
@@ -271,12 +273,30 @@ static const EpwRule *find_rule(uint16_t cmd)
 
 const char *epw_command_name(uint16_t cmd)
 {
-    const EpwRule *r = find_rule(cmd);
+    const EpwRule *r = check_find_rule(cmd);
 
     return r ? r->name : "unknown command";
 }
 
-static bool is_type(const EpwMsg *m, uint32_t type)
+const char *epw_region_name(unsigned region)
+{
+    static const char *const names[] = {
+        "BAR0", "BAR1", "BAR2", "BAR3", "BAR4", "BAR5", "ROM", "config", "VGA",
+    };
+
+    QEMU_BUILD_BUG_ON(ARRAY_SIZE(names) != VFU_NUM_REGIONS);
+    return region < ARRAY_SIZE(names) ? names[region] : "unknown region";
+}
+
+uint64_t epw_first_bytes(const void *data, size_t len)
+{
+    uint64_t value = 0;
+
+    memcpy(&value, data, MIN(len, sizeof(value)));
+    return le64_to_cpu(value);
+}
+
+static bool check_is_type(const EpwMsg *m, uint32_t type)
 {
     return (m->hdr.flags & VFU_FLAG_TYPE_MASK) == type;
 }
@@ -284,13 +304,14 @@ static bool is_type(const EpwMsg *m, uint32_t type)
 int epw_check_command(EpwRole role, const EpwMsg *m, unsigned features,
                       uint32_t max_xfer)
 {
-    const EpwRule *r = find_rule(m->hdr.command);
+    const EpwRule *r = check_find_rule(m->hdr.command);
     size_t n = epw_msg_len(m);
     int err = 0;
 
     if (!r || r->role != role || (features & r->feature) != r->feature) {
         err = ENOSYS;
-    } else if (!is_type(m, VFU_FLAG_COMMAND) || n < r->min || n > r->max ||
+    } else if (!check_is_type(m, VFU_FLAG_COMMAND) ||
+               n < r->min || n > r->max ||
                m->nfds > r->max_fds || (r->valid && !r->valid(m))) {
         err = EINVAL;
     } else if (r->count && r->count(m) > max_xfer) {
@@ -304,7 +325,7 @@ int epw_check_reply(const EpwMsg *m, uint16_t cmd, size_t min, size_t want)
     size_t n = epw_msg_len(m);
     int err = 0;
 
-    if (!is_type(m, VFU_FLAG_REPLY) || m->hdr.command != cmd) {
+    if (!check_is_type(m, VFU_FLAG_REPLY) || m->hdr.command != cmd) {
         err = EINVAL;
     } else if (m->hdr.flags & VFU_FLAG_ERROR) {
         err = m->hdr.error >= 1 && m->hdr.error <= 4095 ? m->hdr.error : EIO;

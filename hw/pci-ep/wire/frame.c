@@ -1,26 +1,34 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * epw frame: messages and file descriptors over one non-blocking UNIX socket
+ * frame: messages and file descriptors over one non-blocking UNIX socket
  *
  * A received descriptor shares its open file with the peer, so nothing here
- * touches its flags.  The header is read on its own: a read that stops at the
- * end of a message never picks up the descriptors of the next one.
+ * touches its flags.  The header is read on its own, and each read stops at the
+ * end of its message, so that no read gets the descriptors of the next message.
+ *
+ * What recvmsg() cannot give to the process, because the control buffer or the
+ * table of descriptors is full, it closes itself, and then this thread waits as
+ * long as the peer wants. So the buffer has room for as many as one sendmsg()
+ * can pass, and a part of the table is left alone.
  */
 #include "qemu/osdep.h"
 #include "qemu/queue.h"
-#include "hw/pci-ep/epw.h"
+#include "hw/pci-ep/wire/closer.h"
+#include "hw/pci-ep/wire/wire.h"
 
 #include <glib-unix.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
-/* What a queued descriptor weighs against EPW_MAX_QUEUED */
-#define FD_WEIGHT 4096
+/* The most descriptors that one sendmsg() can pass: SCM_MAX_FD of the kernel */
+#define FRAME_SCM_MAX_FD 253
 
+/* The rest of a message that the socket did not accept */
 typedef struct EpwOut {
     QSIMPLEQ_ENTRY(EpwOut) next;
-    size_t len;
-    size_t off;
-    unsigned nfds;          /* not yet sent; 0 once the first byte is out */
+    size_t len;             /* bytes of data */
+    size_t off;             /* of them sent */
+    unsigned nfds;          /* not yet sent; 0 once the first byte was sent */
     int fds[EPW_MAX_FDS];
     uint8_t data[];
 } EpwOut;
@@ -29,34 +37,41 @@ struct EpwFrame {
     int fd;
 
     /* receiving */
-    int rx_err;
-    EpwMsg *rx;
-    size_t rx_got;          /* bytes of rx, header included */
+    int rx_err;             /* 0, or what epw_frame_recv() returns for ever */
+    EpwMsg *rx;             /* the message that has begun, or NULL */
+    size_t rx_got;          /* bytes of it, header included */
 
     /* sending */
-    int tx_err;
-    size_t queued;
+    int tx_err;             /* 0, or what sending returns for ever */
+    bool tx_stalled;        /* the kernel takes no more descriptors */
+    uint64_t tx_sent;       /* bytes */
+    size_t queued;          /* weight of out */
     QSIMPLEQ_HEAD(, EpwOut) out;
 };
 
+QEMU_BUILD_BUG_ON(FRAME_SCM_MAX_FD < EPW_MAX_FDS);
+
 typedef union EpwControl {
     struct cmsghdr align;
-    char buf[CMSG_SPACE(sizeof(int) * EPW_MAX_FDS)];
+    char buf[CMSG_SPACE(sizeof(int) * FRAME_SCM_MAX_FD)];
 } EpwControl;
 
-static void close_fds(const int *fds, unsigned nfds)
+/* Closes descriptors of this side, which were to be sent. */
+static void frame_close_fds(const int *fds, unsigned nfds)
 {
     for (unsigned i = 0; i < nfds; i++) {
-        if (fds[i] >= 0) {
-            close(fds[i]);
-        }
+        close(fds[i]);
     }
 }
 
 void epw_msg_free(EpwMsg *m)
 {
     if (m) {
-        close_fds(m->fds, m->nfds);
+        for (unsigned i = 0; i < m->nfds; i++) {
+            if (m->fds[i] >= 0) {
+                epw_close(m->fds[i]);
+            }
+        }
         g_free(m->payload);
         g_free(m);
     }
@@ -74,15 +89,15 @@ EpwFrame *epw_frame_new(int fd)
     return f;
 }
 
-static size_t out_weight(const EpwOut *o)
+static size_t frame_out_weight(const EpwOut *o)
 {
-    return sizeof(*o) + o->len + (size_t)o->nfds * FD_WEIGHT;
+    return sizeof(*o) + o->len + (size_t)o->nfds * EPW_FD_WEIGHT;
 }
 
-static void out_drop(EpwFrame *f, EpwOut *o)
+static void frame_out_drop(EpwFrame *f, EpwOut *o)
 {
     QSIMPLEQ_REMOVE_HEAD(&f->out, next);
-    close_fds(o->fds, o->nfds);
+    frame_close_fds(o->fds, o->nfds);
     g_free(o);
 }
 
@@ -94,20 +109,34 @@ void epw_frame_free(EpwFrame *f)
         return;
     }
     while ((o = QSIMPLEQ_FIRST(&f->out))) {
-        out_drop(f, o);
+        frame_out_drop(f, o);
     }
     epw_msg_free(f->rx);
-    close(f->fd);
+    epw_close(f->fd);
     g_free(f);
 }
 
-/*
- * ------------------------------------------------------------------------
- * Receiving
- */
+/* ---- Receiving ---- */
 
-/* Moves the descriptors of @mh to @m; all of them, whatever is returned. */
-static int take_fds(EpwMsg *m, struct msghdr *mh, bool in_header)
+/*
+ * Returns false when the process has to close @fd at once: descriptors are
+ * closed more slowly than they come, or the table has no room for the next
+ * recvmsg().  The kernel gives out the lowest number that is free.
+ */
+static bool frame_may_keep(int fd)
+{
+    struct rlimit table;
+
+    return epw_closer_takes(fd) &&
+           (getrlimit(RLIMIT_NOFILE, &table) < 0 ||
+            fd < table.rlim_cur - MIN(FRAME_SCM_MAX_FD, table.rlim_cur / 4));
+}
+
+/*
+ * Moves the descriptors of @mh to @m, or closes them.  Returns 0 or a negative
+ * errno; none is lost in either case.
+ */
+static int frame_take_fds(EpwMsg *m, struct msghdr *mh, bool in_header)
 {
     struct cmsghdr *c;
     int err = 0;
@@ -124,10 +153,10 @@ static int take_fds(EpwMsg *m, struct msghdr *mh, bool in_header)
             int fd;
 
             memcpy(&fd, p, sizeof(fd));
-            if (in_header && m->nfds < EPW_MAX_FDS) {
+            if (in_header && m->nfds < EPW_MAX_FDS && frame_may_keep(fd)) {
                 m->fds[m->nfds++] = fd;
             } else {
-                close(fd);
+                epw_close(fd);
                 err = in_header ? -EMFILE : -EBADMSG;
             }
         }
@@ -138,8 +167,8 @@ static int take_fds(EpwMsg *m, struct msghdr *mh, bool in_header)
     return err;
 }
 
-/* One recvmsg of the rest of the header, or else of the payload */
-static int rx_step(EpwFrame *f)
+/* Calls recvmsg() once for the rest of the header, or of the payload. */
+static int frame_rx_step(EpwFrame *f)
 {
     EpwMsg *m = f->rx;
     bool in_header = f->rx_got < sizeof(m->hdr);
@@ -166,7 +195,7 @@ static int rx_step(EpwFrame *f)
     if (n < 0) {
         return errno == EWOULDBLOCK ? -EAGAIN : -errno;
     }
-    err = take_fds(m, &mh, in_header);
+    err = frame_take_fds(m, &mh, in_header);
     if (err) {
         return err;
     }
@@ -177,8 +206,8 @@ static int rx_step(EpwFrame *f)
     return 0;
 }
 
-/* The header is whole: can the rest be believed? */
-static int rx_begin_payload(EpwMsg *m)
+/* Checks the header, which is whole, and makes room for the payload. */
+static int frame_rx_begin_payload(EpwMsg *m)
 {
     uint32_t type = m->hdr.flags & VFU_FLAG_TYPE_MASK;
 
@@ -205,12 +234,12 @@ int epw_frame_recv(EpwFrame *f, EpwMsg **msg)
             f->rx = g_new0(EpwMsg, 1);
             f->rx_got = 0;
         }
-        err = rx_step(f);
+        err = frame_rx_step(f);
         if (err == -EAGAIN) {
             return 0;
         }
         if (!err && f->rx_got == sizeof(f->rx->hdr)) {
-            err = rx_begin_payload(f->rx);
+            err = frame_rx_begin_payload(f->rx);
         }
         if (err) {
             f->rx_err = err;
@@ -231,14 +260,14 @@ bool epw_frame_partial(const EpwFrame *f)
     return f->rx && f->rx_got;
 }
 
-/*
- * ------------------------------------------------------------------------
- * Sending
- */
+/* ---- Sending ---- */
 
-/* Bytes sent, 0 when the socket is full, or negative errno */
-static ssize_t tx_step(EpwFrame *f, struct iovec *iov, int niov,
-                       const int *fds, unsigned nfds)
+/*
+ * Returns the bytes sent, 0 when the socket is full or the kernel takes no more
+ * descriptors, or a negative errno.
+ */
+static ssize_t frame_tx_step(EpwFrame *f, struct iovec *iov, int niov,
+                             const int *fds, unsigned nfds)
 {
     EpwControl control;
     struct msghdr mh = { .msg_iov = iov, .msg_iovlen = niov };
@@ -257,21 +286,24 @@ static ssize_t tx_step(EpwFrame *f, struct iovec *iov, int niov,
         memcpy(CMSG_DATA(c), fds, sizeof(int) * nfds);
     }
     n = RETRY_ON_EINTR(sendmsg(f->fd, &mh, MSG_DONTWAIT | MSG_NOSIGNAL));
+    f->tx_stalled = n < 0 && errno == ETOOMANYREFS;
     if (n < 0) {
-        if (errno == EAGAIN || errno == EWOULDBLOCK) {
+        if (f->tx_stalled || errno == EAGAIN || errno == EWOULDBLOCK) {
             return 0;
         }
-        /* EINVAL is for mistakes of the caller, which leave the stream whole */
+        /* epw_frame_send() returns -EINVAL only before it has sent a byte. */
         return errno == EINVAL ? -EIO : -errno;
     }
+    f->tx_sent += n;
     return n;
 }
 
-/* Queues what is left of @iov after @done bytes. */
-static int tx_queue(EpwFrame *f, const struct iovec *iov, int niov,
-                    size_t total, size_t done, const int *fds, unsigned nfds)
+/* Queues the bytes of @iov after the first @done ones. */
+static int frame_tx_queue(EpwFrame *f, const struct iovec *iov, int niov,
+                          size_t total, size_t done, const int *fds,
+                          unsigned nfds)
 {
-    size_t room = sizeof(EpwOut) + total - done + (size_t)nfds * FD_WEIGHT;
+    size_t room = sizeof(EpwOut) + total - done + (size_t)nfds * EPW_FD_WEIGHT;
     EpwOut *o;
     uint8_t *p;
 
@@ -290,7 +322,7 @@ static int tx_queue(EpwFrame *f, const struct iovec *iov, int niov,
         if (fd < 0) {
             int err = -errno;
 
-            close_fds(o->fds, o->nfds);
+            frame_close_fds(o->fds, o->nfds);
             g_free(o);
             return err;
         }
@@ -308,7 +340,7 @@ static int tx_queue(EpwFrame *f, const struct iovec *iov, int niov,
         done -= skip;
     }
     QSIMPLEQ_INSERT_TAIL(&f->out, o, next);
-    f->queued += out_weight(o);
+    f->queued += frame_out_weight(o);
     return 0;
 }
 
@@ -338,7 +370,7 @@ int epw_frame_send(EpwFrame *f, const VfuHeader *hdr, const struct iovec *iov,
     }
 
     if (QSIMPLEQ_EMPTY(&f->out)) {
-        sent = tx_step(f, v, niov + 1, fds, nfds);
+        sent = frame_tx_step(f, v, niov + 1, fds, nfds);
         if (sent < 0) {
             f->tx_err = sent;
             return sent;
@@ -347,7 +379,8 @@ int epw_frame_send(EpwFrame *f, const VfuHeader *hdr, const struct iovec *iov,
             return 0;
         }
     }
-    f->tx_err = tx_queue(f, v, niov + 1, total, sent, fds, sent ? 0 : nfds);
+    f->tx_err = frame_tx_queue(f, v, niov + 1, total, sent, fds,
+                               sent ? 0 : nfds);
     return f->tx_err;
 }
 
@@ -357,7 +390,7 @@ int epw_frame_flush(EpwFrame *f)
 
     while (!f->tx_err && (o = QSIMPLEQ_FIRST(&f->out))) {
         struct iovec iov = { o->data + o->off, o->len - o->off };
-        ssize_t n = tx_step(f, &iov, 1, o->fds, o->nfds);
+        ssize_t n = frame_tx_step(f, &iov, 1, o->fds, o->nfds);
 
         if (n < 0) {
             f->tx_err = n;
@@ -365,14 +398,14 @@ int epw_frame_flush(EpwFrame *f)
             return 0;
         } else {
             if (o->nfds) {
-                close_fds(o->fds, o->nfds);
-                f->queued -= (size_t)o->nfds * FD_WEIGHT;
+                frame_close_fds(o->fds, o->nfds);
+                f->queued -= (size_t)o->nfds * EPW_FD_WEIGHT;
                 o->nfds = 0;
             }
             o->off += n;
             if (o->off == o->len) {
-                f->queued -= out_weight(o);
-                out_drop(f, o);
+                f->queued -= frame_out_weight(o);
+                frame_out_drop(f, o);
             }
         }
     }
@@ -382,6 +415,16 @@ int epw_frame_flush(EpwFrame *f)
 bool epw_frame_pending(const EpwFrame *f)
 {
     return !QSIMPLEQ_EMPTY(&f->out);
+}
+
+bool epw_frame_stalled(const EpwFrame *f)
+{
+    return f->tx_stalled && epw_frame_pending(f);
+}
+
+uint64_t epw_frame_sent(const EpwFrame *f)
+{
+    return f->tx_sent;
 }
 
 int epw_frame_fd(const EpwFrame *f)

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * epw JSON: reads untrusted text in place, allocates nothing
+ * json: reads untrusted text in place, without allocating memory
  *
- * QEMU's own parser is not for text of a peer: it takes a thousand times the
- * memory of the text, and loses it where a key comes twice.
+ * QEMU's own parser does not suit text of a peer: it needs a thousand times the
+ * memory of the text, and leaks it when a key comes twice.
  */
 #include "qemu/osdep.h"
-#include "epw-json.h"
+#include "hw/pci-ep/wire/json.h"
 
-#define MAX_DEPTH 32
+#define JSON_MAX_DEPTH 32
 
 bool epw_json_is(const EpwJsonText *t, const char *s)
 {
@@ -35,7 +35,7 @@ bool epw_json_end(EpwJson *j)
     return j->p == j->end;
 }
 
-static bool take(EpwJson *j, char c)
+static bool json_take(EpwJson *j, char c)
 {
     if (epw_json_peek(j) != c || j->p == j->end) {
         return false;
@@ -44,8 +44,8 @@ static bool take(EpwJson *j, char c)
     return true;
 }
 
-/* What follows the backslash */
-static bool skip_escape(EpwJson *j)
+/* Consumes what follows the backslash. */
+static bool json_skip_escape(EpwJson *j)
 {
     int digits = 4;
 
@@ -64,7 +64,7 @@ static bool skip_escape(EpwJson *j)
 
 bool epw_json_string(EpwJson *j, EpwJsonText *t)
 {
-    if (!take(j, '"')) {
+    if (!json_take(j, '"')) {
         return false;
     }
     t->p = j->p;
@@ -75,14 +75,14 @@ bool epw_json_string(EpwJson *j, EpwJsonText *t)
             t->n = j->p - 1 - t->p;
             return true;
         }
-        if (c == '\\' && !skip_escape(j)) {
+        if (c == '\\' && !json_skip_escape(j)) {
             return false;
         }
     }
     return false;
 }
 
-static bool take_digits(EpwJson *j)
+static bool json_take_digits(EpwJson *j)
 {
     const char *first = j->p;
 
@@ -92,7 +92,7 @@ static bool take_digits(EpwJson *j)
     return j->p > first;
 }
 
-static bool take_one_of(EpwJson *j, const char *set)
+static bool json_take_one_of(EpwJson *j, const char *set)
 {
     if (j->p < j->end && memchr(set, *j->p, strlen(set))) {
         j->p++;
@@ -105,16 +105,16 @@ bool epw_json_number(EpwJson *j, EpwJsonText *t)
 {
     epw_json_peek(j);
     t->p = j->p;
-    take_one_of(j, "-");
-    if (!take_one_of(j, "0") && !take_digits(j)) {
+    json_take_one_of(j, "-");
+    if (!json_take_one_of(j, "0") && !json_take_digits(j)) {
         return false;
     }
-    if (take_one_of(j, ".") && !take_digits(j)) {
+    if (json_take_one_of(j, ".") && !json_take_digits(j)) {
         return false;
     }
-    if (take_one_of(j, "eE")) {
-        take_one_of(j, "+-");
-        if (!take_digits(j)) {
+    if (json_take_one_of(j, "eE")) {
+        json_take_one_of(j, "+-");
+        if (!json_take_digits(j)) {
             return false;
         }
     }
@@ -122,48 +122,49 @@ bool epw_json_number(EpwJson *j, EpwJsonText *t)
     return true;
 }
 
-static bool list(EpwJson *j, const char *brackets, EpwJsonVisit *visit,
-                 void *opaque)
+/* Walks an object or an array; @brackets are its first and last byte. */
+static bool json_walk(EpwJson *j, const char *brackets, EpwJsonVisit *visit,
+                      void *opaque)
 {
     bool object = brackets[0] == '{';
 
-    if (!take(j, brackets[0]) || j->depth == MAX_DEPTH) {
+    if (!json_take(j, brackets[0]) || j->depth == JSON_MAX_DEPTH) {
         return false;
     }
-    if (take(j, brackets[1])) {
+    if (json_take(j, brackets[1])) {
         return true;
     }
     j->depth++;
     do {
         EpwJsonText key;
 
-        if (object && (!epw_json_string(j, &key) || !take(j, ':'))) {
+        if (object && (!epw_json_string(j, &key) || !json_take(j, ':'))) {
             return false;
         }
         if (!visit(j, object ? &key : NULL, opaque)) {
             return false;
         }
-    } while (take(j, ','));
+    } while (json_take(j, ','));
     j->depth--;
-    return take(j, brackets[1]);
+    return json_take(j, brackets[1]);
 }
 
 bool epw_json_object(EpwJson *j, EpwJsonVisit *visit, void *opaque)
 {
-    return list(j, "{}", visit, opaque);
+    return json_walk(j, "{}", visit, opaque);
 }
 
 bool epw_json_array(EpwJson *j, EpwJsonVisit *visit, void *opaque)
 {
-    return list(j, "[]", visit, opaque);
+    return json_walk(j, "[]", visit, opaque);
 }
 
-static bool skip_value(EpwJson *j, const EpwJsonText *key, void *opaque)
+static bool json_skip_value(EpwJson *j, const EpwJsonText *key, void *opaque)
 {
     return epw_json_skip(j);
 }
 
-static bool skip_word(EpwJson *j)
+static bool json_skip_word(EpwJson *j)
 {
     static const char *const words[] = { "true", "false", "null" };
 
@@ -184,15 +185,15 @@ bool epw_json_skip(EpwJson *j)
 
     switch (epw_json_peek(j)) {
     case '{':
-        return epw_json_object(j, skip_value, NULL);
+        return epw_json_object(j, json_skip_value, NULL);
     case '[':
-        return epw_json_array(j, skip_value, NULL);
+        return epw_json_array(j, json_skip_value, NULL);
     case '"':
         return epw_json_string(j, &t);
     case 't':
     case 'f':
     case 'n':
-        return skip_word(j);
+        return json_skip_word(j);
     default:
         return epw_json_number(j, &t);
     }

@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * epw tokens: received commands on their way to a reply
+ * reply: commands of the peer on their way to a reply
  *
- * Replies leave in the order of their commands.  An early one is kept, within
- * EPW_MAX_QUEUED.  A token holds a reference on its session, so answering after
- * the end of the session is harmless.
+ * Replies leave in the order of their commands.  A reply that comes before its
+ * turn is kept, as long as all that are kept weigh no more than EPW_MAX_QUEUED.
+ * A request holds a reference to its session, so a reply after the end of the
+ * session is harmless.
  */
 #include "qemu/osdep.h"
 #include "qemu/atomic.h"
 #include "qemu/iov.h"
-#include "epw-internal.h"
+#include "qemu/lockable.h"
+#include "hw/pci-ep/wire/session-int.h"
 
-/* What a descriptor of an early reply weighs against EPW_MAX_QUEUED */
-#define FD_WEIGHT 4096
-
-EpwToken *epw_token_new(EpwSession *s, const VfuHeader *hdr)
+EpwRequest *epw_request_new(EpwSession *s, const VfuHeader *hdr,
+                            unsigned *features)
 {
-    EpwToken *t = g_new0(EpwToken, 1);
+    EpwRequest *t = g_new0(EpwRequest, 1);
 
     t->s = s;
     t->id = hdr->id;
@@ -24,42 +24,43 @@ EpwToken *epw_token_new(EpwSession *s, const VfuHeader *hdr)
     t->queued = !(hdr->flags & VFU_FLAG_NO_REPLY);
     qatomic_inc(&s->refs);
 
-    qemu_mutex_lock(&s->lock);
-    s->ntokens++;
+    QEMU_LOCK_GUARD(&s->lock);
+    *features = s->caps.features;
+    s->nrequests++;
     if (t->queued) {
-        QTAILQ_INSERT_TAIL(&s->tokens, t, next);
+        QTAILQ_INSERT_TAIL(&s->requests, t, next);
     }
-    qemu_mutex_unlock(&s->lock);
     return t;
 }
 
-static size_t token_weight(const EpwToken *t)
+static size_t reply_weight(const EpwRequest *t)
 {
-    return sizeof(*t) + t->len + (size_t)t->nfds * FD_WEIGHT;
+    return sizeof(*t) + t->len + (size_t)t->nfds * EPW_FD_WEIGHT;
 }
 
-void epw_token_free(EpwToken *t)
+void epw_request_free(EpwSession *s, EpwRequest *t)
 {
-    EpwSession *s = t->s;
-
     if (t->queued) {
-        QTAILQ_REMOVE(&s->tokens, t, next);
+        QTAILQ_REMOVE(&s->requests, t, next);
     }
     if (t->answered) {
-        s->stored -= token_weight(t);
+        s->stored -= reply_weight(t);
     }
     for (unsigned i = 0; i < t->nfds; i++) {
         close(t->fds[i]);
     }
-    if (s->ntokens-- == EPW_MAX_TOKENS) {
-        epw_wake_reader(s);
+    if (s->nrequests-- == EPW_MAX_REQUESTS) {
+        epw_session_arm(s);
     }
     g_free(t->data);
     g_free(t);
 }
 
-static void token_send(EpwToken *t, const struct iovec *iov, int niov,
-                       const int *fds, unsigned nfds, int err)
+static void reply_send(EpwSession *s, EpwRequest *t, const struct iovec *iov,
+                       int niov, const int *fds, unsigned nfds, int err)
+    EP_REQUIRES(&s->lock);
+static void reply_send(EpwSession *s, EpwRequest *t, const struct iovec *iov,
+                       int niov, const int *fds, unsigned nfds, int err)
 {
     VfuHeader hdr = {
         .id = t->id,
@@ -68,16 +69,22 @@ static void token_send(EpwToken *t, const struct iovec *iov, int niov,
         .error = err,
     };
 
-    if (epw_send_locked(t->s, &hdr, iov, niov, fds, nfds) == -EINVAL) {
-        epw_shutdown_locked(t->s, g_strdup_printf(
+    if (epw_session_send(s, &hdr, iov, niov, fds, nfds) == -EINVAL) {
+        epw_session_end(s, g_strdup_printf(
                                 "the answer to %s is too long",
                                 epw_command_name(t->cmd)));
     }
 }
 
-/* Keeps an early reply until those before it have left. */
-static bool token_store(EpwToken *t, const struct iovec *iov, int niov,
-                        const int *fds, unsigned nfds, int err)
+/*
+ * Keeps a reply that comes before its turn.  Returns false when it cannot be
+ * kept, which ends the session.
+ */
+static bool reply_store(EpwSession *s, EpwRequest *t, const struct iovec *iov,
+                        int niov, const int *fds, unsigned nfds, int err)
+    EP_REQUIRES(&s->lock);
+static bool reply_store(EpwSession *s, EpwRequest *t, const struct iovec *iov,
+                        int niov, const int *fds, unsigned nfds, int err)
 {
     t->err = err;
     t->len = MIN(iov_size(iov, niov), EPW_MAX_MSG + 1);
@@ -85,15 +92,15 @@ static bool token_store(EpwToken *t, const struct iovec *iov, int niov,
         int fd = fcntl(fds[i], F_DUPFD_CLOEXEC, 0);
 
         if (fd < 0) {
-            epw_shutdown_locked(t->s, epw_io_error(-errno, "keep a reply"));
+            epw_session_end(s, epw_session_error(-errno, "keep a reply"));
             return false;
         }
         t->fds[t->nfds++] = fd;
     }
-    if (t->s->stored + token_weight(t) > EPW_MAX_QUEUED) {
-        EpwToken *first = QTAILQ_FIRST(&t->s->tokens);
+    if (s->stored + reply_weight(t) > EPW_MAX_QUEUED) {
+        EpwRequest *first = QTAILQ_FIRST(&s->requests);
 
-        epw_shutdown_locked(t->s, g_strdup_printf(
+        epw_session_end(s, g_strdup_printf(
                                 "too many replies wait for the one to %s",
                                 epw_command_name(first->cmd)));
         return false;
@@ -101,27 +108,28 @@ static bool token_store(EpwToken *t, const struct iovec *iov, int niov,
     t->data = g_malloc(t->len);
     iov_to_buf(iov, niov, 0, t->data, t->len);
     t->answered = true;
-    t->s->stored += token_weight(t);
+    s->stored += reply_weight(t);
     return true;
 }
 
-/* Sends the early replies whose turn has come; returns how many. */
-static int tokens_advance(EpwSession *s)
+/* Sends the kept replies whose turn has come.  Returns their number. */
+static int reply_advance(EpwSession *s) EP_REQUIRES(&s->lock);
+static int reply_advance(EpwSession *s)
 {
-    EpwToken *t;
+    EpwRequest *t;
     int n = 0;
 
-    while ((t = QTAILQ_FIRST(&s->tokens)) && t->answered) {
+    while ((t = QTAILQ_FIRST(&s->requests)) && t->answered) {
         struct iovec iov = { t->data, t->len };
 
-        token_send(t, &iov, 1, t->fds, t->nfds, t->err);
-        epw_token_free(t);
+        reply_send(s, t, &iov, 1, t->fds, t->nfds, t->err);
+        epw_request_free(s, t);
         n++;
     }
     return n;
 }
 
-static void token_finish(EpwToken *t, const struct iovec *iov, int niov,
+static void reply_finish(EpwRequest *t, const struct iovec *iov, int niov,
                          const int *fds, unsigned nfds, int err)
 {
     EpwSession *s = t->s;
@@ -129,27 +137,27 @@ static void token_finish(EpwToken *t, const struct iovec *iov, int niov,
 
     qemu_mutex_lock(&s->lock);
     if (!t->queued || s->closing) {
-        epw_token_free(t);
-    } else if (t == QTAILQ_FIRST(&s->tokens)) {
-        token_send(t, iov, niov, fds, nfds, err);
-        epw_token_free(t);
-        gone += tokens_advance(s);
-    } else if (token_store(t, iov, niov, fds, nfds, err)) {
+        epw_request_free(s, t);
+    } else if (t == QTAILQ_FIRST(&s->requests)) {
+        reply_send(s, t, iov, niov, fds, nfds, err);
+        epw_request_free(s, t);
+        gone += reply_advance(s);
+    } else if (reply_store(s, t, iov, niov, fds, nfds, err)) {
         gone = 0;
     } else {
-        epw_token_free(t);
+        epw_request_free(s, t);
     }
     qemu_mutex_unlock(&s->lock);
     epw_session_unref(s, gone);
 }
 
-void epw_reply(EpwToken *t, const struct iovec *iov, int niov, const int *fds,
+void epw_reply(EpwRequest *t, const struct iovec *iov, int niov, const int *fds,
                unsigned nfds)
 {
-    token_finish(t, iov, niov, fds, nfds, 0);
+    reply_finish(t, iov, niov, fds, nfds, 0);
 }
 
-void epw_reply_error(EpwToken *t, int err)
+void epw_reply_error(EpwRequest *t, int err)
 {
-    token_finish(t, NULL, 0, NULL, 0, err > 0 ? err : EIO);
+    reply_finish(t, NULL, 0, NULL, 0, err > 0 ? err : EIO);
 }

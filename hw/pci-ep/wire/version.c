@@ -1,60 +1,58 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * epw version: the payload of VERSION, written and read
+ * version: writes and reads the payload of VERSION
  *
- * Only what this side needs is written: stock clients bound the length of the
- * answer and refuse capabilities they did not propose.  Whatever is read and
- * not known is ignored; a known member of the wrong type is refused.
+ * Only what this side needs is written: stock clients limit the length of the
+ * answer and refuse capabilities that they did not propose.  Unknown members
+ * that are read are ignored; a known member of the wrong type is refused.
  */
 #include "qemu/osdep.h"
 #include "qapi/error.h"
-#include "epw-json.h"
-#include "hw/pci-ep/epw.h"
+#include "hw/pci-ep/wire/json.h"
+#include "hw/pci-ep/wire/wire.h"
 
 #define KEY_MAX_FDS     "max_msg_fds"
 #define KEY_MAX_XFER    "max_data_xfer_size"
 
 static const char *const feature_names[] = {
-    "link", "reset", "remap", "intx", "areas", "func", "fault",
+    "link", "reset", "remap", "intx", "areas", "func", "fault", "mask",
 };
 
-/* What a VERSION payload says */
-typedef struct Version {
+/* The contents of a VERSION payload */
+typedef struct VersionPayload {
     VfuVersion v;
     bool has_json;
     bool has_max_fds;
     bool has_max_xfer;
-    bool has_ep;            /* our key, in a version we speak */
+    bool has_ep;            /* VFU_EP_KEY with a version that we know */
     uint32_t max_fds;
     uint32_t max_xfer;
     unsigned features;
-} Version;
+} VersionPayload;
 
-/*
- * ------------------------------------------------------------------------
- * Reading
- */
-typedef struct Reader {
-    Version *out;
-    bool has_version;       /* of our key */
-    Error **errp;           /* set for what is refused but valid JSON */
-} Reader;
+/* ---- Reading ---- */
 
-static bool is_whole(const EpwJsonText *t)
+typedef struct VersionReader {
+    VersionPayload *out;
+    bool has_version;       /* VFU_EP_KEY was read */
+    Error **errp;           /* set when valid JSON is refused */
+} VersionReader;
+
+static bool version_is_whole(const EpwJsonText *t)
 {
     return !memchr(t->p, '.', t->n) && !memchr(t->p, 'e', t->n) &&
            !memchr(t->p, 'E', t->n);
 }
 
-static bool read_limit(EpwJson *j, const EpwJsonText *key, bool *has,
-                       uint32_t *val, uint32_t min, uint32_t max,
-                       Error **errp)
+static bool version_read_limit(EpwJson *j, const EpwJsonText *key, bool *has,
+                               uint32_t *val, uint32_t min, uint32_t max,
+                               Error **errp)
 {
     g_autofree char *digits = NULL;
     EpwJsonText t;
     uint64_t v;
 
-    if (!*has && epw_json_number(j, &t) && is_whole(&t)) {
+    if (!*has && epw_json_number(j, &t) && version_is_whole(&t)) {
         digits = g_strndup(t.p, t.n);
         *has = g_ascii_string_to_unsigned(digits, 10, min, UINT64_MAX, &v,
                                           NULL);
@@ -64,14 +62,15 @@ static bool read_limit(EpwJson *j, const EpwJsonText *key, bool *has,
         }
     }
     error_setg(errp, "the peer's '%.*s' in VERSION must be one whole number "
-               "of at least %" PRIu32 "; fix or update the peer",
+               "of at least %" PRIu32,
                (int)key->n, key->p, min);
     return false;
 }
 
-static bool visit_feature(EpwJson *j, const EpwJsonText *key, void *opaque)
+static bool version_visit_feature(EpwJson *j, const EpwJsonText *key,
+                                  void *opaque)
 {
-    Reader *r = opaque;
+    VersionReader *r = opaque;
     EpwJsonText t;
 
     if (epw_json_peek(j) != '"') {
@@ -88,13 +87,14 @@ static bool visit_feature(EpwJson *j, const EpwJsonText *key, void *opaque)
     return true;
 }
 
-static bool visit_ep(EpwJson *j, const EpwJsonText *key, void *opaque)
+static bool version_visit_ep(EpwJson *j, const EpwJsonText *key, void *opaque)
 {
-    Reader *r = opaque;
+    VersionReader *r = opaque;
     EpwJsonText t;
 
     if (epw_json_is(key, "version")) {
-        if (r->has_version || !epw_json_number(j, &t) || !is_whole(&t)) {
+        if (r->has_version || !epw_json_number(j, &t) ||
+            !version_is_whole(&t)) {
             return false;
         }
         r->has_version = true;
@@ -102,18 +102,18 @@ static bool visit_ep(EpwJson *j, const EpwJsonText *key, void *opaque)
         return true;
     }
     if (epw_json_is(key, "features")) {
-        return epw_json_array(j, visit_feature, r);
+        return epw_json_array(j, version_visit_feature, r);
     }
     return epw_json_skip(j);
 }
 
-static bool read_ep(EpwJson *j, Reader *r)
+static bool version_read_ep(EpwJson *j, VersionReader *r)
 {
-    if (r->has_version || !epw_json_object(j, visit_ep, r) ||
+    if (r->has_version || !epw_json_object(j, version_visit_ep, r) ||
         !r->has_version) {
         error_setg(r->errp, "the peer's '" VFU_EP_KEY "' in VERSION must be "
                    "one object with a number 'version' and a list "
-                   "'features'; fix or update the peer");
+                   "'features'");
         return false;
     }
     if (!r->out->has_ep) {
@@ -122,75 +122,74 @@ static bool read_ep(EpwJson *j, Reader *r)
     return true;
 }
 
-static bool visit_caps(EpwJson *j, const EpwJsonText *key, void *opaque)
+static bool version_visit_caps(EpwJson *j, const EpwJsonText *key, void *opaque)
 {
-    Reader *r = opaque;
-    Version *out = r->out;
+    VersionReader *r = opaque;
+    VersionPayload *out = r->out;
 
     if (epw_json_is(key, KEY_MAX_FDS)) {
-        return read_limit(j, key, &out->has_max_fds, &out->max_fds, 0,
-                          EPW_MAX_FDS, r->errp);
+        return version_read_limit(j, key, &out->has_max_fds, &out->max_fds, 0,
+                                  EPW_MAX_FDS, r->errp);
     }
     if (epw_json_is(key, KEY_MAX_XFER)) {
-        return read_limit(j, key, &out->has_max_xfer, &out->max_xfer, 1,
-                          EPW_MAX_XFER, r->errp);
+        return version_read_limit(j, key, &out->has_max_xfer, &out->max_xfer,
+                                  EPW_MIN_XFER, EPW_MAX_XFER, r->errp);
     }
     if (epw_json_is(key, VFU_EP_KEY)) {
-        return read_ep(j, r);
+        return version_read_ep(j, r);
     }
     return epw_json_skip(j);
 }
 
-static bool visit_top(EpwJson *j, const EpwJsonText *key, void *opaque)
+static bool version_visit_top(EpwJson *j, const EpwJsonText *key, void *opaque)
 {
-    Reader *r = opaque;
+    VersionReader *r = opaque;
 
     if (!epw_json_is(key, "capabilities")) {
         return epw_json_skip(j);
     }
-    return epw_json_object(j, visit_caps, r);
+    return epw_json_object(j, version_visit_caps, r);
 }
 
-static bool read_json(const char *text, size_t n, Version *out, Error **errp)
+static bool version_read_json(const char *text, size_t n, VersionPayload *out,
+                              Error **errp)
 {
     Error *err = NULL;
-    Reader r = { .out = out, .errp = &err };
+    VersionReader r = { .out = out, .errp = &err };
     EpwJson j;
 
-    if (epw_json_begin(&j, text, n) && epw_json_object(&j, visit_top, &r) &&
-        epw_json_end(&j)) {
+    if (epw_json_begin(&j, text, n) &&
+        epw_json_object(&j, version_visit_top, &r) && epw_json_end(&j)) {
         out->has_json = true;
         return true;
     }
     if (!err) {
         error_setg(&err, "the peer's VERSION is not valid JSON, or no object "
-                   "with an object 'capabilities', from byte %zu on; "
-                   "fix or update the peer", (size_t)(j.p - text));
+                   "with an object 'capabilities', from byte %zu on",
+                   (size_t)(j.p - text));
     }
     error_propagate(errp, err);
     return false;
 }
 
-static bool version_read(const uint8_t *p, size_t n, Version *out,
-                         Error **errp)
+static bool version_parse(const uint8_t *p, size_t n, VersionPayload *out,
+                          Error **errp)
 {
     const char *text = (const char *)p + sizeof(out->v);
     size_t len = n - sizeof(out->v);
 
-    *out = (Version) {
+    *out = (VersionPayload) {
         .max_fds = VFU_DEFAULT_MAX_FDS,
         .max_xfer = VFU_DEFAULT_MAX_XFER,
     };
     if (n < sizeof(out->v)) {
-        error_setg(errp, "the peer's VERSION is cut short at %zu bytes; "
-                   "is it a vfio-user socket?", n);
+        error_setg(errp, "the peer's VERSION is cut short at %zu bytes", n);
         return false;
     }
     memcpy(&out->v, p, sizeof(out->v));
     if (out->v.major != VFU_VERSION_MAJOR) {
-        error_setg(errp, "peer speaks vfio-user major %u; this side needs %u: "
-                   "use versions of both that agree",
-                   out->v.major, VFU_VERSION_MAJOR);
+        error_setg(errp, "the peer speaks vfio-user major %u, this side needs "
+                   "%u", out->v.major, VFU_VERSION_MAJOR);
         return false;
     }
     if (!len) {
@@ -198,18 +197,26 @@ static bool version_read(const uint8_t *p, size_t n, Version *out,
     }
     if (len > EPW_MAX_JSON || memchr(text, '\0', len) != text + len - 1) {
         error_setg(errp, "the JSON of the peer's VERSION must be one string "
-                   "of at most %u bytes that ends with NUL; "
-                   "fix or update the peer", EPW_MAX_JSON);
+                   "of at most %u bytes that ends with NUL", EPW_MAX_JSON);
         return false;
     }
-    return read_json(text, len - 1, out, errp);
+    return version_read_json(text, len - 1, out, errp);
 }
 
-/*
- * ------------------------------------------------------------------------
- * Writing
- */
-static void write_ep(GString *s, unsigned features)
+static bool version_read(const uint8_t *p, size_t n, VersionPayload *out,
+                         Error **errp)
+{
+    ERRP_GUARD();
+    if (!version_parse(p, n, out, errp)) {
+        error_append_hint(errp, "Use versions of both sides that agree.\n");
+        return false;
+    }
+    return true;
+}
+
+/* ---- Writing ---- */
+
+static void version_write_ep(GString *s, unsigned features)
 {
     const char *sep = "";
 
@@ -224,8 +231,8 @@ static void write_ep(GString *s, unsigned features)
     g_string_append(s, "]}");
 }
 
-/* Writes those members that @w has. */
-static uint8_t *version_write(const Version *w, size_t *len)
+/* Writes the members that @w has. */
+static uint8_t *version_write(const VersionPayload *w, size_t *len)
 {
     g_autoptr(GString) s = g_string_new("{\"capabilities\":{");
     const char *sep = "";
@@ -243,7 +250,7 @@ static uint8_t *version_write(const Version *w, size_t *len)
     }
     if (w->has_ep) {
         g_string_append(s, sep);
-        write_ep(s, w->features);
+        version_write_ep(s, w->features);
     }
     g_string_append(s, "}}");
 
@@ -255,13 +262,11 @@ static uint8_t *version_write(const Version *w, size_t *len)
     return p;
 }
 
-/*
- * ------------------------------------------------------------------------
- * The three moves
- */
+/* ---- The three messages ---- */
+
 uint8_t *epw_version_offer(unsigned features, size_t *len)
 {
-    Version w = {
+    VersionPayload w = {
         .v = { VFU_VERSION_MAJOR, VFU_VERSION_MINOR },
         .has_json = true,
         .has_max_fds = true,
@@ -275,7 +280,8 @@ uint8_t *epw_version_offer(unsigned features, size_t *len)
     return version_write(&w, len);
 }
 
-static void set_caps(EpwCaps *caps, const Version *peer, unsigned features)
+static void version_set_caps(EpwCaps *caps, const VersionPayload *peer,
+                             unsigned features)
 {
     *caps = (EpwCaps) {
         .minor = MIN(peer->v.minor, VFU_VERSION_MINOR),
@@ -288,14 +294,14 @@ static void set_caps(EpwCaps *caps, const Version *peer, unsigned features)
 uint8_t *epw_version_answer(const uint8_t *p, size_t n, unsigned supported,
                             EpwCaps *caps, size_t *len, Error **errp)
 {
-    Version w;
+    VersionPayload w;
 
     if (!version_read(p, n, &w, errp)) {
         return NULL;
     }
-    set_caps(caps, &w, supported);
+    version_set_caps(caps, &w, supported);
 
-    /* What the client proposed is what the answer may contain. */
+    /* The answer may contain only what the client proposed. */
     w.v.minor = caps->minor;
     w.max_fds = EPW_MAX_FDS;
     w.max_xfer = EPW_MAX_XFER;
@@ -307,11 +313,11 @@ uint8_t *epw_version_answer(const uint8_t *p, size_t n, unsigned supported,
 bool epw_version_accept(const uint8_t *p, size_t n, unsigned offered,
                         EpwCaps *caps, Error **errp)
 {
-    Version w;
+    VersionPayload w;
 
     if (!version_read(p, n, &w, errp)) {
         return false;
     }
-    set_caps(caps, &w, offered);
+    version_set_caps(caps, &w, offered);
     return true;
 }

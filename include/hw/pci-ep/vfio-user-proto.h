@@ -1,29 +1,27 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * vfio-user as spoken between pci-epc (server) and epf-bridge (client)
+ * The vfio-user protocol between pci-epc (server) and epf-bridge (client)
  *
- * This header is the contract of the socket: message layouts of the vfio-user
- * 0.1 base protocol as far as either side uses them, and of the negotiated
- * pci-ep extension.  docs/specs/pci-ep-link.rst tells the same as prose, with
- * ordering and examples.  Only layouts and constants here; framing, validation
- * and sessions are in hw/pci-ep/epw.h.
+ * This header is the contract of the socket: the message layouts of the
+ * vfio-user 0.1 base protocol that either side uses, and those of the pci-ep
+ * extension, which is negotiated.  docs/specs/pci-ep-link.rst has the rules of
+ * order and examples.  There are only layouts and constants here;
+ * hw/pci-ep/wire/wire.h has framing, validation and sessions.
  *
- * All integers are in host byte order: both ends run on one machine.  Layouts
- * have no implicit padding; the _Static_asserts at the end pin their sizes.
- * Sources: "vfio-user" in QEMU's docs/interop/vfio-user.rst (section names in
- * the comments) and <linux/vfio.h>.
+ * All integers are in host byte order, since both ends run on one machine.  The
+ * layouts have no implicit padding; the _Static_asserts at the end check their
+ * sizes.  Sources: docs/interop/vfio-user.rst of QEMU, whose section names
+ * stand in the comments in quotes, and <linux/vfio.h>.
  */
 #ifndef HW_PCI_EP_VFIO_USER_PROTO_H
 #define HW_PCI_EP_VFIO_USER_PROTO_H
 
 #include <stdint.h>
 
-/*
- * ------------------------------------------------------------------------
- * Header ("Header")
- */
+/* ---- Header ("Header") ---- */
+
 typedef struct VfuHeader {
-    uint16_t id;        /* chosen by the sender of a command; echoed */
+    uint16_t id;        /* of a command, chosen by its sender, and its reply */
     uint16_t command;   /* VFU_CMD_* */
     uint32_t size;      /* bytes of the whole message, header included */
     uint32_t flags;     /* VFU_FLAG_* */
@@ -34,9 +32,9 @@ typedef struct VfuHeader {
 #define VFU_FLAG_COMMAND        0u
 #define VFU_FLAG_REPLY          1u
 #define VFU_FLAG_NO_REPLY       (1u << 4)   /* no reply, not even an error */
-#define VFU_FLAG_ERROR          (1u << 5)   /* reply: header only, error set */
+#define VFU_FLAG_ERROR          (1u << 5)   /* a reply of a header with error */
 
-/* Commands.  C>S: client to server (host to endpoint), S>C: the other way. */
+/* Commands: C>S from client to server (host to endpoint), S>C the other way */
 enum {
     VFU_CMD_VERSION             = 1,    /* C>S */
     VFU_CMD_DMA_MAP             = 2,    /* C>S */
@@ -52,7 +50,7 @@ enum {
     VFU_CMD_DMA_WRITE           = 12,   /* S>C */
     VFU_CMD_DEVICE_RESET        = 13,   /* C>S */
 
-    /* pci-ep extension, only after VFU_EP_KEY was agreed with the feature */
+    /* The extension; a command is valid once its feature was agreed. */
     VFU_CMD_EP_LINK             = 0x4500,   /* S>C, feature "link" */
     VFU_CMD_EP_RESET            = 0x4501,   /* C>S, feature "reset" */
     VFU_CMD_EP_REMAP            = 0x4502,   /* S>C, feature "remap" */
@@ -61,10 +59,9 @@ enum {
     VFU_CMD_EP_FAULT            = 0x4505,   /* S>C, feature "fault" */
 };
 
-/*
- * ------------------------------------------------------------------------
- * VERSION ("VFIO_USER_VERSION"): this, then a JSON object with its NUL
- */
+/* ---- VERSION ("VFIO_USER_VERSION") ---- */
+
+/* A JSON object and a NUL follow. */
 typedef struct VfuVersion {
     uint16_t major;
     uint16_t minor;
@@ -75,38 +72,39 @@ typedef struct VfuVersion {
 #define VFU_VERSION_MINOR       1
 
 /*
- * The extension's key inside "capabilities":
+ * The key of the extension inside "capabilities":
+ *
  *     "org.qemu.pci-ep": {"version": 1, "features": ["link", ...]}
- * The client offers, the server answers with the intersection, and only when it
- * was offered.  Unknown features and members are ignored.  Without the key in
- * the answer the connection is plain vfio-user, to the byte.
+ *
+ * The client offers features.  If it did, the server answers with those that it
+ * supports as well.  Unknown features and members are ignored.  Without the key
+ * in the answer every byte of the connection is plain vfio-user.
  */
 #define VFU_EP_KEY              "org.qemu.pci-ep"
 #define VFU_EP_VERSION          1
 
-/* Features as bits (here) and names (on the wire) */
-#define VFU_EP_FEATURE_LINK     (1u << 0)   /* "link": EP_LINK tells it */
-#define VFU_EP_FEATURE_RESET    (1u << 1)   /* "reset": EP_RESET has a kind */
-#define VFU_EP_FEATURE_REMAP    (1u << 2)   /* "remap": revocable regions */
-#define VFU_EP_FEATURE_INTX     (1u << 3)   /* "intx": INTx as level messages */
+/* Features: a bit for programs, and in quotes the name in the JSON */
+#define VFU_EP_FEATURE_LINK     (1u << 0)   /* "link": EP_LINK */
+#define VFU_EP_FEATURE_RESET    (1u << 1)   /* "reset": EP_RESET */
+#define VFU_EP_FEATURE_REMAP    (1u << 2)   /* "remap": EP_REMAP */
+#define VFU_EP_FEATURE_INTX     (1u << 3)   /* "intx": EP_INTX */
 #define VFU_EP_FEATURE_AREAS    (1u << 4)   /* "areas": EP_AREAS, IO fds */
-#define VFU_EP_FEATURE_FUNC     (1u << 5)   /* "func": several functions */
-#define VFU_EP_FEATURE_FAULT    (1u << 6)   /* "fault": refused DMA is told */
-#define VFU_EP_FEATURES_ALL     0x7fu
+#define VFU_EP_FEATURE_FUNC     (1u << 5)   /* "func": functions in EP_LINK */
+#define VFU_EP_FEATURE_FAULT    (1u << 6)   /* "fault": EP_FAULT */
+#define VFU_EP_FEATURE_MASK     (1u << 7)   /* "mask": SET_IRQS masks MSI-X */
+#define VFU_EP_FEATURES_ALL     0xffu
 
-/* What a plain peer gets when it names nothing. */
+/* Limits of a peer whose JSON has none */
 #define VFU_DEFAULT_MAX_FDS     1
 #define VFU_DEFAULT_MAX_XFER    (1u << 20)
 
-/*
- * ------------------------------------------------------------------------
- * DMA_MAP, DMA_UNMAP ("VFIO_USER_DMA_MAP")
- */
+/* ---- DMA_MAP, DMA_UNMAP ("VFIO_USER_DMA_MAP") ---- */
+
 typedef struct VfuDmaMap {
     uint32_t argsz;     /* 32 */
     uint32_t flags;     /* VFU_DMA_READ | VFU_DMA_WRITE */
-    uint64_t offset;    /* of the range in the passed file, 0 without one */
-    uint64_t address;   /* host PCI address */
+    uint64_t offset;    /* of the range in the passed file, 0 without a file */
+    uint64_t address;   /* on the bus of the host */
     uint64_t size;      /* bytes, not 0; address + size does not wrap */
 } VfuDmaMap;            /* 0 or 1 fd; reply: header only */
 
@@ -122,10 +120,8 @@ typedef struct VfuDmaUnmap {
 
 #define VFU_DMA_UNMAP_ALL       (1u << 1)
 
-/*
- * ------------------------------------------------------------------------
- * GET_INFO, GET_REGION_INFO, GET_IRQ_INFO
- */
+/* ---- GET_INFO, GET_REGION_INFO, GET_IRQ_INFO ---- */
+
 typedef struct VfuDeviceInfo {
     uint32_t argsz;     /* 16 */
     uint32_t flags;     /* VFU_DEVICE_* */
@@ -159,10 +155,10 @@ typedef struct VfuRegionInfo {
 #define VFU_REGION_FLAG_CAPS    (1u << 3)
 
 /*
- * GET_REGION_IO_FDS ("Region IO FD"): answered with this and count VfuRegionIoFd.
- * A client sends it only when "areas" was agreed: many servers do not know it.
- * As many are described as fit argsz and the agreed max_msg_fds; what is not
- * described is reached by REGION_WRITE.
+ * GET_REGION_IO_FDS ("Region IO FD").  The reply is this structure and count
+ * elements VfuRegionIoFd, as many as fit argsz and the agreed max_msg_fds; the
+ * client reaches other registers by REGION_WRITE.  It sends the command only
+ * when "areas" was agreed, since many servers do not know it.
  */
 typedef struct VfuRegionIoFds {
     uint32_t argsz;     /* request: room for the answer; reply: room needed */
@@ -171,15 +167,15 @@ typedef struct VfuRegionIoFds {
     uint32_t count;     /* 0 in a request */
 } VfuRegionIoFds;
 
-/* Layout as in libvfio-user's union, larger than that of the specification */
+/* The layout of libvfio-user, which is larger than that of the specification */
 typedef struct VfuRegionIoFd {
     uint64_t offset;    /* in the region */
     uint64_t size;      /* of the write, 4 */
     uint32_t fd_index;  /* the eventfd that a write signals */
     uint32_t type;      /* VFU_IO_FD_* */
     uint32_t flags;     /* 0 */
-    uint32_t shadow_fd_index;   /* SHADOW: the file that keeps the value */
-    uint64_t shadow_offset;     /* SHADOW: in that file, a multiple of size */
+    uint32_t shadow_fd_index;   /* SHADOW: the file that stores the value */
+    uint64_t shadow_offset;     /* SHADOW: where in it; a multiple of size */
     uint64_t datamatch; /* 0 */
 } VfuRegionIoFd;
 
@@ -204,10 +200,8 @@ typedef struct VfuIrqInfo {
 #define VFU_IRQ_REQ             4
 #define VFU_NUM_IRQS            5
 
-/*
- * ------------------------------------------------------------------------
- * SET_IRQS
- */
+/* ---- SET_IRQS ---- */
+
 typedef struct VfuSetIrqs {
     uint32_t argsz;     /* 20 plus data */
     uint32_t flags;     /* one VFU_IRQ_DATA_* and one VFU_IRQ_ACTION_* */
@@ -226,10 +220,8 @@ typedef struct VfuSetIrqs {
 #define VFU_IRQ_ACTION_TRIGGER  (1u << 5)
 #define VFU_IRQ_ACTIONS         0x38u
 
-/*
- * ------------------------------------------------------------------------
- * REGION_READ, REGION_WRITE
- */
+/* ---- REGION_READ, REGION_WRITE ---- */
+
 typedef struct VfuRegionRw {
     uint64_t offset;
     uint32_t region;
@@ -237,32 +229,33 @@ typedef struct VfuRegionRw {
     /* uint8_t data[count]: in a write, in the reply of a read */
 } VfuRegionRw;
 
-/*
- * ------------------------------------------------------------------------
- * DMA_READ, DMA_WRITE
- */
+/* ---- DMA_READ, DMA_WRITE ---- */
+
 typedef struct VfuDmaRw {
-    uint64_t address;   /* host PCI address */
+    uint64_t address;   /* on the bus of the host */
     uint64_t count;     /* bytes, 1 to the agreed max_data_xfer_size */
     /* uint8_t data[count]: in a write, in the reply of a read */
 } VfuDmaRw;             /* reply of a write: this structure without data */
 
+/* ---- Extension ---- */
+
 /*
- * ------------------------------------------------------------------------
- * Extension.  argsz is the size of the structure, reserved members are 0;
- * anything else is EINVAL.  generation names one link-up: the server chooses
- * it in EP_LINK up (1 to 2^32 - 1, never the previous one); a message that
- * names another generation than the current one is stale and is answered with
- * ESTALE, which is not a protocol error.
+ * argsz is the size of the structure, and reserved members are 0; anything else
+ * is answered with EINVAL.  generation names one link-up: the server chooses it
+ * when it sends EP_LINK up, from 1 to 2^32 - 1 and other than the one before.
+ * A message with another generation than the current one is stale, and is
+ * answered with ESTALE, which is no protocol error.
  */
 
 /*
- * EP_LINK: the state of the link.  The link is down when the session starts.
- * up:   the client may query the device and must show it to its guest.  Reply
- *       at once; the client's queries follow.
- * down: all further accesses read all ones.  The client replies when it has
- *       replaced every mapping of a region and dropped every eventfd it got.
- *       All DMA_MAPs and SET_IRQS of this generation are forgotten.
+ * EP_LINK: the state of the link, which is down when the session starts.
+ *
+ * up:   The client replies at once.  Then it queries the device and shows it to
+ *       its guest.
+ * down: The client replies when it has replaced every mapping of a region and
+ *       closed every eventfd that it got; then its guest reads all ones.  The
+ *       server forgets all DMA_MAPs and SET_IRQS of this generation.
+ *
  * While the link is down the server answers every command but VERSION with
  * ENOTCONN.
  */
@@ -273,10 +266,11 @@ typedef struct VfuEpLink {
     uint16_t speed;     /* PCIe: 1 (2.5 GT/s) to 6 (64 GT/s); 0 when down */
     uint16_t width;     /* lanes: 1, 2, 4, 8, 16, 32; 0 when down */
     /*
-     * With "func", up: bit n is function n of this link-up, bit 0 set, and the
-     * bit of the session's own function; the same in the sessions of all of
-     * them.  Else 0.  Virtual functions are among them: which they are, the
-     * SR-IOV capability of function 0 tells.
+     * With "func", when the link comes up: bit n is set if this link-up has
+     * function number n.  Bit 0 and that of the session's own function are set,
+     * and the sessions of all these functions get the same value.  Virtual
+     * functions are included; the SR-IOV capability of function 0 shows which
+     * numbers they have.  Otherwise 0.
      */
     uint32_t functions;
     uint32_t reserved;
@@ -286,9 +280,9 @@ typedef struct VfuEpLink {
 #define VFU_EP_LINK_UP          1
 
 /*
- * EP_RESET: the host reset the function.  The server clears what the host owns
- * (Command, BAR addresses, MSI and MSI-X enable) and tells the endpoint.  Reply
- * at once: it does not wait for the endpoint guest.
+ * EP_RESET: the host reset the function.  The server clears what the host wrote
+ * (Command, BAR addresses, MSI and MSI-X enable), sends an event to the
+ * endpoint guest, and replies without waiting for that guest.
  */
 typedef struct VfuEpReset {
     uint32_t argsz;     /* 16 */
@@ -298,15 +292,16 @@ typedef struct VfuEpReset {
 } VfuEpReset;           /* reply: header only */
 
 #define VFU_EP_RESET_HOT        1   /* secondary bus reset */
-#define VFU_EP_RESET_PERST      2   /* fundamental: the machine was reset */
+#define VFU_EP_RESET_PERST      2   /* fundamental: machine reset */
 #define VFU_EP_RESET_FLR        3   /* function level reset */
 
 /*
- * EP_REMAP: what is behind a region changes.  The client replies when no access
- * of its guest can reach the old memory any more, then asks EP_AREAS ("areas")
- * or GET_REGION_INFO again and maps what it gets.  Until then its guest reads
- * all ones and loses writes.  With "areas" it asks GET_REGION_IO_FDS when its
- * guest reaches all of what EP_AREAS told, and no old doorbell any more.
+ * EP_REMAP: the memory behind a region changes.  The client replies when no
+ * access of its guest can reach the old memory any more.  Then it sends
+ * EP_AREAS (with "areas") or GET_REGION_INFO again and maps what it gets; until
+ * then its guest reads all ones and loses writes.  With "areas" it sends
+ * GET_REGION_IO_FDS when its guest reaches all areas of the reply and no old
+ * doorbell any more.
  */
 typedef struct VfuEpRemap {
     uint32_t argsz;     /* 16 */
@@ -316,19 +311,25 @@ typedef struct VfuEpRemap {
 } VfuEpRemap;           /* reply: header only */
 
 /*
- * EP_INTX: Assert_INTx or Deassert_INTx of the function's pin.  Sent with
- * NO_REPLY.
+ * EP_INTX: Assert_INTx or Deassert_INTx of the function's pin, or both of them
+ * in this order.  Sent with NO_REPLY.  An endpoint may deassert the pin as soon
+ * as it has asserted it.  The client shows its guest an assertion for long
+ * enough to be an interrupt.
  */
 typedef struct VfuEpIntx {
     uint32_t argsz;     /* 16 */
     uint32_t generation;
-    uint32_t level;     /* 0 or 1 */
+    uint32_t level;     /* VFU_EP_INTX_* */
     uint32_t reserved;
 } VfuEpIntx;
 
+#define VFU_EP_INTX_DEASSERT    0
+#define VFU_EP_INTX_ASSERT      1
+#define VFU_EP_INTX_PULSE       2   /* asserted, and deasserted since then */
+
 /*
- * EP_AREAS: the parts of a BAR that the client may map.  Replaces the MMAP flag
- * of GET_REGION_INFO, which with "areas" is never set for a BAR.
+ * EP_AREAS: the areas of a BAR that the client may map.  They replace the MMAP
+ * flag of GET_REGION_INFO, which is not set for a BAR when "areas" was agreed.
  */
 typedef struct VfuEpAreas {
     uint32_t argsz;     /* request: 16 */
@@ -336,28 +337,28 @@ typedef struct VfuEpAreas {
     uint32_t region;    /* VFU_REGION_BAR0 to VFU_REGION_BAR5 */
     uint32_t count;     /* 0 in a request */
     /* VfuEpArea area[count]: in the reply, ascending, not overlapping */
-} VfuEpAreas;           /* reply: argsz counts the areas; as many fds as used */
+} VfuEpAreas;           /* reply: argsz includes the areas; their fds */
 
 typedef struct VfuEpArea {
     uint64_t offset;    /* in the region, page aligned */
     uint64_t size;      /* page aligned, not 0, inside the region */
     uint64_t fd_offset; /* page aligned */
-    uint32_t fd_index;  /* of the fds of this reply; areas may share one */
-    uint32_t flags;     /* VFU_REGION_FLAG_READ, perhaps _WRITE */
+    uint32_t fd_index;  /* in the fds of this reply; areas may share one */
+    uint32_t flags;     /* VFU_REGION_FLAG_READ, possibly with _WRITE */
 } VfuEpArea;
 
 #define VFU_EP_MAX_AREAS        64
 
 /*
- * EP_FAULT: the server did not do a DMA access, because no DMA_MAP allows it.
- * The client has its IOMMU look at the address, which reports the fault to its
- * guest.  Sent with NO_REPLY.
+ * EP_FAULT: the server did not carry out a DMA access, because no DMA_MAP
+ * allows it.  The client lets its IOMMU translate the address, so that the
+ * IOMMU reports the fault to the guest.  Sent with NO_REPLY.
  */
 typedef struct VfuEpFault {
     uint32_t argsz;     /* 24 */
     uint32_t generation;
-    uint64_t address;   /* host PCI address */
-    uint32_t write;     /* 1: it was a write, 0: a read */
+    uint64_t address;   /* on the bus of the host */
+    uint32_t write;     /* 1: a write, 0: a read */
     uint32_t reserved;
 } VfuEpFault;
 
