@@ -1,25 +1,30 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * epc-config-caps: capabilities the endpoint adds to a configuration space
+ * caps: capabilities that the endpoint adds to a configuration space
  *
- * They are placed back to back in the order of adding and linked in the same
- * order, the ones below 0x100 after the fixed ones.  None is ever taken out
- * alone, so where the free space begins is all there is to remember.
+ * They are placed back to back and linked in the order in which they are added,
+ * those below 0x100 after the fixed ones.  No capability of the endpoint is
+ * removed alone, so EpcConfig needs to remember only where the free space
+ * begins.  The serial number stands in the free space behind them, and goes
+ * when another one is added.  Advanced Error Reporting (aer.c) is at the end of
+ * the space and of the list, so that its offset depends on nothing.
  */
 #include "qemu/osdep.h"
 #include "qemu/bitmap.h"
 #include "qemu/bswap.h"
 #include "qemu/host-utils.h"
 #include "standard-headers/linux/pci_regs.h"
-#include "hw/pci-ep/epc-config.h"
+#include "hw/pci-ep/config/space.h"
 #include "hw/pci-ep/pci-epc-regs.h"
 
-/* QEMU as a host wants 8 bytes behind the last extended header to be there. */
+/* QEMU as a host expects at least 8 bytes at the last extended header. */
 #define CAP_SIZE_MIN    4
 #define EXT_SIZE_MIN    8
 #define EXT_HEADER_SIZE 4
+#define SERIAL_SIZE     12
+#define SERIAL_VERSION  1
 
-static unsigned ext_version(uint32_t id)
+static unsigned caps_ext_version(uint32_t id)
 {
     return id >> EPC_CAP_VERSION_SHIFT & 0xf;
 }
@@ -32,7 +37,7 @@ bool epc_config_cap_valid(uint32_t id, uint64_t size)
     if (size < min || size > EPC_CAP_SIZE_MAX) {
         return false;
     }
-    /* What is left of the register, and ids that end a list, are no ids */
+    /* Other bits of the register, and ids that end a list, are not valid. */
     if (id & EPC_CAP_EXT) {
         return number && number != 0xffff &&
                !(id & ~(EPC_CAP_EXT | 0xfu << EPC_CAP_VERSION_SHIFT |
@@ -45,8 +50,11 @@ bool epc_config_cap_valid(uint32_t id, uint64_t size)
            number != PCI_CAP_ID_EXP && number != PCI_CAP_ID_MSIX;
 }
 
-/* @size bytes of the space from *@free to @end, which is a multiple of 4 */
-static unsigned take(uint16_t *free, unsigned end, unsigned size)
+/*
+ * Allocates @size bytes between *@free and @end, a multiple of 4.  Returns
+ * their offset, or 0 when there is no room.
+ */
+static unsigned caps_take(uint16_t *free, unsigned end, unsigned size)
 {
     unsigned at = *free;
 
@@ -57,9 +65,9 @@ static unsigned take(uint16_t *free, unsigned end, unsigned size)
     return at;
 }
 
-static unsigned add_standard(EpcConfig *c, uint8_t id, unsigned size)
+static unsigned caps_add_standard(EpcConfig *c, uint8_t id, unsigned size)
 {
-    unsigned at = take(&c->free, PCI_CFG_SPACE_SIZE, size);
+    unsigned at = caps_take(&c->free, PCI_CFG_SPACE_SIZE, size);
 
     if (!at) {
         return 0;
@@ -79,27 +87,111 @@ static unsigned add_standard(EpcConfig *c, uint8_t id, unsigned size)
     return at;
 }
 
-static unsigned add_extended(EpcConfig *c, uint32_t id, unsigned size)
+/* Lets the last extended capability, if there is one, lead to @at. */
+static void caps_set_next_extended(EpcConfig *c, unsigned at)
 {
-    unsigned at = take(&c->ext_free, EPC_CONFIG_SIZE, size);
     uint8_t *last = c->data + c->last_ext;
+
+    if (c->last_ext) {
+        stl_le_p(last, (ldl_le_p(last) & 0xfffff) | at << 20);
+    }
+}
+
+static void caps_hide_serial(EpcConfig *c)
+{
+    if (c->serial) {
+        memset(c->data + c->serial, 0, SERIAL_SIZE);
+        caps_set_next_extended(c, 0);
+        c->serial = 0;
+    }
+}
+
+void epc_config_link_aer(EpcConfig *c)
+{
+    unsigned last = c->serial ?: c->last_ext ?: PCI_CFG_SPACE_SIZE;
+    uint8_t *header = c->data + last;
+
+    /* Without others, a header with the id 0 begins the list. */
+    stl_le_p(header, (ldl_le_p(header) & 0xfffff) |
+                     (c->aer ? EPC_CONFIG_AER : 0) << 20);
+}
+
+static void caps_remove_aer(EpcConfig *c)
+{
+    const size_t size = EPC_CONFIG_SIZE - EPC_CONFIG_AER;
+
+    if (!c->aer) {
+        return;
+    }
+    c->aer = false;
+    memset(c->data + EPC_CONFIG_AER, 0, size);
+    memset(c->wmask + EPC_CONFIG_AER, 0, size);
+    memset(c->w1cmask + EPC_CONFIG_AER, 0, size);
+    memset(c->init + EPC_CONFIG_AER, 0, size);
+    epc_config_link_aer(c);
+}
+
+/* The end of the space for extended capabilities */
+static unsigned caps_ext_end(const EpcConfig *c)
+{
+    return c->aer ? EPC_CONFIG_AER : EPC_CONFIG_SIZE;
+}
+
+static bool caps_has_extended(const EpcConfig *c, uint16_t id)
+{
+    unsigned at = c->last_ext ? PCI_CFG_SPACE_SIZE : 0;
+
+    while (at) {
+        uint32_t header = ldl_le_p(c->data + at);
+
+        if (PCI_EXT_CAP_ID(header) == id) {
+            return true;
+        }
+        at = PCI_EXT_CAP_NEXT(header);
+    }
+    return false;
+}
+
+void epc_config_show_serial(EpcConfig *c, uint64_t serial)
+{
+    unsigned at = c->ext_free;
+
+    caps_hide_serial(c);
+    if (!caps_has_extended(c, PCI_EXT_CAP_ID_DSN) &&
+        SERIAL_SIZE <= caps_ext_end(c) - at) {
+        stl_le_p(c->data + at, PCI_EXT_CAP_ID_DSN | SERIAL_VERSION << 16);
+        stq_le_p(c->data + at + EXT_HEADER_SIZE, serial);
+        caps_set_next_extended(c, at);
+        c->serial = at;
+    }
+    epc_config_link_aer(c);
+}
+
+static unsigned caps_add_extended(EpcConfig *c, uint32_t id, unsigned size)
+{
+    bool aer = (id & EPC_CAP_ID_MASK) == PCI_EXT_CAP_ID_ERR;
+    unsigned end = aer ? EPC_CONFIG_SIZE : caps_ext_end(c);
+    unsigned at = caps_take(&c->ext_free, end, size);
 
     if (!at) {
         return 0;
     }
-    stl_le_p(c->data + at, (id & EPC_CAP_ID_MASK) | ext_version(id) << 16);
-    if (c->last_ext) {
-        stl_le_p(last, ldl_le_p(last) | at << 20);
+    if (aer) {
+        caps_remove_aer(c);
     }
+    caps_hide_serial(c);
+    stl_le_p(c->data + at, (id & EPC_CAP_ID_MASK) | caps_ext_version(id) << 16);
+    caps_set_next_extended(c, at);
     c->last_ext = at;
+    epc_config_link_aer(c);
     bitmap_set(c->added, at + EXT_HEADER_SIZE, size - EXT_HEADER_SIZE);
     return at;
 }
 
 unsigned epc_config_add_cap(EpcConfig *c, uint32_t id, unsigned size)
 {
-    return id & EPC_CAP_EXT ? add_extended(c, id, size) :
-                              add_standard(c, id, size);
+    return id & EPC_CAP_EXT ? caps_add_extended(c, id, size) :
+                              caps_add_standard(c, id, size);
 }
 
 void epc_config_link_caps(EpcConfig *c)
@@ -124,8 +216,8 @@ void epc_config_link_caps(EpcConfig *c)
     c->data[next] = c->first_added;
 }
 
-/* Aligned, and wholly inside registers of added capabilities? */
-static bool is_added(const EpcConfig *c, unsigned offset, unsigned size)
+/* Returns true for an aligned span inside registers of added capabilities. */
+static bool caps_is_added(const EpcConfig *c, unsigned offset, unsigned size)
 {
     return !(offset & (size - 1)) &&
            find_next_zero_bit(c->added, offset + size, offset) ==
@@ -136,7 +228,7 @@ bool epc_config_set_register(EpcConfig *c, uint64_t offset, uint64_t size,
                              uint32_t value, uint32_t wmask)
 {
     if ((size != 1 && size != 2 && size != 4) ||
-        offset > EPC_CONFIG_SIZE - size || !is_added(c, offset, size)) {
+        offset > EPC_CONFIG_SIZE - size || !caps_is_added(c, offset, size)) {
         return false;
     }
     stn_le_p(c->data + offset, size, value);
@@ -147,8 +239,8 @@ bool epc_config_set_register(EpcConfig *c, uint64_t offset, uint64_t size,
 
 void epc_config_added_writes(const EpcConfig *c, uint32_t offset,
                              const void *buf, uint32_t len,
-                             void (*tell)(void *opaque, unsigned offset,
-                                          unsigned size, uint32_t value),
+                             void (*wrote)(void *opaque, unsigned offset,
+                                           unsigned size, uint32_t value),
                              void *opaque)
 {
     const uint8_t *bytes = buf;
@@ -159,11 +251,11 @@ void epc_config_added_writes(const EpcConfig *c, uint32_t offset,
     while (len) {
         unsigned size = 4;
 
-        while (size > 1 && (size > len || !is_added(c, offset, size))) {
+        while (size > 1 && (size > len || !caps_is_added(c, offset, size))) {
             size /= 2;
         }
-        if (is_added(c, offset, size)) {
-            tell(opaque, offset, size, ldn_le_p(bytes, size));
+        if (caps_is_added(c, offset, size)) {
+            wrote(opaque, offset, size, ldn_le_p(bytes, size));
         }
         offset += size;
         bytes += size;

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * epc-writes: what the host wrote to added capabilities, for the endpoint
+ * write-log: writes of the host to added capabilities, for the endpoint
  */
 #include "qemu/osdep.h"
-#include "hw/pci-ep/epc-writes.h"
+#include "hw/pci-ep/config/write-log.h"
 
 #define INFO_SIZE_SHIFT 16
 
-void epc_writes_add(EpcWrites *w, unsigned offset, unsigned size,
-                    uint32_t value)
+void epc_write_log_add(EpcWriteLog *w, unsigned offset, unsigned size,
+                       uint32_t value)
 {
     unsigned last = (w->first + w->count + EPC_FN_WRITES_MAX - 1) %
                     EPC_FN_WRITES_MAX;
@@ -23,13 +23,13 @@ void epc_writes_add(EpcWrites *w, unsigned offset, unsigned size,
     w->count++;
 }
 
-void epc_writes_clear(EpcWrites *w)
+void epc_write_log_clear(EpcWriteLog *w)
 {
     w->count = 0;
     w->shown = false;
 }
 
-uint32_t epc_writes_info(EpcWrites *w)
+uint32_t epc_write_log_info(EpcWriteLog *w)
 {
     w->shown = w->count;
     if (!w->shown) {
@@ -39,7 +39,7 @@ uint32_t epc_writes_info(EpcWrites *w)
     return w->entry[w->first].info;
 }
 
-void epc_writes_next(EpcWrites *w)
+void epc_write_log_next(EpcWriteLog *w)
 {
     if (w->shown) {
         w->shown = false;

@@ -1,35 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * epc-server-cmd: commands of the client
+ * commands: commands of the client
  *
- * Messages come in checked (epw-check.c); what is left to check here depends on
- * the function: indices, ranges, the kind of descriptors, the generation.
+ * The session has checked each message (wire/check.c).  What is checked here
+ * depends on the function: indices, ranges, the kind of descriptors, the
+ * generation.
  *
- * A plain client cannot be told that the link went down.  It is answered on:
- * questions about the device as before, reads with all ones; everything else
- * succeeds and does nothing.
+ * A plain client cannot be told that the link went down, so the server goes on
+ * answering it: questions about the device as before, and reads with all ones.
+ * Everything else succeeds and does nothing.
  */
 #include "qemu/osdep.h"
 #include "qemu/lockable.h"
-#include "hw/pci-ep/epc-server-int.h"
+#include "hw/pci-ep/server/commands.h"
+#include "hw/pci-ep/server/regions.h"
+#include "hw/pci-ep/trace.h"
 
-void epc_reply(EpcRequest *r, const void *p, size_t len)
-{
-    struct iovec iov = { (void *)p, len };
-
-    epw_reply(r->t, &iov, len ? 1 : 0, NULL, 0);
-}
-
-void epc_reply_error(EpcRequest *r, int err)
-{
-    if (err) {
-        epw_reply_error(r->t, err);
-    } else {
-        epc_reply(r, NULL, 0);
-    }
-}
-
-static int take_fd(EpwMsg *m, unsigned n)
+static int command_take_fd(EpwMsg *m, unsigned n)
 {
     int fd = m->fds[n];
 
@@ -37,9 +24,9 @@ static int take_fd(EpwMsg *m, unsigned n)
     return fd;
 }
 
-/* ---- queries ---- */
+/* ---- Queries ---- */
 
-static void get_info(EpcRequest *r)
+static void command_get_info(EpcRequest *r)
 {
     VfuDeviceInfo info = {
         .argsz = sizeof(info),
@@ -48,16 +35,16 @@ static void get_info(EpcRequest *r)
         .num_irqs = VFU_NUM_IRQS,
     };
 
-    epc_reply(r, &info, sizeof(info));
+    epc_request_reply(r, &info, sizeof(info));
 }
 
-static uint32_t irq_count(EpcRequest *r, unsigned index)
+static uint32_t command_irq_count(EpcRequest *r, unsigned index)
 {
     return index <= VFU_IRQ_MSIX ?
            r->s->ops->irq_count(r->s->opaque, index) : 0;
 }
 
-static void get_irq_info(EpcRequest *r)
+static void command_get_irq_info(EpcRequest *r)
 {
     const VfuIrqInfo *p = (const void *)r->m->payload;
     VfuIrqInfo info = {
@@ -67,29 +54,33 @@ static void get_irq_info(EpcRequest *r)
     };
 
     if (p->index >= VFU_NUM_IRQS) {
-        epc_reply_error(r, EINVAL);
+        epc_request_finish(r, EINVAL);
         return;
+    }
+    if (p->index == VFU_IRQ_MSIX && (r->features & VFU_EP_FEATURE_MASK)) {
+        info.flags |= VFU_IRQ_INFO_MASKABLE;
     }
     if (p->index == VFU_IRQ_INTX) {
         info.flags |= VFU_IRQ_INFO_MASKABLE | VFU_IRQ_INFO_AUTOMASKED;
     }
-    info.count = irq_count(r, p->index);
-    epc_reply(r, &info, sizeof(info));
+    info.count = command_irq_count(r, p->index);
+    epc_request_reply(r, &info, sizeof(info));
 }
 
-/* ---- interrupts ---- */
+/* ---- Interrupts ---- */
 
-static int trigger(EpcRequest *r, const VfuSetIrqs *p, uint32_t total)
+/* Attaches or detaches eventfds.  Returns 0 or a negative errno. */
+static int command_trigger(EpcRequest *r, const VfuSetIrqs *p, uint32_t total)
 {
     const EpcServerOps *ops = r->s->ops;
     EpwMsg *m = r->m;
 
     if (p->flags & VFU_IRQ_DATA_NONE) {
         if (p->count) {
-            return -EINVAL; /* would trigger its own interrupt */
+            return -EINVAL; /* the client would trigger its own interrupt */
         }
-        for (uint32_t i = 0; i < total; i++) {
-            ops->irq_set(r->s->opaque, p->index, i, -1);
+        if (total) {
+            ops->irqs_set(r->s->opaque, p->index, 0, total, NULL);
         }
         return 0;
     }
@@ -101,144 +92,185 @@ static int trigger(EpcRequest *r, const VfuSetIrqs *p, uint32_t total)
             return -EINVAL;
         }
     }
-    for (uint32_t i = 0; i < p->count; i++) {
-        ops->irq_set(r->s->opaque, p->index, p->start + i,
-                     m->nfds ? take_fd(m, i) : -1);
-    }
+    ops->irqs_set(r->s->opaque, p->index, p->start, p->count,
+                  m->nfds ? m->fds : NULL);
+    m->nfds = 0;    /* The owner has them. */
     return 0;
 }
 
-static int mask_intx(EpcRequest *r, const VfuSetIrqs *p)
+static int command_mask(EpcRequest *r, const VfuSetIrqs *p)
 {
-    if (p->index != VFU_IRQ_INTX || !(p->flags & VFU_IRQ_DATA_NONE)) {
+    const EpcServerOps *ops = r->s->ops;
+    bool masked = p->flags & VFU_IRQ_ACTION_MASK;
+
+    if (!(p->flags & VFU_IRQ_DATA_NONE)) {
         return -EINVAL;
     }
-    r->s->ops->intx_mask(r->s->opaque, p->flags & VFU_IRQ_ACTION_MASK);
-    return 0;
+    if (p->index == VFU_IRQ_INTX) {
+        ops->intx_mask(r->s->opaque, masked);
+        return 0;
+    }
+    if (p->index == VFU_IRQ_MSIX && (r->features & VFU_EP_FEATURE_MASK)) {
+        ops->msix_mask(r->s->opaque, p->start, p->count, masked);
+        return 0;
+    }
+    return -EINVAL;
 }
 
-static void set_irqs(EpcRequest *r)
+static void command_set_irqs(EpcRequest *r)
 {
     const VfuSetIrqs *p = (const void *)r->m->payload;
     uint32_t total, end;
 
     if (p->index >= VFU_NUM_IRQS) {
-        epc_reply_error(r, EINVAL);
+        epc_request_finish(r, EINVAL);
         return;
     }
-    total = irq_count(r, p->index);
+    total = command_irq_count(r, p->index);
     if (__builtin_add_overflow(p->start, p->count, &end) || end > total ||
         (r->m->nfds && r->m->nfds != p->count)) {
-        epc_reply_error(r, EINVAL);
+        epc_request_finish(r, EINVAL);
         return;
     }
     if (!r->live) {
-        epc_reply_error(r, 0);
+        epc_request_finish(r, 0);
         return;
     }
-    epc_reply_error(r, -(p->flags & VFU_IRQ_ACTION_TRIGGER ?
-                     trigger(r, p, total) : mask_intx(r, p)));
+    trace_pci_epc_set_irqs(r->s->device, r->s->func, r->generation, p->index,
+                           p->start, p->count);
+    epc_request_finish(r, -(p->flags & VFU_IRQ_ACTION_TRIGGER ?
+                     command_trigger(r, p, total) : command_mask(r, p)));
 }
 
 /* ---- DMA and reset ---- */
 
-static void dma_map(EpcRequest *r)
+static void command_dma_map(EpcRequest *r)
 {
     const VfuDmaMap *p = (const void *)r->m->payload;
+    int fd, ret;
 
     if (!r->live) {
-        epc_reply_error(r, 0);
+        epc_request_finish(r, 0);
         return;
     }
-    epc_reply_error(r, r->s->ops->dma_map(r->s->opaque, p,
-                                      r->m->nfds ? take_fd(r->m, 0) : -1));
+    fd = r->m->nfds ? command_take_fd(r->m, 0) : -1;
+    ret = r->s->ops->dma_map(r->s->opaque, p, fd);
+    trace_pci_epc_dma_map(r->s->device, r->s->func, r->generation, p->address,
+                          p->size, fd >= 0, ret);
+    epc_request_finish(r, ret);
 }
 
-static void dma_unmap(EpcRequest *r)
+static void command_dma_unmap(EpcRequest *r)
 {
     const VfuDmaUnmap *p = (const void *)r->m->payload;
+    bool all = p->flags & VFU_DMA_UNMAP_ALL;
+    uint64_t first = all ? 0 : p->address;
+    uint64_t size_minus_1 = all ? UINT64_MAX : p->size - 1;
 
-    if (r->live && (p->flags & VFU_DMA_UNMAP_ALL)) {
-        r->s->ops->dma_unmap(r->s->opaque, 0, UINT64_MAX);
-    } else if (r->live) {
-        r->s->ops->dma_unmap(r->s->opaque, p->address, p->size - 1);
+    if (r->live) {
+        trace_pci_epc_dma_unmap(r->s->device, r->s->func, r->generation, first,
+                                first + size_minus_1);
+        r->s->ops->dma_unmap(r->s->opaque, first, size_minus_1);
     }
-    epc_reply(r, p, sizeof(*p));
+    epc_request_reply(r, p, sizeof(*p));
 }
 
-static void device_reset(EpcRequest *r)
+static void command_reset(EpcRequest *r, unsigned kind)
+{
+    trace_pci_epc_host_reset(r->s->device, r->s->func, r->generation, kind);
+    r->s->ops->reset(r->s->opaque, kind);
+}
+
+static void command_device_reset(EpcRequest *r)
 {
     if (r->live) {
-        r->s->ops->reset(r->s->opaque, VFU_EP_RESET_HOT);
+        command_reset(r, VFU_EP_RESET_HOT);
     }
-    epc_reply_error(r, 0);
+    epc_request_finish(r, 0);
 }
 
-static void ep_reset(EpcRequest *r)
+static void command_ep_reset(EpcRequest *r)
 {
     const VfuEpReset *p = (const void *)r->m->payload;
 
     if (p->generation != r->generation) {
-        epc_reply_error(r, ESTALE);
+        epc_request_finish(r, ESTALE);
         return;
     }
-    r->s->ops->reset(r->s->opaque, p->kind);
-    epc_reply_error(r, 0);
+    command_reset(r, p->kind);
+    epc_request_finish(r, 0);
 }
 
-void epc_server_command(EpcConn *c, EpwMsg *msg, EpwToken *token)
+/* Fills @r.  Returns the state of the connection. */
+static EpcConnState command_begin(EpcRequest *r, EpcConn *c)
 {
     EpcServer *s = c->s;
-    EpcRequest r = { .s = s, .c = c, .m = msg, .t = token };
 
-    qemu_mutex_lock(&s->lock);
-    r.live = s->conn == c && s->link == EPS_UP;
-    r.features = c->plain ? 0 : epw_session_caps(c->session).features;
-    r.generation = s->generation;
-    qemu_mutex_unlock(&s->lock);
+    QEMU_LOCK_GUARD(&s->lock);
+    r->s = s;
+    r->c = c;
+    r->live = s->conn == c && s->link == EPC_SERVER_LINK_UP;
+    r->plain = c->state == EPC_CONN_PLAIN;
+    r->features = c->features;
+    r->generation = s->generation;
+    return c->state;
+}
 
-    if (!r.live && !c->plain) {
-        epc_reply_error(&r, ENOTCONN);
-        return;
-    }
-    switch (msg->hdr.command) {
+static void command_run(EpcRequest *r) EP_REQUIRES(&r->s->op_lock);
+static void command_run(EpcRequest *r)
+{
+    switch (r->m->hdr.command) {
     case VFU_CMD_DMA_MAP:
-        dma_map(&r);
+        command_dma_map(r);
         break;
     case VFU_CMD_DMA_UNMAP:
-        dma_unmap(&r);
+        command_dma_unmap(r);
         break;
     case VFU_CMD_GET_INFO:
-        get_info(&r);
+        command_get_info(r);
         break;
     case VFU_CMD_GET_REGION_INFO:
-        epc_server_get_region_info(&r);
+        epc_region_get_info(r);
         break;
     case VFU_CMD_GET_REGION_IO_FDS:
-        epc_server_get_region_io_fds(&r);
+        epc_region_get_io_fds(r);
         break;
     case VFU_CMD_GET_IRQ_INFO:
-        get_irq_info(&r);
+        command_get_irq_info(r);
         break;
     case VFU_CMD_SET_IRQS:
-        set_irqs(&r);
+        command_set_irqs(r);
         break;
     case VFU_CMD_REGION_READ:
-        epc_server_region_access(&r, false);
-        break;
     case VFU_CMD_REGION_WRITE:
-        epc_server_region_access(&r, true);
+        epc_region_access(r);
         break;
     case VFU_CMD_DEVICE_RESET:
-        device_reset(&r);
+        command_device_reset(r);
         break;
     case VFU_CMD_EP_AREAS:
-        epc_server_get_areas(&r);
+        epc_region_get_areas(r);
         break;
     case VFU_CMD_EP_RESET:
-        ep_reset(&r);
+        command_ep_reset(r);
         break;
     default:
-        epc_reply_error(&r, ENOSYS);
+        epc_request_finish(r, ENOSYS);
+    }
+}
+
+void epc_server_command(EpcConn *c, EpwMsg *msg, EpwRequest *token)
+{
+    EpcRequest r = { .m = msg, .t = token };
+    EpcConnState state = command_begin(&r, c);
+
+    EP_LOCK_HELD(&r.s->op_lock);    /* by the caller, since r.s is c->s */
+    if (epc_conn_expects_version(state)) {
+        epc_request_finish(&r, EINVAL);
+        epw_session_shutdown(c->session, "the first command was not VERSION");
+    } else if (!r.live && !r.plain) {
+        epc_request_finish(&r, ENOTCONN);
+    } else {
+        command_run(&r);
     }
 }

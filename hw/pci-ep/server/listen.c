@@ -1,62 +1,57 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * epc-server-listen: the socket in the file system
+ * listen: the socket in the file system
  *
- * The file is private to its user from the moment it exists, a file that a dead
- * QEMU left behind is replaced, one that somebody listens on is not, and only a
- * file that is still ours is removed.
+ * The socket is private to its user from the moment its file exists. A socket
+ * that nobody listens on was left behind by a QEMU that is dead, and is
+ * replaced. A socket that is in use, and a file that is no socket, are errors.
+ * epc_server_unlisten() removes the file only if it is still the one that
+ * epc_server_listen() created.
  */
 #include "qemu/osdep.h"
 #include <sys/socket.h>
 #include <sys/un.h>
-#include "qemu/cutils.h"
 #include "qapi/error.h"
-#include "hw/pci-ep/epc-server-int.h"
+#include "hw/pci-ep/server/listen.h"
+#include "hw/pci-ep/shared/socket.h"
+#include "hw/pci-ep/wire/closer.h"
 
+/* Connections that the kernel queues until the main loop accepts them */
 #define EPC_SERVER_BACKLOG 8
 
-static void set_bind_error(Error **errp, const char *path, int err)
+static void listen_error(Error **errp, const char *path, int err)
 {
-    g_autofree char *dir = g_path_get_dirname(path);
-
-    switch (err) {
-    case ENOENT:
-        error_setg(errp, "directory %s does not exist: create it", dir);
-        break;
-    case ENOTDIR:
-        error_setg(errp, "%s is not a directory: choose another socket path",
-                   dir);
-        break;
-    case EACCES:
-    case EPERM:
-    case EROFS:
-        error_setg(errp, "no permission to create socket %s: choose a "
-                   "directory that you may write to", path);
-        break;
-    default:
-        error_setg_errno(errp, err, "cannot create socket %s: choose another "
-                         "path", path);
+    ERRP_GUARD();
+    error_setg_errno(errp, err, "cannot create socket %s", path);
+    if (err == EACCES || err == EPERM || err == EROFS) {
+        error_append_hint(errp, "Choose a directory that you may write to.\n");
     }
 }
 
-/* True when the file at @addr is a socket that nobody listens on. */
-static bool is_stale(const struct sockaddr_un *addr, Error **errp)
+/*
+ * Returns true when the file at @addr is a socket that nobody listens on, so
+ * that it may be removed.
+ */
+static bool listen_is_stale(const struct sockaddr_un *addr, Error **errp)
 {
+    const char *path = addr->sun_path;
     struct stat st;
     int fd, err;
 
-    if (lstat(addr->sun_path, &st) == 0 && !S_ISSOCK(st.st_mode)) {
-        error_setg(errp, "%s exists and is not a socket: choose another path "
-                   "or remove it", addr->sun_path);
+    ERRP_GUARD();
+    /* connect() would follow a symbolic link, which is somebody else's. */
+    if (lstat(path, &st) == 0 && !S_ISSOCK(st.st_mode)) {
+        error_setg(errp, "%s exists and is not a socket", path);
+        error_append_hint(errp, "Remove the file, or choose another path.\n");
         return false;
     }
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0) {
-        set_bind_error(errp, addr->sun_path, errno);
+        listen_error(errp, path, errno);
         return false;
     }
     err = connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) ? errno : 0;
-    close(fd);
+    epw_close(fd);
 
     switch (err) {
     case ECONNREFUSED:
@@ -64,42 +59,44 @@ static bool is_stale(const struct sockaddr_un *addr, Error **errp)
         return true;
     case EACCES:
     case EPERM:
-        error_setg(errp, "socket %s belongs to another user: choose another "
-                   "path", addr->sun_path);
+        error_setg(errp, "socket %s belongs to another user", path);
+        error_append_hint(errp, "Choose another path.\n");
         return false;
     default:
-        error_setg(errp, "socket %s is in use by a running QEMU: choose "
-                   "another path or stop it", addr->sun_path);
+        error_setg(errp, "socket %s is in use by a running QEMU", path);
+        error_append_hint(errp, "Choose another path, or stop that QEMU.\n");
         return false;
     }
 }
 
-static bool bind_at(int fd, const struct sockaddr_un *addr, Error **errp)
+static bool listen_bind(int fd, const struct sockaddr_un *addr, Error **errp)
 {
     const struct sockaddr *sa = (const struct sockaddr *)addr;
 
-    /* Before bind(), so that the file never has another mode. */
+    ERRP_GUARD();
+    /* Before bind(), so that the file never has another mode */
     if (fchmod(fd, 0600) < 0) {
-        set_bind_error(errp, addr->sun_path, errno);
+        listen_error(errp, addr->sun_path, errno);
         return false;
     }
     if (bind(fd, sa, sizeof(*addr)) == 0) {
         return true;
     }
     if (errno != EADDRINUSE) {
-        set_bind_error(errp, addr->sun_path, errno);
+        listen_error(errp, addr->sun_path, errno);
         return false;
     }
-    if (!is_stale(addr, errp)) {
+    if (!listen_is_stale(addr, errp)) {
         return false;
     }
     if (unlink(addr->sun_path) < 0 && errno != ENOENT) {
-        error_setg_errno(errp, errno, "cannot remove the old socket %s: "
-                         "remove it or choose another path", addr->sun_path);
+        error_setg_errno(errp, errno, "cannot remove the old socket %s",
+                         addr->sun_path);
+        error_append_hint(errp, "Remove it, or choose another path.\n");
         return false;
     }
     if (bind(fd, sa, sizeof(*addr)) < 0) {
-        set_bind_error(errp, addr->sun_path, errno);
+        listen_error(errp, addr->sun_path, errno);
         return false;
     }
     return true;
@@ -107,34 +104,27 @@ static bool bind_at(int fd, const struct sockaddr_un *addr, Error **errp)
 
 bool epc_server_listen(EpcServer *s, Error **errp)
 {
-    struct sockaddr_un addr = { .sun_family = AF_UNIX };
+    struct sockaddr_un addr;
     struct stat st;
     int fd;
 
-    if (!*s->path) {
-        error_setg(errp, "the socket path is empty: give one");
+    if (!ep_socket_check_path(s->path, errp)) {
         return false;
     }
-    if (strlen(s->path) >= sizeof(addr.sun_path)) {
-        error_setg(errp, "socket path %s is too long: use at most %zu bytes",
-                   s->path, sizeof(addr.sun_path) - 1);
-        return false;
-    }
-    pstrcpy(addr.sun_path, sizeof(addr.sun_path), s->path);
-
+    ep_socket_fill_address(s->path, &addr);
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0) {
-        set_bind_error(errp, s->path, errno);
+        listen_error(errp, s->path, errno);
         return false;
     }
-    if (!bind_at(fd, &addr, errp)) {
+    if (!listen_bind(fd, &addr, errp)) {
         close(fd);
         return false;
     }
     if (listen(fd, EPC_SERVER_BACKLOG) < 0 || lstat(s->path, &st) < 0) {
-        set_bind_error(errp, s->path, errno);
+        listen_error(errp, s->path, errno);
         unlink(s->path);
-        close(fd);
+        epw_close(fd);
         return false;
     }
     s->listen_fd = fd;
@@ -143,30 +133,23 @@ bool epc_server_listen(EpcServer *s, Error **errp)
     return true;
 }
 
-void epc_server_unlisten(EpcServer *s)
+bool epc_server_can_be_found(const EpcServer *s)
 {
     struct stat st;
 
+    return s->listen_fd >= 0 && lstat(s->path, &st) == 0 &&
+           st.st_dev == s->dev && st.st_ino == s->ino;
+}
+
+void epc_server_unlisten(EpcServer *s)
+{
     if (s->listen_fd < 0) {
         return;
     }
-    if (lstat(s->path, &st) == 0 && st.st_dev == s->dev &&
-        st.st_ino == s->ino) {
+    if (epc_server_can_be_found(s)) {
         unlink(s->path);
     }
-    close(s->listen_fd);
+    /* Clients that nobody accepted may have passed descriptors already. */
+    epw_close(s->listen_fd);
     s->listen_fd = -1;
-}
-
-bool epc_server_peer_allowed(int fd, uid_t *uid)
-{
-    struct ucred cred;
-    socklen_t len = sizeof(cred);
-
-    *uid = -1;
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0) {
-        return false;
-    }
-    *uid = cred.uid;
-    return cred.uid == geteuid() || cred.uid == 0;
 }

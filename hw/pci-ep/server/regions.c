@@ -1,26 +1,30 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * epc-server-region: commands about regions
+ * regions: commands about regions
  *
- * Memory and eventfds behind a BAR are told only to clients from which they can
- * be taken back ("remap").  Those that know areas get them by EP_AREAS and
- * GET_REGION_IO_FDS, the others by GET_REGION_INFO, when one piece of memory
- * is behind all of the BAR.
+ * The memory and eventfds behind a BAR are passed only to clients from which
+ * they can be taken back ("remap").  A client that knows areas gets them by
+ * EP_AREAS and GET_REGION_IO_FDS.  Another client gets the memory by
+ * GET_REGION_INFO, when one piece of memory is behind the whole BAR.
  */
 #include "qemu/osdep.h"
+#include "qemu/bitops.h"
 #include "qemu/lockable.h"
-#include "hw/pci-ep/epc-server-int.h"
+#include "hw/pci-ep/server/conn.h"
+#include "hw/pci-ep/server/regions.h"
+#include "hw/pci-ep/server/remap.h"
+#include "hw/pci-ep/trace.h"
 
 /*
- * The owner may change a BAR while we ask for it; then ask again, and the last
- * time not for memory.
+ * The owner may retarget a BAR while region_try_bar() asks for it.  Then it
+ * asks again, at last without memory.
  */
-#define MAX_TRIES 5
+#define REGION_MAX_TRIES 5
 
 QEMU_BUILD_BUG_ON(EPC_SERVER_MAX_IO_FDS + 1 > EPW_MAX_FDS);
 
-/* A reply about a BAR */
-typedef struct Answer {
+/* The reply about a BAR, with the descriptors that go with it */
+typedef struct EpcRegionReply {
     union {
         VfuRegionInfo info;
         struct {
@@ -35,59 +39,68 @@ typedef struct Answer {
     size_t len;
     int fds[EPW_MAX_FDS];
     unsigned nfds;
-    unsigned max_fds;       /* that the client takes */
-} Answer;
+    unsigned max_fds;       /* limit of the client */
+    bool doorbells;         /* the question was for doorbells */
+} EpcRegionReply;
 
-/* Describes @bar, with what is behind it or (not @memory) without. */
-typedef void Ask(EpcRequest *r, unsigned bar, bool memory, Answer *a);
+/* Fills @a about @bar, with the memory and eventfds behind it if @memory. */
+typedef void EpcRegionAsk(EpcRequest *r, unsigned bar, bool memory,
+                          EpcRegionReply *a);
 
 /*
  * A reply with descriptors must leave before the EP_REMAP or EP_LINK that takes
- * them back.  Hence it is sent under the lock, and only while the link is up
- * and the count of remaps is the one from before the question.  False: ask
- * again.
+ * them back.  So it is sent under EpcServer.lock, and only while the link is up
+ * and no remap of the BAR began since the owner was asked.  Returns false when
+ * one began: ask again.  The same hold of the lock records what the client has
+ * asked for, because remap_new() may run as soon as the lock is released.
  */
-static bool try_bar(EpcRequest *r, unsigned bar, Ask *ask, bool memory)
+static bool region_try_bar(EpcRequest *r, unsigned bar, EpcRegionAsk *ask,
+                           bool memory)
 {
-    EpcServer *s = r->s;
+    EpcConn *c = r->c;
+    EpcServer *s = c->s;
     struct iovec iov;
-    uint32_t seq;
-    Answer a;
+    EpcRegionReply a;
+    uint32_t count;
 
     a.nfds = 0;
-    a.max_fds = epw_session_caps(r->c->session).max_fds;
-    qemu_mutex_lock(&s->lock);
-    seq = s->remap_seq[bar];
-    qemu_mutex_unlock(&s->lock);
+    a.doorbells = false;
+    a.max_fds = epw_session_caps(c->session).max_fds;
+    WITH_QEMU_LOCK_GUARD(&s->lock) {
+        count = s->remap_count[bar];
+    }
 
     ask(r, bar, memory, &a);
 
     QEMU_LOCK_GUARD(&s->lock);
-    if (memory && seq != s->remap_seq[bar]) {
+    if (memory && count != s->remap_count[bar]) {
         return false;
     }
-    if (s->link != EPS_UP && !r->c->plain) {
-        epc_reply_error(r, ENOTCONN);
+    if (s->link != EPC_SERVER_LINK_UP && !r->plain) {
+        epc_request_finish(r, ENOTCONN);
         return true;
     }
-    r->c->asked |= r->features & VFU_EP_FEATURE_REMAP ? 1u << bar : 0;
+    if (r->features & VFU_EP_FEATURE_REMAP) {
+        c->bars_queried |= BIT(bar);
+        c->doorbells_queried |= a.doorbells ? BIT(bar) : 0;
+    }
     iov = (struct iovec) { &a, a.len };
     epw_reply(r->t, &iov, 1, a.fds, a.nfds);
     return true;
 }
 
-static void answer_bar(EpcRequest *r, unsigned bar, Ask *ask)
+static void region_answer_bar(EpcRequest *r, unsigned bar, EpcRegionAsk *ask)
 {
     bool memory = r->features & VFU_EP_FEATURE_REMAP;
     int tries = 1;
 
-    while (!try_bar(r, bar, ask, memory && tries < MAX_TRIES)) {
+    while (!region_try_bar(r, bar, ask, memory && tries < REGION_MAX_TRIES)) {
         tries++;
     }
 }
 
-/* Index of @fd among the descriptors of the reply, -1: no room */
-static int add_fd(Answer *a, int fd)
+/* Returns the index of @fd among the descriptors of @a, or -1: no room. */
+static int region_add_fd(EpcRegionReply *a, int fd)
 {
     for (unsigned i = 0; i < a->nfds; i++) {
         if (a->fds[i] == fd) {
@@ -101,7 +114,7 @@ static int add_fd(Answer *a, int fd)
     return a->nfds++;
 }
 
-static EpcRegion get_region(EpcRequest *r, unsigned region)
+static EpcRegion region_get(EpcRequest *r, unsigned region)
 {
     EpcRegion reg = { .fd = -1 };
 
@@ -110,14 +123,14 @@ static EpcRegion get_region(EpcRequest *r, unsigned region)
     return reg;
 }
 
-static bool page_aligned(uint64_t v)
+static bool region_page_aligned(uint64_t v)
 {
     return QEMU_IS_ALIGNED(v, qemu_real_host_page_size());
 }
 
 /* ---- GET_REGION_INFO ---- */
 
-static VfuRegionInfo region_info(unsigned region, const EpcRegion *reg)
+static VfuRegionInfo region_make_info(unsigned region, const EpcRegion *reg)
 {
     return (VfuRegionInfo) {
         .argsz = sizeof(VfuRegionInfo),
@@ -127,46 +140,48 @@ static VfuRegionInfo region_info(unsigned region, const EpcRegion *reg)
     };
 }
 
-static void ask_info(EpcRequest *r, unsigned bar, bool memory, Answer *a)
+static void region_ask_info(EpcRequest *r, unsigned bar, bool memory,
+                            EpcRegionReply *a)
 {
-    EpcRegion reg = get_region(r, bar);
+    EpcRegion reg = region_get(r, bar);
 
     a->len = sizeof(a->info);
-    a->info = region_info(bar, &reg);
+    a->info = region_make_info(bar, &reg);
     if (memory && !(r->features & VFU_EP_FEATURE_AREAS) && reg.fd >= 0 &&
-        page_aligned(reg.fd_offset | reg.size) && add_fd(a, reg.fd) >= 0) {
+        region_page_aligned(reg.fd_offset | reg.size) &&
+        region_add_fd(a, reg.fd) >= 0) {
         a->info.flags |= VFU_REGION_FLAG_MMAP;
         a->info.offset = reg.fd_offset;
     }
 }
 
-void epc_server_get_region_info(EpcRequest *r)
+void epc_region_get_info(EpcRequest *r)
 {
     const VfuRegionInfo *p = (const void *)r->m->payload;
 
     if (p->index >= VFU_NUM_REGIONS) {
-        epc_reply_error(r, EINVAL);
+        epc_request_finish(r, EINVAL);
     } else if (p->index > VFU_REGION_BAR5) {
-        EpcRegion reg = get_region(r, p->index);
-        VfuRegionInfo info = region_info(p->index, &reg);
+        EpcRegion reg = region_get(r, p->index);
+        VfuRegionInfo info = region_make_info(p->index, &reg);
 
-        epc_reply(r, &info, sizeof(info));
+        epc_request_reply(r, &info, sizeof(info));
     } else {
-        answer_bar(r, p->index, ask_info);
+        region_answer_bar(r, p->index, region_ask_info);
     }
 }
 
 /* ---- EP_AREAS ---- */
 
-static void add_area(Answer *a, const EpcArea *from)
+static void region_add_area(EpcRegionReply *a, const EpcArea *from)
 {
     int fd;
 
     if (!from->size ||
-        !page_aligned(from->offset | from->size | from->fd_offset)) {
+        !region_page_aligned(from->offset | from->size | from->fd_offset)) {
         return;
     }
-    fd = add_fd(a, from->fd);
+    fd = region_add_fd(a, from->fd);
     if (fd >= 0) {
         a->areas.area[a->areas.head.count++] = (VfuEpArea) {
             .offset = from->offset,
@@ -178,7 +193,8 @@ static void add_area(Answer *a, const EpcArea *from)
     }
 }
 
-static void ask_areas(EpcRequest *r, unsigned bar, bool memory, Answer *a)
+static void region_ask_areas(EpcRequest *r, unsigned bar, bool memory,
+                             EpcRegionReply *a)
 {
     EpcArea area[VFU_EP_MAX_AREAS];
     unsigned n = memory ? r->s->ops->areas(r->s->opaque, bar, area,
@@ -187,30 +203,30 @@ static void ask_areas(EpcRequest *r, unsigned bar, bool memory, Answer *a)
 
     *head = (VfuEpAreas) { .generation = r->generation, .region = bar };
     for (unsigned i = 0; i < n; i++) {
-        add_area(a, &area[i]);
+        region_add_area(a, &area[i]);
     }
     head->argsz = a->len = sizeof(*head) + head->count * sizeof(VfuEpArea);
 }
 
-void epc_server_get_areas(EpcRequest *r)
+void epc_region_get_areas(EpcRequest *r)
 {
     const VfuEpAreas *p = (const void *)r->m->payload;
 
     if (p->generation != r->generation) {
-        epc_reply_error(r, ESTALE);
+        epc_request_finish(r, ESTALE);
     } else {
-        answer_bar(r, p->region, ask_areas);
+        region_answer_bar(r, p->region, region_ask_areas);
     }
 }
 
 /* ---- GET_REGION_IO_FDS ---- */
 
-static void add_io(Answer *a, const EpcIoFd *from)
+static void region_add_io(EpcRegionReply *a, const EpcIoFd *from)
 {
     unsigned had = a->nfds;
-    int fd = add_fd(a, from->fd);
+    int fd = region_add_fd(a, from->fd);
     int shadow = fd >= 0 && from->shadow_fd >= 0 ?
-                 add_fd(a, from->shadow_fd) : 0;
+                 region_add_fd(a, from->shadow_fd) : 0;
 
     if (fd < 0 || shadow < 0) {
         a->nfds = had;
@@ -226,7 +242,8 @@ static void add_io(Answer *a, const EpcIoFd *from)
     };
 }
 
-static void ask_io_fds(EpcRequest *r, unsigned bar, bool memory, Answer *a)
+static void region_ask_io_fds(EpcRequest *r, unsigned bar, bool memory,
+                              EpcRegionReply *a)
 {
     const VfuRegionIoFds *p = (const void *)r->m->payload;
     unsigned room = (p->argsz - sizeof(*p)) / sizeof(VfuRegionIoFd);
@@ -237,48 +254,35 @@ static void ask_io_fds(EpcRequest *r, unsigned bar, bool memory, Answer *a)
 
     *head = (VfuRegionIoFds) { .index = bar };
     for (unsigned i = 0; i < n && head->count < room; i++) {
-        add_io(a, &io[i]);
+        region_add_io(a, &io[i]);
     }
     head->argsz = sizeof(*head) + n * sizeof(VfuRegionIoFd);
     a->len = sizeof(*head) + head->count * sizeof(VfuRegionIoFd);
+    a->doorbells = true;
 }
 
-void epc_server_get_region_io_fds(EpcRequest *r)
+void epc_region_get_io_fds(EpcRequest *r)
 {
     const VfuRegionIoFds *p = (const void *)r->m->payload;
     VfuRegionIoFds none = { .argsz = sizeof(none), .index = p->index };
 
-    if (p->index >= VFU_NUM_REGIONS || !get_region(r, p->index).size) {
-        epc_reply_error(r, EINVAL);
+    if (p->index >= VFU_NUM_REGIONS || !region_get(r, p->index).size) {
+        epc_request_finish(r, EINVAL);
     } else if ((r->features & VFU_EP_FEATURE_AREAS) &&
                p->index <= VFU_REGION_BAR5) {
-        epc_server_end_remaps(r->s, p->index);
-        answer_bar(r, p->index, ask_io_fds);
-        WITH_QEMU_LOCK_GUARD(&r->s->lock) {
-            r->c->asked_ios |= r->c->asked & (1u << p->index);
-        }
+        epc_remaps_end_waiting(r->s, p->index);
+        region_answer_bar(r, p->index, region_ask_io_fds);
     } else {
-        epc_reply(r, &none, sizeof(none));
+        epc_request_reply(r, &none, sizeof(none));
     }
 }
 
 /* ---- REGION_READ, REGION_WRITE ---- */
 
-/* Neither end asks for more than the region has, but stock clients may. */
-static bool reachable(EpcRequest *r, const VfuRegionRw *p)
-{
-    EpcRegion reg;
-
-    if (!r->live) {
-        return false;
-    }
-    reg = get_region(r, p->region);
-    return p->offset < reg.size && p->count <= reg.size - p->offset;
-}
-
-static EpcAccess *access_new(EpcRequest *r, bool is_write)
+static EpcAccess *region_access_new(EpcRequest *r)
 {
     const VfuRegionRw *p = (const void *)r->m->payload;
+    bool is_write = r->m->hdr.command == VFU_CMD_REGION_WRITE;
     EpcAccess *a = g_malloc(sizeof(*a) + p->count);
 
     *a = (EpcAccess) {
@@ -315,28 +319,34 @@ void epc_access_free(EpcAccess *a)
     g_free(a);
 }
 
-void epc_server_region_access(EpcRequest *r, bool is_write)
+static void region_trace_access(EpcRequest *r, const EpcAccess *a)
+{
+    const char *region = epw_region_name(a->region);
+
+    if (a->is_write) {
+        trace_pci_epc_write(r->s->device, r->s->func, r->generation, region,
+                            a->offset, a->count,
+                            epw_first_bytes(a->data, a->count));
+    } else {
+        trace_pci_epc_read(r->s->device, r->s->func, r->generation, region,
+                           a->offset, a->count);
+    }
+}
+
+void epc_region_access(EpcRequest *r)
 {
     const VfuRegionRw *p = (const void *)r->m->payload;
-    const EpcServerOps *ops = r->s->ops;
-    void *owner = r->s->opaque;
     EpcAccess *a;
 
     if (p->region >= VFU_NUM_REGIONS) {
-        epc_reply_error(r, EINVAL);
+        epc_request_finish(r, EINVAL);
         return;
     }
-    a = access_new(r, is_write);
-    if (reachable(r, p)) {
-        if (p->region <= VFU_REGION_BAR5 && ops->bar_access &&
-            ops->bar_access(owner, a)) {
-            return;
-        }
-        if (is_write) {
-            ops->region_write(owner, p->region, p->offset, a->data, p->count);
-        } else {
-            ops->region_read(owner, p->region, p->offset, a->data, p->count);
-        }
+    a = region_access_new(r);
+    region_trace_access(r, a);
+    if (r->live) {
+        r->s->ops->access(r->s->opaque, a);
+    } else {
+        epc_access_free(a);
     }
-    epc_access_free(a);
 }

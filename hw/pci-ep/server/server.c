@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * epc-server: connections and the state of the link
+ * server: connections and the state of the link
  *
- * The link has four states.  "enabled" is what the owner wants, between
- * epc_server_enable() and epc_server_disable(), once nobody waits for an earlier
- * epc_server_disable() any more; it may change at any time, but only one EP_LINK
- * is on its way at any time.
+ * The link has four states.  "enabled" is what the owner wants between
+ * epc_server_enable() and epc_server_disable(); it begins only when nobody
+ * waits for an earlier epc_server_disable() any more. The owner may change it
+ * at any time, but at most one EP_LINK is unanswered at any time.
  *
  *   state     event                        action                    next
  *   --------  ---------------------------  ------------------------  --------
@@ -22,12 +22,12 @@
  *   any but   client closed, or a          the same, done() of a     DOWN
  *   DOWN      deadline expired             remap with -ETIMEDOUT
  *
- * A plain client stays attached after its link went down, but is never up
- * again: it does not know that its DMA maps and eventfds were forgotten.
+ * A plain client stays attached after its link went down, but its link does not
+ * come up again: the client does not know that its DMA maps and eventfds were
+ * forgotten.
  *
- * Locks, outermost first: BQL, op_lock, the owner's, lock, the session's.  The
- * main loop holds the BQL, readers never do.  op_lock is held by whoever calls
- * ops; so epc_server_*() must not take it, since ops may call those.
+ * Locks, outermost first: BQL, op_lock, the owner's lock, EpcServer.lock, the
+ * lock of the session. The main loop holds the BQL, reader threads never do.
  */
 #include "qemu/osdep.h"
 #include <glib-unix.h>
@@ -35,101 +35,49 @@
 #include "qemu/error-report.h"
 #include "qemu/lockable.h"
 #include "qapi/error.h"
-#include "hw/pci-ep/epc-server-int.h"
-#include "trace.h"
+#include "hw/pci-ep/server/commands.h"
+#include "hw/pci-ep/server/conn.h"
+#include "hw/pci-ep/server/listen.h"
+#include "hw/pci-ep/server/remap.h"
+#include "hw/pci-ep/server/source.h"
+#include "hw/pci-ep/shared/socket.h"
+#include "hw/pci-ep/trace.h"
+#include "hw/pci-ep/wire/closer.h"
 
-/* A client and those that are told to come back later. */
+/* A client, and others that get EBUSY and may come back later */
 #define EPC_SERVER_MAX_CONNS 5
+/* When the main loop tries again to take op_lock */
+#define SERVER_AGAIN_US 5000
 
-/* ---- connections ---- */
+/* ---- The link ---- */
 
-/* Has the main loop look after the server. */
-static void server_wake(EpcServer *s)
+static void server_link_answered(EpwSession *es, int err, EpwMsg *reply,
+                                 void *opaque);
+
+static bool server_link_wanted(EpcServer *s) EP_REQUIRES(&s->lock);
+static bool server_link_wanted(EpcServer *s)
 {
-    g_source_set_ready_time(s->work, 0);
+    return s->enabled && QSIMPLEQ_EMPTY(&s->disable_waiters);
 }
 
-EpcConn *epc_conn_hold(EpcConn *c)
+static void server_next_generation(EpcServer *s) EP_REQUIRES(&s->lock);
+static void server_next_generation(EpcServer *s)
 {
-    c->users++;
-    return c;
+    /* 0 is no generation. */
+    s->generation = s->generation == UINT32_MAX ? 1 : s->generation + 1;
 }
 
-void epc_conn_release(EpcConn *c)
+static bool server_conn_joined(EpcServer *s) EP_REQUIRES(&s->lock);
+static bool server_conn_joined(EpcServer *s)
 {
-    EpcServer *s = c->s;
-
-    QEMU_LOCK_GUARD(&s->lock);
-    if (--c->users == 0 && c->over) {
-        server_wake(s);
-    }
+    return s->conn && (s->conn->features & VFU_EP_FEATURE_FUNC);
 }
 
-static void drop_source(GSource **source)
-{
-    g_source_destroy(*source);
-    g_source_unref(*source);
-    *source = NULL;
-}
-
-/* @source calls @func, of the type that it wants, in the main loop. */
-static GSource *run_source(GSource *source, GSourceFunc func, void *opaque)
-{
-    g_source_set_callback(source, func, opaque, NULL);
-    g_source_attach(source, NULL);
-    return source;
-}
-
-/* The main loop, after it was removed from the list. */
-static void conn_free(EpcConn *c)
-{
-    drop_source(&c->silence);
-    epw_session_free(c->session);
-    g_free(c);
-}
-
-static EpcConn *conn_pop_over(EpcServer *s)
-{
-    EpcConn *c;
-
-    QEMU_LOCK_GUARD(&s->lock);
-    QLIST_FOREACH(c, &s->conns, next) {
-        if (c->over && !c->users) {
-            QLIST_REMOVE(c, next);
-            s->nconns--;
-            return c;
-        }
-    }
-    return NULL;
-}
-
-static gboolean conn_silent(void *opaque)
-{
-    EpcConn *c = opaque;
-    EpcServer *s = c->s;
-
-    QEMU_LOCK_GUARD(&s->lock);
-    if (!c->ready) {
-        g_autofree char *why = g_strdup_printf("no VERSION within %u ms",
-                                               s->deadline_ms);
-
-        epw_session_shutdown(c->session, why);
-    }
-    return G_SOURCE_REMOVE;
-}
-
-/* ---- link ---- */
-
-static void link_answered(EpwSession *es, int err, EpwMsg *reply, void *opaque);
-
-/* May the link be up?  Under lock. */
-static bool link_wanted(EpcServer *s)
-{
-    return s->enabled && QSIMPLEQ_EMPTY(&s->dones);
-}
-
-/* Sends the EP_LINK that the state asks for, if any. */
-static void link_next(EpcServer *s)
+/*
+ * Sends the EP_LINK that the state of the link asks for, if any. Called after
+ * everything that may change that.
+ */
+static void server_link_next(EpcServer *s)
 {
     VfuEpLink msg = { .argsz = sizeof(msg) };
     struct iovec iov = { &msg, sizeof(msg) };
@@ -137,127 +85,105 @@ static void link_next(EpcServer *s)
 
     WITH_QEMU_LOCK_GUARD(&s->lock) {
         c = s->conn;
-        if (!c || !c->ready || c->plain) {
+        if (!c || c->state != EPC_CONN_EXTENDED) {
             return;
         }
-        if (s->link == EPS_DOWN && s->enabled) {
-            s->link = EPS_RAISING;
-            s->generation = s->generation == UINT32_MAX ? 1 :
-                            s->generation + 1;
+        if (s->link == EPC_SERVER_LINK_DOWN && s->enabled) {
+            s->link = EPC_SERVER_LINK_RAISING;
+            server_next_generation(s);
             msg.state = VFU_EP_LINK_UP;
             msg.speed = s->speed;
             msg.width = s->width;
-            msg.functions = c->joined ? s->functions : 0;
-        } else if (s->link == EPS_UP && !link_wanted(s)) {
-            s->link = EPS_LOWERING;
+            msg.functions = server_conn_joined(s) ? s->functions : 0;
+        } else if (s->link == EPC_SERVER_LINK_UP && !server_link_wanted(s)) {
+            s->link = EPC_SERVER_LINK_LOWERING;
             msg.state = VFU_EP_LINK_DOWN;
         } else {
             return;
         }
         msg.generation = s->generation;
-        epc_conn_hold(c);
+        epc_conn_hold(s);
     }
-    trace_epc_server_link(s->name, msg.state ? "raising" : "lowering",
-                          msg.generation);
+    trace_pci_epc_server_link(s->device, s->func, msg.generation,
+                              msg.state ? "raising" : "lowering");
     epw_call_async(c->session, VFU_CMD_EP_LINK, &iov, 1, NULL, 0,
-                   link_answered, c);
+                   server_link_answered, c);
     epc_conn_release(c);
 }
 
-/* The link is down and op_lock held, so nobody adds any. */
-static void finish_remaps(EpcServer *s, int err)
+static void server_finish_waiters(EpcDisableWaiters *waiters)
 {
-    for (;;) {
-        void (*done)(void *, int);
-        void *opaque;
-        bool acked;
-        EpcRemap *r;
+    EpcDisableWaiter *w;
 
-        WITH_QEMU_LOCK_GUARD(&s->lock) {
-            r = QTAILQ_FIRST(&s->remaps);
-            if (!r) {
-                return;
-            }
-            QTAILQ_REMOVE(&s->remaps, r, next);
-            r->listed = false;
-            done = r->done;
-            opaque = r->opaque;
-            acked = r->until;
-            if (!r->calling) {
-                g_free(r);
-            }
-        }
-        done(opaque, acked ? 0 : err);
-    }
-}
-
-static void finish_dones(EpcDones *dones)
-{
-    EpcDone *d;
-
-    while ((d = QSIMPLEQ_FIRST(dones))) {
-        QSIMPLEQ_REMOVE_HEAD(dones, next);
-        d->done(d->opaque);
-        g_free(d);
+    while ((w = QSIMPLEQ_FIRST(waiters))) {
+        QSIMPLEQ_REMOVE_HEAD(waiters, next);
+        w->done(w->opaque);
+        g_free(w);
     }
 }
 
 /*
- * From LOWERING to DOWN.  @err is for the remaps that this decides.  @gone: the
- * client left as well.  Under op_lock; the owner's done() may call back.
+ * Goes from LOWERING to DOWN. Remaps that the client did not acknowledge end
+ * with @err. With @gone the client has left as well. The done() functions of
+ * the owner may call any function of the server that an op may call.
  */
-static void link_down(EpcServer *s, int err, bool gone)
+static void server_link_down(EpcServer *s, int err, bool gone)
+    EP_REQUIRES(&s->op_lock) EP_EXCLUDES(&s->lock);
+static void server_link_down(EpcServer *s, int err, bool gone)
 {
-    EpcDones dones = QSIMPLEQ_HEAD_INITIALIZER(dones);
+    EpcDisableWaiters waiters = QSIMPLEQ_HEAD_INITIALIZER(waiters);
     uint32_t generation;
-    bool told, joined;
+    bool reported, joined;
 
     WITH_QEMU_LOCK_GUARD(&s->lock) {
-        told = s->told;
-        s->told = false;
-        joined = s->conn->joined;
+        reported = s->reported_up;
+        s->reported_up = false;
+        joined = server_conn_joined(s);
         generation = s->generation;
     }
-    if (told) {
+    if (reported) {
         s->ops->link(s->opaque, false, joined);
     }
-    trace_epc_server_link(s->name, "down", generation);
+    trace_pci_epc_server_link(s->device, s->func, generation, "down");
     WITH_QEMU_LOCK_GUARD(&s->lock) {
-        s->link = EPS_DOWN;
-        s->conn->asked = 0;
-        s->conn->asked_ios = 0;
+        s->link = EPC_SERVER_LINK_DOWN;
+        s->conn->bars_queried = 0;
+        s->conn->doorbells_queried = 0;
         if (gone) {
             s->conn = NULL;
         }
-        QSIMPLEQ_CONCAT(&dones, &s->dones);
+        QSIMPLEQ_CONCAT(&waiters, &s->disable_waiters);
     }
-    finish_remaps(s, err);
-    finish_dones(&dones);
+    epc_remaps_end_all(s, err);
+    server_finish_waiters(&waiters);
 }
 
-/* EP_LINK was answered well: by the reader. */
-static void link_settle(EpcServer *s)
+/* The client answered EP_LINK with success. */
+static void server_link_settle(EpcServer *s)
 {
     bool up = false, down, joined;
+    uint32_t generation;
 
     QEMU_LOCK_GUARD(&s->op_lock);
     WITH_QEMU_LOCK_GUARD(&s->lock) {
-        down = s->link == EPS_LOWERING;
-        if (s->link == EPS_RAISING) {
-            s->link = EPS_UP;
-            up = s->told = link_wanted(s);
+        down = s->link == EPC_SERVER_LINK_LOWERING;
+        if (s->link == EPC_SERVER_LINK_RAISING) {
+            s->link = EPC_SERVER_LINK_UP;
+            up = s->reported_up = server_link_wanted(s);
         }
-        joined = s->conn && s->conn->joined;
+        joined = server_conn_joined(s);
+        generation = s->generation;
     }
     if (up) {
-        trace_epc_server_link(s->name, "up", s->generation);
+        trace_pci_epc_server_link(s->device, s->func, generation, "up");
         s->ops->link(s->opaque, true, joined);
     } else if (down) {
-        link_down(s, 0, false);
+        server_link_down(s, 0, false);
     }
 }
 
-static void link_answered(EpwSession *es, int err, EpwMsg *reply, void *opaque)
+static void server_link_answered(EpwSession *es, int err, EpwMsg *reply,
+                                 void *opaque)
 {
     EpcConn *c = opaque;
 
@@ -265,99 +191,138 @@ static void link_answered(EpwSession *es, int err, EpwMsg *reply, void *opaque)
         err = -epw_check_reply(reply, VFU_CMD_EP_LINK, 0, 0);
     }
     if (err) {
-        /* conn_closed() does the rest */
+        /* server_conn_closed() then takes the link down. */
         epw_session_shutdown(es, "EP_LINK was not answered well");
         return;
     }
-    link_settle(c->s);
-    link_next(c->s);
+    server_link_settle(c->s);
+    server_link_next(c->s);
 }
 
-/* A plain client does not need to let go. */
-static void link_down_plain(EpcServer *s)
+static bool server_lowers_plain(EpcServer *s) EP_EXCLUDES(&s->lock);
+static bool server_lowers_plain(EpcServer *s)
 {
-    bool down;
-
-    QEMU_LOCK_GUARD(&s->op_lock);
-    WITH_QEMU_LOCK_GUARD(&s->lock) {
-        down = s->conn && s->conn->plain && s->link == EPS_LOWERING;
-    }
-    if (down) {
-        link_down(s, 0, false);
-    }
+    QEMU_LOCK_GUARD(&s->lock);
+    return s->conn && s->conn->state == EPC_CONN_PLAIN &&
+           s->link == EPC_SERVER_LINK_LOWERING;
 }
 
-/* ---- session callbacks, reader thread ---- */
+/*
+ * A plain client gets no EP_LINK, so there is no answer to wait for. Returns
+ * false when a reader thread has op_lock: it may wait there for the end of a
+ * burst, which a host can make long, and the caller holds the BQL.
+ */
+EP_NO_TSA /* The analysis does not know qemu_mutex_trylock(). */
+static bool server_link_down_plain(EpcServer *s)
+{
+    if (!server_lowers_plain(s)) {
+        return true;
+    }
+    if (qemu_mutex_trylock(&s->op_lock)) {
+        return false;
+    }
+    if (server_lowers_plain(s)) {
+        server_link_down(s, 0, false);
+    }
+    qemu_mutex_unlock(&s->op_lock);
+    return true;
+}
 
-/* A plain client is up with its VERSION, or never. */
-static bool plain_attach(EpcConn *c)
+/* ---- Callbacks of the session, in its reader thread ---- */
+
+/*
+ * The link of a plain client comes up with its VERSION. Returns false when the
+ * link may not come up now, which it then never does for this client.
+ */
+static bool server_attach_plain(EpcConn *c) EP_REQUIRES(&c->s->op_lock);
+static bool server_attach_plain(EpcConn *c)
 {
     EpcServer *s = c->s;
+    uint32_t generation;
 
     WITH_QEMU_LOCK_GUARD(&s->lock) {
-        if (!s->enabled || s->link != EPS_DOWN) {
+        if (!s->enabled || s->link != EPC_SERVER_LINK_DOWN) {
             return false;
         }
-        s->link = EPS_UP;
-        s->told = true;
-        s->generation = s->generation == UINT32_MAX ? 1 : s->generation + 1;
-        c->ready = true;
-        c->plain = true;
+        s->link = EPC_SERVER_LINK_UP;
+        s->reported_up = true;
+        server_next_generation(s);
+        generation = s->generation;
+        epc_conn_set_state(c, EPC_CONN_PLAIN);
     }
-    trace_epc_server_link(s->name, "up", s->generation);
+    trace_pci_epc_server_link(s->device, s->func, generation, "up");
     s->ops->link(s->opaque, true, false);
     return true;
 }
 
-/* What to answer; NULL when the client is refused, which @err and @why tell. */
-static uint8_t *version_answer(EpcConn *c, const EpwMsg *m, EpwCaps *caps,
-                               size_t *len, int *err, char **why)
+/*
+ * Returns the payload of the answer to VERSION and its length, or NULL when the
+ * client is refused; then *@err is the errno to answer and *@why the reason for
+ * the log.
+ */
+static uint8_t *server_version_answer(EpcConn *c, const EpwMsg *m,
+                                      EpwCaps *caps, size_t *len, int *err,
+                                      char **why)
+    EP_REQUIRES(&c->s->op_lock);
+static uint8_t *server_version_answer(EpcConn *c, const EpwMsg *m,
+                                      EpwCaps *caps, size_t *len, int *err,
+                                      char **why)
 {
+    size_t n = epw_msg_len(m);
     Error *bad = NULL;
     uint8_t *answer;
 
-    if (c->refused) {
-        *err = EBUSY;
-        *why = g_strdup("another client is attached");
-        return NULL;
-    }
-    answer = epw_version_answer(m->payload, epw_msg_len(m),
-                                EPC_SERVER_FEATURES, caps, len, &bad);
+    answer = epw_version_answer(m->payload, n, EPC_SERVER_FEATURES, caps, len,
+                                &bad);
     if (answer && caps->features && !(caps->features & VFU_EP_FEATURE_LINK)) {
-        /* Generations come with link states; nothing else works without. */
+        /* The other features need generations, which come with link states. */
         g_free(answer);
-        answer = epw_version_answer(m->payload, epw_msg_len(m), 0, caps, len,
-                                    &bad);
+        answer = epw_version_answer(m->payload, n, 0, caps, len, &bad);
     }
     if (!answer) {
         *err = EINVAL;
-        *why = g_strdup_printf("VERSION refused: %s", error_get_pretty(bad));
+        /* error_get_pretty() is without the hint of epw_version_answer(). */
+        *why = g_strdup_printf("VERSION refused: %s; use versions of both "
+                               "sides that agree", error_get_pretty(bad));
         error_free(bad);
         return NULL;
     }
-    if (!caps->features && !plain_attach(c)) {
+    if (!caps->features && !server_attach_plain(c)) {
         *err = ENODEV;
-        *why = g_strdup("link is down and the client cannot wait for it");
+        *why = g_strdup("the link is down, and the client cannot wait for it");
         g_free(answer);
         return NULL;
     }
     return answer;
 }
 
-/* Under op_lock. */
-static void conn_version(EpcConn *c, EpwSession *es, EpwMsg *m, EpwToken *t)
+static void server_conn_version(EpcConn *c, EpwSession *es, EpwMsg *m,
+                                EpwRequest *t)
+    EP_REQUIRES(&c->s->op_lock);
+static void server_conn_version(EpcConn *c, EpwSession *es, EpwMsg *m,
+                                EpwRequest *t)
 {
     g_autofree uint8_t *answer = NULL;
     g_autofree char *why = NULL;
+    EpcServer *s = c->s;
+    EpcConnState state;
     struct iovec iov;
     EpwCaps caps;
     int err;
 
-    if (c->ready) {
+    WITH_QEMU_LOCK_GUARD(&s->lock) {
+        state = c->state;
+    }
+    if (state == EPC_CONN_REFUSED) {
+        epw_reply_error(t, EBUSY);
+        epw_session_shutdown(es, "another client is attached");
+        return;
+    }
+    if (state != EPC_CONN_HANDSHAKE) {
         epw_reply_error(t, EINVAL);
         return;
     }
-    answer = version_answer(c, m, &caps, &iov.iov_len, &err, &why);
+    answer = server_version_answer(c, m, &caps, &iov.iov_len, &err, &why);
     if (!answer) {
         epw_reply_error(t, err);
         epw_session_shutdown(es, why);
@@ -366,163 +331,231 @@ static void conn_version(EpcConn *c, EpwSession *es, EpwMsg *m, EpwToken *t)
     epw_session_set_caps(es, &caps);
     iov.iov_base = answer;
     epw_reply(t, &iov, 1, NULL, 0);
-    WITH_QEMU_LOCK_GUARD(&c->s->lock) {
-        c->ready = true;
-        c->joined = caps.features & VFU_EP_FEATURE_FUNC;
+    /* After the reply, since EXTENDED allows EP_LINK to be sent */
+    WITH_QEMU_LOCK_GUARD(&s->lock) {
+        if (caps.features) {
+            c->features = caps.features;
+            epc_conn_set_state(c, EPC_CONN_EXTENDED);
+        }
     }
 }
 
-static void conn_command(EpwSession *es, EpwMsg *m, EpwToken *t, void *opaque)
+static void server_conn_command(EpwSession *es, EpwMsg *m, EpwRequest *t,
+                                void *opaque)
 {
     EpcConn *c = opaque;
     EpcServer *s = c->s;
 
-    WITH_QEMU_LOCK_GUARD(&s->op_lock) {
-        if (m->hdr.command == VFU_CMD_VERSION) {
-            conn_version(c, es, m, t);
-        } else if (c->ready) {
-            epc_server_command(c, m, t);
-            return;
-        } else {
-            epw_reply_error(t, EINVAL);
-            epw_session_shutdown(es, "the first command was not VERSION");
-        }
+    if (m->hdr.command != VFU_CMD_VERSION) {
+        QEMU_LOCK_GUARD(&s->op_lock);
+        epc_server_command(c, m, t);
+        return;
     }
-    link_next(s);
+    WITH_QEMU_LOCK_GUARD(&s->op_lock) {
+        server_conn_version(c, es, m, t);
+    }
+    server_link_next(s);
 }
 
-static void conn_closed(EpwSession *es, const char *why, void *opaque)
+static void server_conn_closed(EpwSession *es, const char *why, void *opaque)
 {
     EpcConn *c = opaque;
     EpcServer *s = c->s;
     bool down = false;
 
-    trace_epc_server_disconnect(s->name, why);
+    trace_pci_epc_server_disconnect(s->device, s->func, why);
     WITH_QEMU_LOCK_GUARD(&s->op_lock) {
         WITH_QEMU_LOCK_GUARD(&s->lock) {
-            if (s->conn == c && s->link != EPS_DOWN) {
-                s->link = EPS_LOWERING;
+            if (s->conn == c && s->link != EPC_SERVER_LINK_DOWN) {
+                s->link = EPC_SERVER_LINK_LOWERING;
                 down = true;
             } else if (s->conn == c) {
                 s->conn = NULL;
             }
         }
         if (down) {
-            link_down(s, -ETIMEDOUT, true);
+            server_link_down(s, -ETIMEDOUT, true);
         }
     }
     QEMU_LOCK_GUARD(&s->lock);
-    c->over = true;
-    server_wake(s);
+    epc_conn_set_state(c, EPC_CONN_OVER);
+    epc_server_wake(s);
 }
 
-static const EpwOps conn_ops = {
-    .command = conn_command,
-    .closed = conn_closed,
+static const EpwOps server_conn_ops = {
+    .command = server_conn_command,
+    .closed = server_conn_closed,
 };
 
-/* ---- main loop: sources of GLib's default context, under the BQL ---- */
+/* ---- Sources of the main loop, which holds the BQL ---- */
 
-void epc_server_accept(EpcServer *s, int fd)
+/*
+ * Serves the connected socket @fd, which it takes over, or closes it when there
+ * are too many connections.
+ */
+static void server_accept(EpcServer *s, int fd)
 {
-    EpwConfig cfg = {
-        .name = s->name,
-        .role = EPW_SERVER,
-        .deadline_ms = s->deadline_ms,
-        .messages = &s->messages,
-    };
-    EpcConn *c;
-
     QEMU_LOCK_GUARD(&s->lock);
     if (s->nconns == EPC_SERVER_MAX_CONNS) {
-        close(fd);
+        epw_close(fd);
         return;
     }
-    c = g_new0(EpcConn, 1);
-    c->s = s;
-    c->refused = s->conn;
-    c->silence = run_source(g_timeout_source_new(s->deadline_ms), conn_silent,
-                            c);
-    QLIST_INSERT_HEAD(&s->conns, c, next);
-    s->nconns++;
-    if (!c->refused) {
-        s->conn = c;
-    }
-    trace_epc_server_connect(s->name, c->refused);
-    /* The reader's first callback waits for the lock. */
-    c->session = epw_session_new(fd, &cfg, &conn_ops, c);
+    trace_pci_epc_server_connect(s->device, s->func, s->conn);
+    epc_conn_new(s, fd, &server_conn_ops);
 }
 
-static void listen_start(EpcServer *s);
+static void server_accept_start(EpcServer *s);
 
-static gboolean listen_again(void *opaque)
+/* The pause after an error is over. */
+static gboolean server_accept_again(void *opaque)
 {
     EpcServer *s = opaque;
 
-    drop_source(&s->accept);
-    listen_start(s);
+    epc_source_drop(&s->accept_source);
+    server_accept_start(s);
     return G_SOURCE_REMOVE;
 }
 
-static gboolean listen_ready(int listen_fd, GIOCondition condition,
-                             void *opaque)
+static void server_accept_pause(EpcServer *s)
+{
+    epc_source_drop(&s->accept_source);
+    s->accept_source = epc_source_run(g_timeout_source_new(s->deadline_ms),
+                                      server_accept_again, s);
+}
+
+static gboolean server_accept_ready(int listen_fd, GIOCondition condition,
+                                    void *opaque)
 {
     EpcServer *s = opaque;
-    int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     uid_t uid;
+    int fd;
 
-    if (fd >= 0 && epc_server_peer_allowed(fd, &uid)) {
-        epc_server_accept(s, fd);
+    if (epw_closer_full()) {
+        warn_report_once("%s: no new client, since descriptors that peers "
+                         "passed cannot be closed in time", s->name);
+        server_accept_pause(s);
+        return G_SOURCE_REMOVE;
+    }
+    fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd >= 0 && ep_socket_peer_allowed(fd, &uid)) {
+        server_accept(s, fd);
     } else if (fd >= 0) {
-        close(fd);
-        warn_report_once("%s: refused a client of user %u: run both QEMUs as "
-                         "the same user", s->name, (unsigned)uid);
+        epw_close(fd);
+        warn_report_once("%s: refused a client of user %u; both QEMUs must run "
+                         "as the same user", s->name, (unsigned)uid);
     } else if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
-        /* Most likely out of descriptors: do not spin. */
-        drop_source(&s->accept);
-        s->accept = run_source(g_timeout_source_new(s->deadline_ms),
-                               listen_again, s);
+        /* Most likely this process is out of descriptors: do not spin. */
+        server_accept_pause(s);
         return G_SOURCE_REMOVE;
     }
     return G_SOURCE_CONTINUE;
 }
 
-static void listen_start(EpcServer *s)
+static void server_accept_start(EpcServer *s)
 {
-    s->accept = run_source(g_unix_fd_source_new(s->listen_fd, G_IO_IN),
-                           G_SOURCE_FUNC(listen_ready), s);
+    GSource *source = g_unix_fd_source_new(s->listen_fd, G_IO_IN);
+
+    s->accept_source = epc_source_run(source,
+                                      G_SOURCE_FUNC(server_accept_ready), s);
 }
 
-static gboolean work_run(void *opaque)
+/*
+ * Makes the socket again if somebody has removed its file.  Otherwise no host
+ * would find this endpoint any more, and nobody would be told.
+ */
+static void server_restore_socket(EpcServer *s)
 {
-    EpcServer *s = opaque;
-    int64_t late;
+    Error *err = NULL;
+
+    WITH_QEMU_LOCK_GUARD(&s->lock) {
+        if (!s->check_socket) {
+            return;
+        }
+        s->check_socket = false;
+    }
+    if (epc_server_can_be_found(s)) {
+        return;
+    }
+    epc_source_drop(&s->accept_source);
+    epc_server_unlisten(s);
+    if (epc_server_listen(s, &err)) {
+        server_accept_start(s);
+    } else {
+        error_prepend(&err, "%s: no host can connect: ", s->name);
+        warn_report_err(err);
+    }
+}
+
+/*
+ * Ends the session with a client that has not answered EP_LINK up and EP_LINK
+ * down within one deadline of epc_server_disable(). Returns when the deadline
+ * expires (monotonic us), or -1 when there is none.
+ */
+static int64_t server_drop_slow(EpcServer *s)
+{
     EpcConn *c;
 
-    link_down_plain(s);
-    while ((c = conn_pop_over(s))) {
-        conn_free(c);
-    }
-    /* Readers may have something new, and then ready time 0, meanwhile */
-    late = epc_server_end_remaps(s, EPC_LATE_REMAPS);
     WITH_QEMU_LOCK_GUARD(&s->lock) {
-        if (late >= 0 && g_source_get_ready_time(s->work) < 0) {
-            g_source_set_ready_time(s->work, late);
+        if (QSIMPLEQ_EMPTY(&s->disable_waiters) || !s->disable_until) {
+            return -1;
+        }
+        if (s->disable_until > g_get_monotonic_time()) {
+            return s->disable_until;
+        }
+        c = s->conn ? epc_conn_hold(s) : NULL;
+    }
+    if (c) {
+        epw_session_shutdown(c->session, "EP_LINK was not answered in time");
+        epc_conn_release(c);
+    }
+    return -1;
+}
+
+/* Of two times, of which -1 is none, the earlier one */
+static int64_t server_earlier(int64_t a, int64_t b)
+{
+    return a < 0 || (b >= 0 && b < a) ? b : a;
+}
+
+/* What reader threads leave to the main loop, see epc_server_wake() */
+static gboolean server_work(void *opaque)
+{
+    EpcServer *s = opaque;
+    int64_t late, again = -1;
+    EpcConn *c;
+
+    server_restore_socket(s);
+    if (!server_link_down_plain(s)) {
+        again = g_get_monotonic_time() + SERVER_AGAIN_US;
+    }
+    while ((c = epc_conn_pop_over(s))) {
+        epc_conn_free(c);
+    }
+    late = server_earlier(epc_remaps_end_waiting(s, EPC_REMAPS_LATE),
+                          server_drop_slow(s));
+    late = server_earlier(late, again);
+    /* If a reader has called epc_server_wake() meanwhile, that comes first. */
+    WITH_QEMU_LOCK_GUARD(&s->lock) {
+        if (late >= 0 && g_source_get_ready_time(s->work_source) < 0) {
+            g_source_set_ready_time(s->work_source, late);
         }
     }
     return G_SOURCE_CONTINUE;
 }
 
-static gboolean work_dispatch(GSource *source, GSourceFunc func, void *opaque)
+static gboolean server_work_dispatch(GSource *source, GSourceFunc func,
+                                     void *opaque)
 {
-    /* First, so that a wake-up from now on counts. */
+    /* Before the work, so that no wake-up during the work is lost */
     g_source_set_ready_time(source, -1);
     return func(opaque);
 }
 
-static GSourceFuncs work_funcs = {
-    .dispatch = work_dispatch,
+static GSourceFuncs server_work_funcs = {
+    .dispatch = server_work_dispatch,
 };
+
+/* ---- Calls of the owner ---- */
 
 EpcServer *epc_server_new(const EpcServerConfig *cfg, const EpcServerOps *ops,
                           void *opaque, Error **errp)
@@ -533,6 +566,8 @@ EpcServer *epc_server_new(const EpcServerConfig *cfg, const EpcServerOps *ops,
     s->opaque = opaque;
     s->path = g_strdup(cfg->path ?: "");
     s->name = g_strdup(cfg->name);
+    s->device = g_strdup(cfg->device ?: cfg->name);
+    s->func = cfg->func;
     s->deadline_ms = MAX(cfg->deadline_ms, 1);
     s->speed = cfg->speed;
     s->width = cfg->width;
@@ -541,18 +576,33 @@ EpcServer *epc_server_new(const EpcServerConfig *cfg, const EpcServerOps *ops,
     if (!epc_server_listen(s, errp)) {
         g_free(s->path);
         g_free(s->name);
+        g_free(s->device);
         g_free(s);
         return NULL;
     }
     qemu_mutex_init(&s->op_lock);
     qemu_mutex_init(&s->lock);
+    qemu_mutex_lock(&s->lock);
     QLIST_INIT(&s->conns);
-    QSIMPLEQ_INIT(&s->dones);
+    QSIMPLEQ_INIT(&s->disable_waiters);
     QTAILQ_INIT(&s->remaps);
-    s->work = run_source(g_source_new(&work_funcs, sizeof(GSource)), work_run,
-                         s);
-    listen_start(s);
+    qemu_mutex_unlock(&s->lock);
+    s->work_source = epc_source_run(
+        g_source_new(&server_work_funcs, sizeof(GSource)), server_work, s);
+    server_accept_start(s);
     return s;
+}
+
+static EpcConn *server_pop_conn(EpcServer *s)
+{
+    EpcConn *c;
+
+    QEMU_LOCK_GUARD(&s->lock);
+    c = QLIST_FIRST(&s->conns);
+    if (c) {
+        QLIST_REMOVE(c, next);
+    }
+    return c;
 }
 
 void epc_server_free(EpcServer *s)
@@ -562,31 +612,46 @@ void epc_server_free(EpcServer *s)
     if (!s) {
         return;
     }
-    drop_source(&s->accept);
+    epc_source_drop(&s->accept_source);
     epc_server_unlisten(s);
 
-    /* Nobody adds to the list any more, and each close ends a link. */
-    while ((c = QLIST_FIRST(&s->conns))) {
-        QLIST_REMOVE(c, next);
-        conn_free(c);
+    /* No connection is added any more. The client's end ends the link. */
+    while ((c = server_pop_conn(s))) {
+        epc_conn_free(c);
     }
-    drop_source(&s->work);
+    epc_source_drop(&s->work_source);
     qemu_mutex_destroy(&s->lock);
     qemu_mutex_destroy(&s->op_lock);
     g_free(s->path);
     g_free(s->name);
+    g_free(s->device);
     g_free(s);
 }
-
-/* ---- calls of the owner ---- */
 
 void epc_server_enable(EpcServer *s, uint32_t functions)
 {
     WITH_QEMU_LOCK_GUARD(&s->lock) {
         s->enabled = true;
         s->functions = functions;
+        s->check_socket = true;
+        epc_server_wake(s);
     }
-    link_next(s);
+    server_link_next(s);
+}
+
+/*
+ * The deadline of EP_LINK down would begin with the answer to EP_LINK up, so
+ * server_drop_slow() limits the time for both.
+ */
+static void server_limit_disable(EpcServer *s) EP_REQUIRES(&s->lock);
+static void server_limit_disable(EpcServer *s)
+{
+    s->disable_until = 0;
+    if (s->link == EPC_SERVER_LINK_RAISING) {
+        s->disable_until = g_get_monotonic_time() +
+                           s->deadline_ms * INT64_C(1000);
+        epc_server_wake(s);
+    }
 }
 
 void epc_server_disable(EpcServer *s, void (*done)(void *opaque), void *opaque)
@@ -595,32 +660,40 @@ void epc_server_disable(EpcServer *s, void (*done)(void *opaque), void *opaque)
 
     WITH_QEMU_LOCK_GUARD(&s->lock) {
         s->enabled = false;
-        down = s->link == EPS_DOWN;
+        down = s->link == EPC_SERVER_LINK_DOWN;
         if (!down) {
-            EpcDone *d = g_new0(EpcDone, 1);
+            EpcDisableWaiter *w = g_new0(EpcDisableWaiter, 1);
 
-            d->done = done;
-            d->opaque = opaque;
-            QSIMPLEQ_INSERT_TAIL(&s->dones, d, next);
+            if (QSIMPLEQ_EMPTY(&s->disable_waiters)) {
+                server_limit_disable(s);
+            }
+            w->done = done;
+            w->opaque = opaque;
+            QSIMPLEQ_INSERT_TAIL(&s->disable_waiters, w, next);
         }
-        if (s->link == EPS_UP && s->conn->plain) {
-            s->link = EPS_LOWERING;
-            server_wake(s);
+        if (s->link == EPC_SERVER_LINK_UP &&
+            s->conn->state == EPC_CONN_PLAIN) {
+            s->link = EPC_SERVER_LINK_LOWERING;
+            epc_server_wake(s);
         }
     }
     if (down) {
         done(opaque);
     }
-    link_next(s);
-}
-
-bool epc_server_link_up(EpcServer *s)
-{
-    QEMU_LOCK_GUARD(&s->lock);
-    return s->link == EPS_UP;
+    server_link_next(s);
 }
 
 uint64_t epc_server_messages(EpcServer *s)
 {
     return stat64_get(&s->messages);
+}
+
+EP_NO_TSA /* The analysis does not know qemu_mutex_trylock(). */
+bool epc_server_try_fence(EpcServer *s)
+{
+    if (qemu_mutex_trylock(&s->op_lock)) {
+        return false;
+    }
+    qemu_mutex_unlock(&s->op_lock);
+    return true;
 }

@@ -1,44 +1,50 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * epc-server: the vfio-user server of one endpoint function
+ * server: the vfio-user server of one endpoint function
  *
- * Listens on a UNIX socket, serves one client at a time and turns its commands
- * into calls on the owner (EpcServerOps).  Knows the protocol and the state of
- * the connection; knows nothing of registers.
+ * It listens on a UNIX socket, serves one client at a time and turns the
+ * client's commands into calls of its owner's functions (EpcServerOps). It
+ * knows the protocol and the state of the connection, and knows nothing of
+ * registers.
  *
- * Plain vfio-user clients (no VFU_EP_KEY with "link") are refused with ENODEV
- * while the link is down.  Once attached they are never disconnected: after
- * their link went down they read all ones and everything they set is ignored,
- * until they attach anew.
+ * A plain vfio-user client (VFU_EP_KEY without "link", or no such key) is
+ * refused with ENODEV while the link is down. Once it is attached the server
+ * does not disconnect it: after its link went down its reads return all ones
+ * and everything that it sets is ignored, until it attaches anew.
  *
- * Locks: the ops run one at a time, most in a reader thread, which must not
- * block and must not take the BQL.  They may take the owner's lock and call
- * any epc_server_*() but epc_server_free(), epc_server_dma_read() and _write().
- * The owner may hold its lock while it calls epc_server_enable(), _link_up()
- * and _intx(); not with _disable() and _remap(), which call done() at once when
- * there is nothing to wait for, nor with _free(), during which ops and done()
- * run.  Otherwise done() is called from a reader thread or the main loop, and
- * obeys the same rules as an op.
+ * Threads and locks: the ops run one at a time, most of them in a reader
+ * thread, where they must not block and must not take the BQL. An op may take
+ * the owner's lock, and may call any function of this header but
+ * epc_server_free(), epc_server_dma_read() and epc_server_dma_write().
+ *
+ * The owner may hold its lock while it calls epc_server_enable(), _messages(),
+ * _intx(), _fault(), _takes_dma() and _drop(). It must not hold it while it
+ * calls _disable(), _remap() and _dma_async(), which call done() at once when
+ * there is nothing to wait for, nor _dma_read() and _dma_write(), which wait
+ * for the client, nor _free(), during which ops and done() functions run.
+ * Otherwise done() is called from a reader thread or the main loop, and obeys
+ * the same rules as an op.
  */
-#ifndef HW_PCI_EP_EPC_SERVER_H
-#define HW_PCI_EP_EPC_SERVER_H
+#ifndef HW_PCI_EP_SERVER_SERVER_H
+#define HW_PCI_EP_SERVER_SERVER_H
 
-#include "hw/pci-ep/epw.h"
+#include "hw/pci-ep/wire/wire.h"
 
 typedef struct EpcServer EpcServer;
 
 typedef struct EpcRegion {
-    uint64_t size;          /* 0: no such region */
+    uint64_t size;          /* 0: there is no such region */
     uint32_t flags;         /* VFU_REGION_FLAG_READ, _WRITE */
     /*
-     * -1, or memory that may be mapped as a whole, at fd_offset; ignored when
-     * size or offset are not page aligned.  Valid until the op is called again.
+     * Memory at @fd_offset that may be mapped as a whole, or -1. It is ignored
+     * when size or offset are not page aligned. Valid until the op is called
+     * again.
      */
     int fd;
     uint64_t fd_offset;
 } EpcRegion;
 
-/* Memory behind a part of a BAR; ignored when not page aligned. */
+/* Memory behind an area of a BAR; ignored when not page aligned */
 typedef struct EpcArea {
     uint64_t offset;        /* in the BAR */
     uint64_t size;
@@ -46,91 +52,100 @@ typedef struct EpcArea {
     uint64_t fd_offset;
 } EpcArea;
 
-/* A 32-bit register in a BAR whose write is told by an eventfd */
+/* A 32-bit register in a BAR whose writes signal an eventfd */
 typedef struct EpcIoFd {
     uint64_t offset;        /* in the BAR */
     int fd;
-    int shadow_fd;          /* where the value goes before, -1: nowhere */
+    int shadow_fd;          /* file that gets the value first, or -1 */
     uint64_t shadow_offset;
 } EpcIoFd;
 
-/* An access to a BAR that the owner carries out in its own time */
+/* One read or write of a region by the client */
 typedef struct EpcAccess {
-    unsigned region;
-    uint64_t offset;
-    uint32_t count;
+    unsigned region;        /* below VFU_NUM_REGIONS */
+    uint64_t offset;        /* in the region; not checked against its size */
+    uint32_t count;         /* bytes; not 0, and offset + count does not wrap */
     bool is_write;
-    EpwToken *token;        /* NULL: answered */
-    uint8_t data[];         /* @count bytes; a read's are all ones at first */
+    EpwRequest *token;      /* NULL once the access was answered */
+    uint8_t data[];         /* @count bytes; all ones in a new read */
 } EpcAccess;
 
-/* Any thread, the owner's lock may be held.  A write may be answered early. */
+/*
+ * Sends the reply to @a, which stays valid. The owner may answer a write
+ * before it carries the write out. Called from any thread; the caller may hold
+ * the owner's lock.
+ */
 void epc_access_answer(EpcAccess *a);
-/* Answers it unless that was done. */
+/* The same, unless @a was answered already, and frees @a. */
 void epc_access_free(EpcAccess *a);
 
-/* What the server asks for at most */
+/* The largest number of EpcIoFd that the server asks for */
 #define EPC_SERVER_MAX_IO_FDS 64
 
 typedef struct EpcServerOps {
     /*
-     * BAR0 to BAR5, ROM, CONFIG, VGA; the index is valid.  Fills @r, which is
-     * zeroed with fd -1 before.
+     * Describes BAR0 to BAR5, ROM, CONFIG or VGA in @r, which is zeroed with fd
+     * -1 before.
      */
     void (*region_info)(void *opaque, unsigned region, EpcRegion *r);
     /*
-     * BAR0 to BAR5, for clients that know areas: what of it may be mapped,
-     * and what may be signalled.  Fill @max at most, ascending and not
-     * overlapping, return how many.  The descriptors are valid until
-     * epc_server_remap() of that BAR.
+     * For clients that know areas: describes what of BAR0 to BAR5 may be
+     * mapped, and which registers signal an eventfd. Fills at most @max
+     * elements, ascending and not overlapping, and returns their number. The
+     * descriptors are valid until epc_server_remap() of that BAR.
      */
     unsigned (*areas)(void *opaque, unsigned region, EpcArea *area,
                       unsigned max);
     unsigned (*io_fds)(void *opaque, unsigned region, EpcIoFd *io,
                        unsigned max);
     /*
-     * [offset, offset + count) is inside the region.  A region that cannot be
-     * reached reads all ones.
+     * Carries out one access while the link is up. A read that ends outside of
+     * its region, or of a region that cannot be reached, leaves @a->data as it
+     * is, and such a write does nothing. @a belongs to the owner from now on:
+     * the owner ends it with epc_access_free(), now or later, from any thread.
      */
-    void (*region_read)(void *opaque, unsigned region, uint64_t offset,
-                        void *buf, uint32_t count);
-    void (*region_write)(void *opaque, unsigned region, uint64_t offset,
-                         const void *buf, uint32_t count);
-    /*
-     * BAR0 to BAR5, before one of those two, and instead of it when this returns
-     * true: then @a is the owner's, who frees it.  NULL: never.
-     */
-    bool (*bar_access)(void *opaque, EpcAccess *a);
+    void (*access)(void *opaque, EpcAccess *a);
 
-    /* Vectors of VFU_IRQ_INTX, _MSI, _MSIX. */
+    /* Returns the number of vectors of VFU_IRQ_INTX, _MSI or _MSIX. */
     uint32_t (*irq_count)(void *opaque, unsigned index);
     /*
-     * Vector [index, n] is signalled through @fd from now on (taken over; an
-     * eventfd, but possibly a blocking one); -1: detached.
+     * Attaches the eventfd @fds[i] to vector @first + i of @index, for each of
+     * @count vectors, and replaces what was attached before. The owner takes
+     * the descriptors over; their file may be a blocking one. With @fds NULL
+     * the vectors are detached.
      */
-    void (*irq_set)(void *opaque, unsigned index, unsigned n, int fd);
-    /* INTx was masked or unmasked by a plain client. */
+    void (*irqs_set)(void *opaque, unsigned index, unsigned first,
+                     unsigned count, const int *fds);
+    /* A plain client masked or unmasked INTx. */
     void (*intx_mask)(void *opaque, bool masked);
+    /*
+     * The host masked or unmasked @count vectors of MSI-X from @first on. Only
+     * a client that agreed on VFU_EP_FEATURE_MASK tells this.
+     */
+    void (*msix_mask)(void *opaque, unsigned first, unsigned count,
+                      bool masked);
 
     /*
-     * A host range is reachable.  @fd is taken over, -1: by message only.  0 or
+     * The endpoint may reach a range of host addresses. The owner takes @fd
+     * over; -1 means that the range is reached by message only. Returns 0 or a
      * positive errno.
      */
     int (*dma_map)(void *opaque, const VfuDmaMap *map, int fd);
     /*
-     * Everything inside is gone when this returns; ranges may cover many maps
-     * or none.
+     * Revokes what lies in the given addresses, which may cover many ranges or
+     * none. Nothing of it is accessed any more when this returns.
      */
     void (*dma_unmap)(void *opaque, uint64_t address, uint64_t size_minus_1);
 
-    /* VFU_EP_RESET_*; DEVICE_RESET arrives as HOT. */
+    /* @kind is VFU_EP_RESET_*; DEVICE_RESET arrives as HOT. */
     void (*reset)(void *opaque, unsigned kind);
 
     /*
-     * The link came up (the client acknowledged) or went down (acknowledged,
-     * timed out or closed: all irq fds and DMA maps are to be forgotten; the
-     * server has not called irq_set or dma_unmap for them).  @joined: the client
-     * knows of several functions and was told which there are.
+     * The link came up, which the client acknowledged, or went down, which it
+     * acknowledged, or its connection ended. When the link goes down the owner
+     * forgets all eventfds and DMA ranges; the server does not call irqs_set or
+     * dma_unmap for them. @joined means that the client knows of several
+     * functions and was sent their list.
      */
     void (*link)(void *opaque, bool up, bool joined);
 } EpcServerOps;
@@ -138,85 +153,110 @@ typedef struct EpcServerOps {
 typedef struct EpcServerConfig {
     const char *path;           /* of the socket, at most 107 bytes */
     const char *name;           /* for messages and threads: the device id */
+    const char *device;         /* for trace events, also func; NULL: name */
+    unsigned func;              /* function number */
     unsigned deadline_ms;
-    unsigned speed, width;      /* PCIe encoding, lanes: told in EP_LINK */
+    unsigned speed, width;      /* of EP_LINK: PCIe encoding, lanes */
 } EpcServerConfig;
 
 /*
- * Creates the socket (mode 0600; a stale file of a dead server is replaced, a
- * live one refused) and accepts from the main loop.  BQL.  Errors name the path
- * and the remedy: missing directory, path too long, in use, not permitted.
+ * Creates the socket and accepts clients in the main loop. The file has mode
+ * 0600; that of a server that is dead is replaced, that of a live one refused.
+ * An error names the path: see ep_socket_check_path(), in use, not permitted.
+ * Called with the BQL held.
  */
 EpcServer *epc_server_new(const EpcServerConfig *cfg, const EpcServerOps *ops,
                           void *opaque, Error **errp);
 /*
- * Closes everything, removes the socket file.  BQL; joins the reader threads.
- * No other epc_server_*() call may be under way; no op is called after it.
+ * Closes everything, waits for the reader threads and removes the socket file.
+ * @s may be NULL. Called with the BQL held, while no thread is in another
+ * function of this header. No op is called afterwards.
  */
 void epc_server_free(EpcServer *s);
 
 /*
- * Lets the link train, or takes it down.  Any thread.  @functions: what a client
- * that knows of several is told, see VfuEpLink.  @done(opaque) is called
- * once, when the client has let go (acknowledged or dead) and link(false) was
- * called; at once when the link is down already.  An enable in between lets the
- * link come up again, after that.
+ * Allows the link to come up. A client that knows of several functions is sent
+ * @functions, see VfuEpLink. Called in any thread.
  */
 void epc_server_enable(EpcServer *s, uint32_t functions);
+/*
+ * Takes the link down. @done is called once, after the client has acknowledged
+ * or is lost, and after ops->link() said "down"; at once when the link is down
+ * already. A client that does not acknowledge within one deadline, which
+ * includes the rest of an unanswered EP_LINK up, is disconnected.
+ * epc_server_enable() may be called before that: then the link comes up again
+ * afterwards. Called in any thread.
+ */
 void epc_server_disable(EpcServer *s, void (*done)(void *opaque), void *opaque);
-bool epc_server_link_up(EpcServer *s);
 
-/* Messages sent and received since epc_server_new().  Any thread. */
+/* Returns the messages sent and received so far. Called in any thread. */
 uint64_t epc_server_messages(EpcServer *s);
 
 /*
- * The memory behind BAR @region (0 to 5) is about to change.  The owner has
- * already switched region_info/_read/_write to the new target.  Any thread.
- * @done(opaque, err) once: 0 when no host access can reach the old memory (at
- * once when the client never asked for it), -ETIMEDOUT when the client was lost
- * instead.  The link is down then, or goes down before done() is called.  A
- * client that asked for doorbells has up to a deadline more to reach the new.
+ * Returns false while a request is being served. Once it has returned true,
+ * ops->areas() and ops->region_info() do not return any more what the owner
+ * took away before. The caller holds no lock but the BQL.
+ */
+bool epc_server_try_fence(EpcServer *s);
+
+/*
+ * Takes the memory behind BAR @region (0 to 5) back from the client. The
+ * owner's ops have already switched to the new target. @done is called once:
+ * with 0 when no access of the host can reach the old memory, which is at once
+ * when the client never asked for it; with -ETIMEDOUT when the client was lost
+ * instead, and then the link is down, or goes down before @done is called. A
+ * client that asked for doorbells has up to one deadline in all to ask for them
+ * again. Called in any thread.
  */
 void epc_server_remap(EpcServer *s, unsigned region,
                       void (*done)(void *opaque, int err), void *opaque);
 
 /*
- * INTx level of the function's pin; needs VFU_EP_FEATURE_INTX, else the owner
- * signals the eventfd.  True when sent.
+ * Sends the level of the function's INTx pin, when the link is up and the
+ * client has agreed on VFU_EP_FEATURE_INTX. Does not block. To a client that
+ * reads slowly, only the last level is sent. Returns false when the level will
+ * not be sent. An eventfd that the client attached to VFU_IRQ_INTX is
+ * signalled by the owner, in any case.
  */
 bool epc_server_intx(EpcServer *s, bool level);
 
 /*
- * An access of the host's memory was not done, because no DMA map allows it: the
- * host's IOMMU reports that to its guest.  Does not block; lost when the client
- * does not want to know.  The owner may hold its lock.
+ * Reports an access to host memory that was not done, because no DMA range
+ * allows it, so that the host's IOMMU can report a fault to its guest. Does
+ * not block. The report is lost when output waits for the client. Does nothing
+ * when the client has not agreed on
+ * VFU_EP_FEATURE_FAULT.
  */
 void epc_server_fault(EpcServer *s, uint64_t address, bool write);
 
+/* Whether the client tells the masks of MSI-X vectors: ops->msix_mask(). */
+bool epc_server_tells_masks(EpcServer *s);
+
 /*
- * Access to host memory by message, for what is not shared.  Blocks up to twice
- * the deadline; not from an op.  0 or negative errno: -ENOTCONN link down,
- * -EOPNOTSUPP plain client (stock ones take the message for something else),
- * -ETIMEDOUT, or what the client answered.
+ * Accesses host memory by message, for a range without a file. Blocks up to
+ * twice the deadline; must not be called from an op. Returns 0 or a negative
+ * errno: -ENOTCONN the link is down, -EOPNOTSUPP a plain client (stock clients
+ * misread the message), -ETIMEDOUT, or what the client answered.
  */
 int epc_server_dma_read(EpcServer *s, uint64_t address, void *buf,
                         uint32_t count);
 int epc_server_dma_write(EpcServer *s, uint64_t address, const void *buf,
                          uint32_t count);
 /*
- * The same without waiting, also from an op.  @done is called once, from a reader
- * thread or before this returns, and told how many bytes it is about: at most
- * what the client takes in one message.  @data: of a read that succeeded.
+ * The same without waiting; may be called from an op. @done is called once,
+ * from a reader thread or before this returns. Its @count is the number of
+ * bytes that were accessed, at most what the client accepts in one message.
+ * Its @data is set after a read that succeeded.
  */
 typedef void EpcDmaDone(void *opaque, int err, const void *data,
                         uint32_t count);
 void epc_server_dma_async(EpcServer *s, bool is_write, uint64_t address,
                           const void *buf, uint32_t count, EpcDmaDone *done,
                           void *opaque);
-/* Would the client take such messages now? */
+/* Returns true when there is a client that accepts such messages. */
 bool epc_server_takes_dma(EpcServer *s);
 
-/* Ends the connection, which takes the link down.  Any thread. */
+/* Ends the connection, which takes the link down. Called in any thread. */
 void epc_server_drop(EpcServer *s, const char *why);
 
-#endif /* HW_PCI_EP_EPC_SERVER_H */
+#endif /* HW_PCI_EP_SERVER_SERVER_H */
