@@ -2,15 +2,17 @@
 /*
  * pci-epc: a virtual PCI endpoint controller
  *
- * The PCI device the endpoint guest sees: BARs, MSI-X, properties, life cycle.
- * Registers are in epc-regs.c, functions in epc-func.c, the link in epc-link.c,
- * the host's requests in epc-requests.c.
+ * This file has the PCI device that the endpoint guest sees: BARs, MSI-X,
+ * properties, and the life cycle.
  */
 #include "qemu/osdep.h"
 #include "qemu/bitmap.h"
+#include "qemu/lockable.h"
 #include "qemu/main-loop.h"
 #include "qemu/module.h"
+#include "qemu/range.h"
 #include "qemu/rcu.h"
+#include "qemu/timer.h"
 #include "qemu/units.h"
 #include "qapi/error.h"
 #include "qapi/visitor.h"
@@ -18,198 +20,181 @@
 #include "hw/pci/pcie.h"
 #include "hw/qdev-properties.h"
 #include "hw/qdev-properties-system.h"
-#include "hw/pci-ep/ep-region.h"
-#include "hw/pci-ep/ep-signal.h"
-#include "hw/pci-ep/pci-epc.h"
 #include "hw/resettable.h"
 #include "migration/vmstate.h"
 #include "system/system.h"
-#include "trace.h"
+#include "hw/pci-ep/endpoint/dma.h"
+#include "hw/pci-ep/endpoint/doorbell.h"
+#include "hw/pci-ep/endpoint/fault-control.h"
+#include "hw/pci-ep/endpoint/faults.h"
+#include "hw/pci-ep/endpoint/forward.h"
+#include "hw/pci-ep/endpoint/function.h"
+#include "hw/pci-ep/endpoint/host-memory.h"
+#include "hw/pci-ep/endpoint/host-requests.h"
+#include "hw/pci-ep/endpoint/ioeventfd.h"
+#include "hw/pci-ep/endpoint/irqs.h"
+#include "hw/pci-ep/endpoint/layout.h"
+#include "hw/pci-ep/endpoint/notify.h"
+#include "hw/pci-ep/endpoint/raise.h"
+#include "hw/pci-ep/endpoint/regs.h"
+#include "hw/pci-ep/endpoint/reset.h"
+#include "hw/pci-ep/endpoint/state.h"
+#include "hw/pci-ep/endpoint/target.h"
+#include "hw/pci-ep/endpoint/trap-area.h"
+#include "hw/pci-ep/endpoint/window-trap.h"
+#include "hw/pci-ep/endpoint/window.h"
+#include "hw/pci-ep/server/server.h"
+#include "hw/pci-ep/shared/eventfd.h"
+#include "hw/pci-ep/shared/last-ref.h"
+#include "hw/pci-ep/shared/peer-mem.h"
+#include "hw/pci-ep/shared/region.h"
+#include "hw/pci-ep/shared/vcpus.h"
 
 #define EPC_WINDOW_MIN      MiB
 #define EPC_WINDOW_MAX      EP_MEM_MAX_RESERVED
 #define EPC_DEADLINE_MIN    10
 #define EPC_DEADLINE_MAX    60000
+#define EPC_RETIRE_AGAIN_MS 5
+#define EPC_SERIAL_COMPANY  0x525400ull
 
-const char *epc_name(EpcState *s)
+/*
+ * A reader may be about to pass descriptors that the targets own. It may wait
+ * for a host meanwhile, so this thread, which has the BQL, tries again later.
+ */
+static void epc_free_retired(EpcState *s, GSList *retired)
+    EP_REQUIRES(&ep_bql) EP_EXCLUDES(&s->lock);
+static void epc_free_retired(EpcState *s, GSList *retired)
 {
-    return DEVICE(s)->id ?: TYPE_PCI_EPC;
+    for (unsigned i = 0; retired && s->fn && i < s->nfn; i++) {
+        if (s->fn[i].server && !epc_server_try_fence(s->fn[i].server)) {
+            QEMU_LOCK_GUARD(&s->lock);
+            s->retired = g_slist_concat(retired, s->retired);
+            timer_mod(s->retire_timer, EPC_RETIRE_AGAIN_MS +
+                      qemu_clock_get_ms(QEMU_CLOCK_REALTIME));
+            return;
+        }
+    }
+    g_slist_free_full(retired, (GDestroyNotify)epc_target_free);
 }
 
-void epc_notify(EpcState *s, unsigned vector)
+static void epc_retire_again(void *opaque)
 {
-    set_bit(vector, s->notify);
+    EpcState *s = opaque;
+
     qemu_bh_schedule(s->bh);
 }
 
-void epc_event(EpcState *s, uint32_t events)
-{
-    s->event |= events;
-    if (events & s->event_mask) {
-        epc_notify(s, EPC_VECTOR_EVENT);
-    }
-}
-
-void epc_fn_event(EpcFunction *fn, uint32_t events)
-{
-    fn->event |= events;
-    if (events & fn->event_mask) {
-        epc_notify(fn->epc, EPC_VECTOR_EVENT);
-    }
-}
-
-uint32_t epc_fn_pending(EpcState *s)
-{
-    uint32_t pending = 0;
-
-    for (unsigned i = 0; i < s->nfn; i++) {
-        if (s->fn[i].event & s->fn[i].event_mask) {
-            pending |= BIT(i);
-        }
-    }
-    return pending;
-}
-
-static void drop_reference(void *opaque)
-{
-    object_unref(OBJECT(opaque));
-}
-
-void epc_bh_unref(EpcState *s)
-{
-    if (s->fn) {
-        object_unref(OBJECT(s));
-    } else {
-        aio_bh_schedule_oneshot(qemu_get_aio_context(), drop_reference, s);
-    }
-}
-
-/* Interrupts and the release of guest memory need the BQL. */
+/*
+ * Does what needs the BQL and was asked for in any thread: raises vectors,
+ * frees targets, updates ioeventfds and the watch of doorbells.
+ */
 static void epc_bh(void *opaque)
 {
     EpcState *s = opaque;
     DECLARE_BITMAP(notify, EPC_VECTORS);
     GSList *retired;
 
-    qemu_mutex_lock(&s->lock);
-    bitmap_copy(notify, s->notify, EPC_VECTORS);
-    bitmap_zero(s->notify, EPC_VECTORS);
-    retired = s->retired;
-    s->retired = NULL;
-    if (!(s->event & s->event_mask) && !epc_fn_pending(s)) {
-        clear_bit(EPC_VECTOR_EVENT, notify);    /* the guest was faster */
+    EP_BQL_HELD();
+    WITH_QEMU_LOCK_GUARD(&s->lock) {
+        bitmap_copy(notify, s->notify, EPC_VECTORS);
+        bitmap_zero(s->notify, EPC_VECTORS);
+        retired = s->retired;
+        s->retired = NULL;
+        if (!(s->event & s->event_mask) && !epc_fn_pending(s)) {
+            /* The guest has cleared or masked the events meanwhile. */
+            clear_bit(EPC_VECTOR_EVENT, notify);
+        }
     }
-    qemu_mutex_unlock(&s->lock);
 
-    g_slist_free_full(retired, (GDestroyNotify)epc_target_free);
+    epc_free_retired(s, retired);
     epc_ioeventfd_update(s);
+    epc_doorbells_watch(s);
     object_ref(OBJECT(s));
-    /* An interrupt is a store to where the guest wants: it may eject us. */
+    /*
+     * An interrupt is a store to an address that the guest chooses. It may make
+     * the machine eject this device. Without MSI-X Enable msix_notify() would
+     * set a pending bit, which the next driver would find.
+     */
     for (unsigned v = 0; v < EPC_VECTORS && s->fn; v++) {
-        if (test_bit(v, notify)) {
+        if (test_bit(v, notify) && msix_enabled(PCI_DEVICE(s))) {
             msix_notify(PCI_DEVICE(s), v);
         }
     }
     epc_bh_unref(s);
 }
 
-EpcWait *epc_wait_new(EpcFunction *fn, EpcTarget *old)
+/*
+ * An EUI-64 of QEMU's locally administered company id. It differs each time
+ * QEMU starts: a host that finds the same number after it has slept takes the
+ * device for the one that it knew (pciehp_device_replaced()).
+ */
+static uint64_t epc_new_serial(void)
 {
-    EpcWait *wait = g_new0(EpcWait, 1);
+    uint64_t extension = (uint64_t)g_random_int() << 8 | g_random_int() % 256;
 
-    wait->fn = fn;
-    wait->epoch = fn->epc->epoch;
-    wait->old = old;
-    return wait;
-}
-
-bool epc_wait_end(EpcWait *wait)
-{
-    EpcState *s = wait->fn->epc;
-    bool valid = wait->epoch == s->epoch;
-
-    epc_target_retire(s, wait->old);
-    g_free(wait);
-    return valid;
-}
-
-void epc_reset_all(EpcState *s)
-{
-    trace_epc_reset_all();
-    epc_dma_reset(s);
-
-    qemu_mutex_lock(&s->lock);
-    s->epoch++;
-    bitmap_zero(s->notify, EPC_VECTORS);
-    s->event = s->event_mask = 0;
-    s->link_cmd = 0;
-    s->link_status = EPC_STATUS_OK;
-    s->link_enabled = s->link_up = false;
-    s->shown = 0;
-    memset(s->vf_bar, 0, sizeof(s->vf_bar));
-    s->vfs_state = 0;
-    s->bad_access = 0;
-    epc_window_clear(&s->window);
-    epc_doorbells_reset(s);
-    epc_slow_changed(s);
-    for (unsigned i = 0; i < s->nfn; i++) {
-        epc_fn_clear(&s->fn[i]);
-    }
-    qemu_mutex_unlock(&s->lock);
-
-    epc_ioeventfd_update(s);
-    epc_link_fall(s);
+    return EPC_SERIAL_COMPANY << 40 | extension;
 }
 
 static void epc_reset_hold(Object *obj, ResetType type)
 {
-    epc_reset_all(PCI_EPC(obj));
+    EpcState *s = PCI_EPC(obj);
+
+    EP_BQL_HELD();
+    epc_reset_all(s);
+    /*
+     * All memory of this guest is somebody else's after this. No driver looks
+     * for EPC_DMA_STATE_BUSY before, so this waits, however long a host takes.
+     */
+    epc_dma_drain(s, EPC_DMA_ALL_BURSTS);
 }
 
 /* ---- Realize and exit ---- */
 
 static bool epc_check_properties(EpcState *s, Error **errp)
 {
+    ERRP_GUARD();
+
     if (!s->socket || !*s->socket) {
-        error_setg(errp, "pci-epc: set socket=PATH, the UNIX socket the "
-                   "host's epf-bridge connects to");
+        error_setg(errp, "pci-epc: property 'socket' is not set");
+        error_append_hint(errp, "Use socket=PATH for the UNIX socket that the "
+                          "epf-bridge of the host connects to.\n");
         return false;
     }
     if (!is_power_of_2(s->window_size) || s->window_size < EPC_WINDOW_MIN ||
         s->window_size > EPC_WINDOW_MAX) {
-        error_setg(errp, "pci-epc: window-size=%" PRIu64 " is not supported; "
-                   "use a power of two from 1M to %uG", s->window_size,
+        error_setg(errp, "pci-epc: window-size=%" PRIu64 " is not a power of "
+                   "two from 1M to %uG", s->window_size,
                    (unsigned)(EPC_WINDOW_MAX / GiB));
         return false;
     }
     if (!s->functions || s->functions > EPC_MAX_FUNCTIONS) {
-        error_setg(errp, "pci-epc: functions=%" PRIu32 " is not supported; "
-                   "use 1 to %d", s->functions, EPC_MAX_FUNCTIONS);
+        error_setg(errp, "pci-epc: functions=%" PRIu32 " is not in the range "
+                   "1 to %d", s->functions, EPC_MAX_FUNCTIONS);
         return false;
     }
     if (s->vfs > EPC_MAX_FUNCTIONS - s->functions) {
-        error_setg(errp, "pci-epc: vfs=%" PRIu32 " is not supported; use 0 to "
-                   "%" PRIu32 ", since functions=%" PRIu32 " and virtual "
-                   "functions share %d numbers", s->vfs,
-                   EPC_MAX_FUNCTIONS - s->functions, s->functions,
-                   EPC_MAX_FUNCTIONS);
+        error_setg(errp, "pci-epc: vfs=%" PRIu32 " is not in the range 0 to "
+                   "%" PRIu32, s->vfs, EPC_MAX_FUNCTIONS - s->functions);
+        error_append_hint(errp, "With functions=%" PRIu32 " there are %d "
+                          "function numbers in all.\n", s->functions,
+                          EPC_MAX_FUNCTIONS);
         return false;
     }
     if (s->deadline_ms < EPC_DEADLINE_MIN ||
         s->deadline_ms > EPC_DEADLINE_MAX) {
-        error_setg(errp, "pci-epc: deadline-ms=%" PRIu32 " is not supported; "
-                   "use %d to %d", s->deadline_ms, EPC_DEADLINE_MIN,
+        error_setg(errp, "pci-epc: deadline-ms=%" PRIu32 " is not in the range "
+                   "%d to %d", s->deadline_ms, EPC_DEADLINE_MIN,
                    EPC_DEADLINE_MAX);
         return false;
     }
     if (!s->max_maps || s->max_maps > EPC_WINDOW_MAX_RUNS) {
-        error_setg(errp, "pci-epc: max-maps=%" PRIu32 " is not supported; "
-                   "use 1 to %d", s->max_maps, EPC_WINDOW_MAX_RUNS);
+        error_setg(errp, "pci-epc: max-maps=%" PRIu32 " is not in the range "
+                   "1 to %d", s->max_maps, EPC_WINDOW_MAX_RUNS);
         return false;
     }
     if (s->width == QEMU_PCI_EXP_LNK_X12) {
-        error_setg(errp, "pci-epc: x-width=12 is not supported; "
-                   "use 1, 2, 4, 8, 16 or 32");
+        error_setg(errp, "pci-epc: x-width=12 is not one of 1, 2, 4, 8, 16 and "
+                   "32");
         return false;
     }
     return true;
@@ -217,6 +202,10 @@ static bool epc_check_properties(EpcState *s, Error **errp)
 
 /* ---- Memory of the window ---- */
 
+/*
+ * The memory behind the RAM block of the window. A vCPU may use the block until
+ * RCU frees it, after the device is gone, and RCU frees this memory after it.
+ */
 struct EpcMemory {
     struct rcu_head rcu;
     void *base;
@@ -238,21 +227,35 @@ static void epc_memory_free(EpcMemory *m)
     g_free(m);
 }
 
-static bool epc_init_window(EpcState *s, Error **errp)
+static void epc_forward_viewed_changed(EpcState *s)
 {
+    EP_BQL_HELD();
+    epc_ioeventfd_update(s);
+}
+
+static const EpcForwardOps epc_forward_ops = {
+    .raise = epc_raise_now,
+    .raise_intx = epc_raise_intx_now,
+    .viewed = epc_forward_viewed_changed,
+};
+
+/* The analysis is off, since no other thread knows the window yet. */
+static bool EP_NO_TSA epc_init_window(EpcState *s, Error **errp)
+{
+    ERRP_GUARD();
     if (!epc_window_init(&s->window, s->window_size, s->max_maps, errp)) {
         error_prepend(errp, "pci-epc: no memory for the window: ");
         return false;
     }
     s->window_memory = epc_memory_new(s->window.base, s->window_size);
-    s->forward = epc_forward_new(s);
+    s->forward = epc_forward_new(s, &epc_forward_ops);
     memory_region_init_ram_device_ptr(&s->window_mr, OBJECT(s),
                                       "pci-epc-window-memory", s->window_size,
                                       s->window.base);
     memory_region_init(&s->window_bar, OBJECT(s), "pci-epc-window",
                        s->window_size);
     memory_region_add_subregion(&s->window_bar, 0, &s->window_mr);
-    epc_slow_init(s);
+    epc_window_trap_init(s);
     pci_register_bar(PCI_DEVICE(s), EPC_BAR_WINDOW,
                      PCI_BASE_ADDRESS_SPACE_MEMORY |
                      PCI_BASE_ADDRESS_MEM_TYPE_64 |
@@ -260,8 +263,10 @@ static bool epc_init_window(EpcState *s, Error **errp)
     return true;
 }
 
+static bool epc_init_pci(EpcState *s, Error **errp) EP_REQUIRES(&ep_bql);
 static bool epc_init_pci(EpcState *s, Error **errp)
 {
+    ERRP_GUARD();
     PCIDevice *pdev = PCI_DEVICE(s);
 
     if (pci_bus_is_express(pci_get_bus(pdev)) &&
@@ -283,12 +288,16 @@ static bool epc_init_pci(EpcState *s, Error **errp)
     return true;
 }
 
-/* Nothing but them can call us from another thread; DMA uses the servers. */
+/*
+ * Ends all threads that call this device: first those that use servers, then
+ * the servers.
+ */
+static void epc_end_threads(EpcState *s) EP_REQUIRES(&ep_bql);
 static void epc_end_threads(EpcState *s)
 {
     epc_dma_stop(s);
     epc_forward_stop(s->forward);
-    /* From now on no server is called because of another one */
+    /* From now on link_take_down() calls no server. */
     WITH_QEMU_LOCK_GUARD(&s->fall_lock) {
         QEMU_LOCK_GUARD(&s->lock);
         s->closing = true;
@@ -299,15 +308,22 @@ static void epc_end_threads(EpcState *s)
             s->fn[i].server = NULL;
         }
     }
+    for (unsigned i = 0; i < s->nfn; i++) {
+        epc_forward_forget(&s->fn[i]);
+    }
 }
 
-/* Devices are not unrealized when QEMU ends, but the socket has to go. */
+/* QEMU does not unrealize devices when it ends, but sockets must be removed. */
 static void epc_process_exit(Notifier *n, void *data)
 {
+    EP_BQL_HELD();
     epc_end_threads(container_of(n, EpcState, process_exit));
 }
 
-/* Function 0 has the names that the user gave, N has them with .N appended. */
+/*
+ * Function 0 uses the names that the user gave. Function N has ".N" appended to
+ * the socket's path and to the name.
+ */
 static bool epc_init_server(EpcState *s, unsigned i, Error **errp)
 {
     g_autofree char *path = i ? g_strdup_printf("%s.%u", s->socket, i) : NULL;
@@ -315,6 +331,8 @@ static bool epc_init_server(EpcState *s, unsigned i, Error **errp)
     EpcServerConfig cfg = {
         .path = path ?: s->socket,
         .name = name ?: epc_name(s),
+        .device = epc_name(s),
+        .func = i,
         .deadline_ms = s->deadline_ms,
         .speed = s->speed,
         .width = s->width,
@@ -325,13 +343,14 @@ static bool epc_init_server(EpcState *s, unsigned i, Error **errp)
 }
 
 static bool epc_init_functions(EpcState *s, Error **errp)
+    EP_REQUIRES(&ep_bql);
+static bool epc_init_functions(EpcState *s, Error **errp)
 {
     s->nfn = s->functions + s->vfs;
     s->fn = g_new0(EpcFunction, s->nfn);
     for (unsigned i = 0; i < s->nfn; i++) {
         epc_fn_init(s, &s->fn[i], i);
     }
-    epc_dma_init(s);
     s->process_exit.notify = epc_process_exit;
     qemu_add_exit_notifier(&s->process_exit);
     for (unsigned i = 0; i < s->nfn; i++) {
@@ -342,11 +361,20 @@ static bool epc_init_functions(EpcState *s, Error **errp)
     return true;
 }
 
+/*
+ * Closes the eventfds of the host and forgets its accesses, after all servers
+ * were freed.
+ */
+static void epc_detach_host(EpcState *s) EP_REQUIRES(&ep_bql);
 static void epc_detach_host(EpcState *s)
 {
     WITH_QEMU_LOCK_GUARD(&s->lock) {
         for (unsigned i = 0; i < s->nfn; i++) {
-            epc_irqs_clear(&s->fn[i]);
+            EpcFunction *fn = &s->fn[i];
+
+            EP_LOCK_HELD(&fn->epc->lock);
+            epc_irqs_clear(fn);
+            epc_trap_clear(fn);
         }
     }
     epc_ioeventfd_update(s);
@@ -356,11 +384,14 @@ static void epc_exit(PCIDevice *pdev)
 {
     EpcState *s = PCI_EPC(pdev);
 
+    EP_BQL_HELD();
     if (s->fn) {
         epc_end_threads(s);
+        epc_fault_control_exit(s);
         qemu_remove_exit_notifier(&s->process_exit);
-        epc_dma_exit(s);
-        epc_window_clear(&s->window);
+        WITH_QEMU_LOCK_GUARD(&s->lock) {
+            epc_window_clear(&s->window);
+        }
         epc_detach_host(s);
         for (unsigned i = 0; i < s->nfn; i++) {
             epc_fn_destroy(&s->fn[i]);
@@ -370,34 +401,48 @@ static void epc_exit(PCIDevice *pdev)
     }
     epc_forward_stop(s->forward);
     epc_doorbells_exit(s);
-    epc_slow_exit(s);
+    epc_traps_exit(s);
+    epc_window_trap_exit(s);
     ep_region_empty(&s->window_bar);
     if (s->bh) {
+        timer_free(s->retire_timer);
+        s->retire_timer = NULL;
         qemu_bh_delete(s->bh);
         s->bh = NULL;
     }
-    g_slist_free_full(s->retired, (GDestroyNotify)epc_target_free);
-    s->retired = NULL;
+    WITH_QEMU_LOCK_GUARD(&s->lock) {
+        g_slist_free_full(s->retired, (GDestroyNotify)epc_target_free);
+        s->retired = NULL;
+    }
     msix_uninit_exclusive_bar(pdev);
+    ep_last_ref_keep(OBJECT(s));
 }
 
 static void epc_realize(PCIDevice *pdev, Error **errp)
 {
+    ERRP_GUARD();
     EpcState *s = PCI_EPC(pdev);
 
+    EP_BQL_HELD();
     if (!epc_check_properties(s, errp)) {
         return;
     }
-    if (!ep_signal_init(errp)) {
+    if (!ep_eventfd_init(errp)) {
         error_prepend(errp, "pci-epc: ");
         return;
     }
+    ep_vcpus_init();
     s->ioeventfd = epc_ioeventfd_wanted(s->ioeventfd_prop);
+    s->serial = epc_new_serial();
+    s->retire_timer = timer_new_ms(QEMU_CLOCK_REALTIME, epc_retire_again, s);
     s->bh = qemu_bh_new_guarded(epc_bh, s, &DEVICE(s)->mem_reentrancy_guard);
-    if (!epc_init_pci(s, errp) || !epc_init_window(s, errp) ||
+    if (!epc_init_pci(s, errp) || !epc_traps_init(s, errp) ||
+        !epc_init_window(s, errp) ||
         !epc_doorbells_init(s, errp) || !epc_init_functions(s, errp)) {
         epc_exit(pdev);
+        return;
     }
+    epc_fault_control_realized(s);
 }
 
 /* ---- Object ---- */
@@ -406,7 +451,13 @@ static void epc_instance_init(Object *obj)
 {
     qemu_mutex_init(&PCI_EPC(obj)->lock);
     qemu_mutex_init(&PCI_EPC(obj)->fall_lock);
-    /* Asks for 4 KiB of configuration space, whose size precedes realize. */
+    epc_dma_init(PCI_EPC(obj));
+    epc_faults_init(PCI_EPC(obj));
+    epc_fault_control_init(PCI_EPC(obj));
+    /*
+     * This makes the configuration space 4 KiB large; its size is fixed before
+     * realize.
+     */
     PCI_DEVICE(obj)->cap_present |= QEMU_PCI_CAP_EXPRESS;
 }
 
@@ -416,9 +467,15 @@ static void epc_instance_finalize(Object *obj)
 
     epc_forward_unref(s->forward);
     if (s->window_memory) {
-        /* The RAM block of the window was given to RCU before. */
+        /*
+         * QEMU has finalized the regions, so call_rcu() was called for the RAM
+         * block before, and RCU frees in that order.
+         */
         call_rcu(s->window_memory, epc_memory_free, rcu);
     }
+    epc_dma_destroy(s);
+    epc_fault_control_destroy(s);
+    epc_faults_destroy(s);
     qemu_mutex_destroy(&s->fall_lock);
     qemu_mutex_destroy(&s->lock);
 }
@@ -428,7 +485,7 @@ static bool epc_get_link_up(Object *obj, Error **errp)
     EpcState *s = PCI_EPC(obj);
 
     QEMU_LOCK_GUARD(&s->lock);
-    return s->link_up;
+    return s->link.up;
 }
 
 static uint32_t epc_count_regions(EpcState *s)
@@ -436,7 +493,7 @@ static uint32_t epc_count_regions(EpcState *s)
     uint32_t n = 0;
 
     for (unsigned i = 0; s->fn && i < s->nfn; i++) {
-        n += epc_dma_table_count(s->fn[i].dma);
+        n += epc_host_memory_count(s->fn[i].host_memory);
     }
     return n;
 }
@@ -449,11 +506,11 @@ static void epc_get_counter(Object *obj, Visitor *v, const char *name,
 
     WITH_QEMU_LOCK_GUARD(&s->lock) {
         if (!strcmp(name, "generation")) {
-            value = s->generation;
+            value = s->link.generation;
         } else if (!strcmp(name, "live-maps")) {
             value = s->window.live;
         } else if (!strcmp(name, "slow-maps")) {
-            value = s->window.slow;
+            value = s->window.trapped;
         } else if (!strcmp(name, "dma-regions")) {
             value = epc_count_regions(s);
         } else {
@@ -463,13 +520,13 @@ static void epc_get_counter(Object *obj, Visitor *v, const char *name,
     visit_type_uint32(v, name, &value, errp);
 }
 
-/* BQL: servers come and go under it. */
 static void epc_get_messages(Object *obj, Visitor *v, const char *name,
                              void *opaque, Error **errp)
 {
     EpcState *s = PCI_EPC(obj);
     uint64_t value = 0;
 
+    /* The BQL is held, so no server is made or freed meanwhile. */
     for (unsigned i = 0; s->fn && i < s->nfn; i++) {
         if (s->fn[i].server) {
             value += epc_server_messages(s->fn[i].server);
@@ -505,28 +562,48 @@ static const Property epc_properties[] = {
     DEFINE_PROP_UINT32("deadline-ms", EpcState, deadline_ms, 1000),
     DEFINE_PROP_UINT32("max-maps", EpcState, max_maps, 8192),
     DEFINE_PROP_BOOL("trust-unsealed-memory", EpcState, trust_unsealed, false),
-    /* For tests: on without KVM, or off with it */
+    DEFINE_PROP_BOOL("aer", EpcState, aer, true),
+    /* Tests use this: on without KVM, or off with KVM. */
     DEFINE_PROP_ON_OFF_AUTO("x-ioeventfd", EpcState, ioeventfd_prop,
                             ON_OFF_AUTO_AUTO),
+    /* Tests use this: a qtest plays another device, and not a vCPU. */
+    DEFINE_PROP_BOOL("x-qtest-device", EpcState, qtest_device, false),
     DEFINE_PROP_PCIE_LINK_SPEED("x-speed", EpcState, speed, PCIE_LINK_SPEED_16),
     DEFINE_PROP_PCIE_LINK_WIDTH("x-width", EpcState, width, PCIE_LINK_WIDTH_4),
 };
 
-/* The host's view lives in another process, and it writes our memory. */
+/* The process of the host has state of this device, and writes guest memory. */
 static const VMStateDescription epc_vmstate = {
     .name = TYPE_PCI_EPC,
     .unmigratable = 1,
 };
 
+/* May a write to our own configuration space move our registers? */
+static bool epc_moves_registers(uint32_t addr, int len)
+{
+    return ranges_overlap(addr, len, PCI_COMMAND, 2) ||
+           ranges_overlap(addr, len, PCI_BASE_ADDRESS_0,
+                          4 * PCI_ROM_SLOT);
+}
+
 static void epc_write_own_config(PCIDevice *pdev, uint32_t addr,
                                  uint32_t val, int len)
 {
-    EpcDoorbells *d = &PCI_EPC(pdev)->doorbells;
+    EpcState *s = PCI_EPC(pdev);
+    EpcDoorbells *d = &s->doorbells;
+    bool moves = epc_moves_registers(addr, len);
 
+    EP_BQL_HELD();
     object_ref(OBJECT(pdev));
     ep_irqfds_begin(d->irqfds);
+    if (moves) {
+        epc_ioeventfd_suspend(s, true);
+    }
     pci_default_write_config(pdev, addr, val, len);
-    /* An interrupt that was unmasked may have ejected us */
+    if (moves) {
+        epc_ioeventfd_suspend(s, false);
+    }
+    /* An interrupt that was unmasked may have made the machine eject us. */
     if (d->irqfds) {
         ep_irqfds_sync(d->irqfds);
     }
@@ -568,6 +645,7 @@ static void epc_class_init(ObjectClass *oc, EPC_CONST void *data)
     object_class_property_set_description(oc, "slow-interrupts",
                                           "Interrupts to the host that a "
                                           "thread of QEMU delivered");
+    epc_fault_control_class_init(oc);
 }
 
 static const TypeInfo epc_type = {

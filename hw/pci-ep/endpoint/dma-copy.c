@@ -1,136 +1,198 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * epc-dma-copy: copies of the DMA engine, one piece at a time
+ * Copies of the DMA engine
  */
 #include "qemu/osdep.h"
 #include "qemu/atomic.h"
-#include "qemu/bswap.h"
 #include "qemu/lockable.h"
 #include "qemu/rcu.h"
-#include "hw/pci-ep/pci-epc.h"
-#include "trace.h"
+#include "hw/pci-ep/endpoint/dma-burst.h"
+#include "hw/pci-ep/endpoint/dma-channel.h"
+#include "hw/pci-ep/endpoint/dma-copy.h"
+#include "hw/pci-ep/endpoint/dma-memory.h"
+#include "hw/pci-ep/endpoint/fn-state.h"
+#include "hw/pci-ep/endpoint/host-memory.h"
+#include "hw/pci-ep/endpoint/notify.h"
+#include "hw/pci-ep/endpoint/state.h"
+#include "hw/pci-ep/server/server.h"
+#include "hw/pci-ep/trace.h"
 
-/* ---- Pieces ---- */
+/* ---- Source and destination ---- */
 
-void epc_dma_pieces_init(EpcDmaPieces *p)
+typedef enum EpcDmaKind {
+    DMA_COPY_ENDPOINT,          /* memory of the endpoint guest */
+    DMA_COPY_HOST,              /* memory that the host lets a function reach */
+    DMA_COPY_BOUNCE,            /* EpcDma.bounce */
+} EpcDmaKind;
+
+/* Source or destination of a copy, and where it is during a burst */
+typedef struct EpcDmaSide {
+    EpcDmaKind kind;
+    bool write;
+    unsigned fn;                /* HOST: number of the function */
+    uint64_t addr;              /* DMA or PCI address, offset in bounce */
+    EpcDmaSpan span;
+    EpcHostView *view;          /* HOST: reference that keeps the span mapped */
+} EpcDmaSide;
+
+/* Before a burst: finds a side that is not in the host. */
+static bool dma_copy_find_local(EpcDmaChannel *ch, EpcDmaSide *side,
+                                uint32_t len)
+    EP_REQUIRES(&ch->epc->dma.turn);
+static bool dma_copy_find_local(EpcDmaChannel *ch, EpcDmaSide *side,
+                                uint32_t len)
 {
-    qemu_mutex_init(&p->lock);
-    qemu_cond_init(&p->over);
-}
-
-void epc_dma_pieces_destroy(EpcDmaPieces *p)
-{
-    qemu_cond_destroy(&p->over);
-    qemu_mutex_destroy(&p->lock);
-}
-
-/* Not a plain mutex: the worker would take it again before a waiter wakes. */
-void epc_dma_pieces_drain(EpcDmaPieces *p)
-{
-    uint64_t now;
-
-    QEMU_LOCK_GUARD(&p->lock);
-    now = p->count;
-    while (p->busy && p->count == now) {
-        qemu_cond_wait(&p->over, &p->lock);
+    switch (side->kind) {
+    case DMA_COPY_ENDPOINT:
+        return epc_dma_memory_translate(ch->epc, side->addr, len,
+                                        side->write, &side->span);
+    case DMA_COPY_BOUNCE:
+        side->span.ptr = ch->epc->dma.bounce + side->addr;
+        side->span.len = EPC_DMA_BOUNCE - side->addr;
+        return true;
+    default:
+        return true;
     }
 }
 
-static void piece_begin(EpcDmaPieces *p)
+/* In a burst: finds a side in the host, if the function may reach it now. */
+static uint32_t dma_copy_find_host(EpcState *s, EpcDmaSide *side, uint32_t len)
+    EP_REQUIRES(&s->lock);
+static uint32_t dma_copy_find_host(EpcState *s, EpcDmaSide *side, uint32_t len)
 {
-    QEMU_LOCK_GUARD(&p->lock);
-    p->busy = true;
-    p->count++;
-}
+    EpcFunction *fn = &s->fn[side->fn];
+    EpcHostPointer p;
 
-static void piece_end(EpcDmaPieces *p)
-{
-    QEMU_LOCK_GUARD(&p->lock);
-    p->busy = false;
-    qemu_cond_broadcast(&p->over);
-}
-
-/* ---- Memory of the endpoint ---- */
-
-typedef struct Local {
-    MemoryRegion *mr;
-    uint8_t *ptr;
-    hwaddr len;
-} Local;
-
-/*
- * Not address_space_map(): for what is not RAM that calls the device behind it,
- * with the BQL.  Under RCU until local_put().
- */
-static bool local_get(EpcState *s, uint64_t addr, uint32_t len, bool write,
-                      Local *l)
-{
-    MemTxAttrs attrs = { .memory = 1, .requester_id = pci_requester_id(
-                         PCI_DEVICE(s)) };
-    AddressSpace *as = pci_get_address_space(PCI_DEVICE(s));
-    hwaddr offset;
-
-    l->len = len;
-    l->mr = address_space_translate(as, addr, &offset, &l->len, write, attrs);
-    if (!l->len || !memory_region_is_ram(l->mr) || !l->mr->ram_block ||
-        l->mr->ram_block->mr != l->mr || memory_region_is_ram_device(l->mr) ||
-        (write && (l->mr->readonly || l->mr->rom_device))) {
-        return false;
-    }
-    l->ptr = (uint8_t *)memory_region_get_ram_ptr(l->mr) + offset;
-    return true;
-}
-
-/* After a write: has QEMU forget code it translated from this memory. */
-static void local_written(EpcState *s, Local *l, uint32_t len)
-{
-    memory_region_ref(l->mr);
-    address_space_unmap(pci_get_address_space(PCI_DEVICE(s)), l->ptr, len,
-                        true, len);
-}
-
-/* ---- Memory of the host ---- */
-
-typedef struct End {
-    bool host, write;
-    unsigned fn;
-    uint64_t addr;
-    Local local;
-    EpcDmaPointer remote;
-} End;
-
-static uint32_t remote_get(EpcState *s, End *e, uint32_t len)
-{
-    EpcFunction *fn = &s->fn[e->fn];
-
+    EP_LOCK_HELD(&fn->epc->lock);
     if (!epc_fn_usable(fn)) {
         return EPC_DMA_NO_LINK;
     }
     if (!epc_fn_may_dma(fn)) {
         return EPC_DMA_NOT_MAPPED;
     }
-    switch (epc_dma_table_point(fn->dma, e->addr, len, e->write, &e->remote)) {
+    switch (epc_host_memory_point(fn->host_memory, side->addr, len, side->write,
+                                  &p)) {
     case 0:
+        side->span.ptr = p.ptr;
+        side->span.len = p.size;
+        side->view = p.view;
         return EPC_DMA_OK;
     case -EFAULT:
-        epc_server_fault(fn->server, e->addr, e->write);
+        epc_server_fault(fn->server, side->addr, side->write);
         return EPC_DMA_NOT_MAPPED;
     default:
         return EPC_DMA_NOT_SHARED;
     }
 }
 
-static uint32_t message(EpcDmaChannel *ch, const End *e, void *buf,
-                        uint32_t len)
+/* In a burst: may the channel go on, and where are the sides in the host? */
+static uint32_t dma_copy_check(EpcDmaChannel *ch, EpcDmaSide *src,
+                               EpcDmaSide *dst, uint32_t len)
+    EP_REQUIRES(&ch->epc->dma.turn);
+static uint32_t dma_copy_check(EpcDmaChannel *ch, EpcDmaSide *src,
+                               EpcDmaSide *dst, uint32_t len)
 {
-    EpcServer *server = ch->epc->fn[e->fn].server;
+    EpcState *s = ch->epc;
+    uint32_t status = EPC_DMA_OK;
+
+    QEMU_LOCK_GUARD(&s->lock);
+    if (!ch->enabled || ch->epoch != ch->work_epoch) {
+        return EPC_DMA_VOID;
+    }
+    if (src->kind == DMA_COPY_HOST) {
+        status = dma_copy_find_host(s, src, len);
+    }
+    if (status == EPC_DMA_OK && dst->kind == DMA_COPY_HOST) {
+        status = dma_copy_find_host(s, dst, len);
+    }
+    return status;
+}
+
+/* ---- Copies ---- */
+
+/* The function whose host memory @side is in, as a bit; 0: none */
+static uint32_t dma_copy_functions(const EpcDmaSide *side)
+{
+    return side->kind == DMA_COPY_HOST ? BIT(side->fn) : 0;
+}
+
+/*
+ * One burst. Copies what is contiguous on both sides, at most *@len bytes,
+ * and stores how many. Returns EPC_DMA_NOT_SHARED when nothing was copied
+ * because a side in the host takes a message.
+ */
+static uint32_t dma_copy_burst(EpcDmaChannel *ch, EpcDmaSide src,
+                               EpcDmaSide dst, uint32_t *len)
+    EP_REQUIRES(&ch->epc->dma.turn);
+static uint32_t dma_copy_burst(EpcDmaChannel *ch, EpcDmaSide src,
+                               EpcDmaSide dst, uint32_t *len)
+{
+    EpcDmaBurst burst = {
+        .channel = ch->index,
+        .epoch = ch->work_epoch,
+        .functions = dma_copy_functions(&src) | dma_copy_functions(&dst),
+    };
+    EpcState *s = ch->epc;
+    uint32_t status;
+
+    RCU_READ_LOCK_GUARD();
+    if (!dma_copy_find_local(ch, &src, *len) ||
+        !dma_copy_find_local(ch, &dst, *len)) {
+        return EPC_DMA_BAD_ADDR;
+    }
+    epc_dma_burst_begin(&s->dma.bursts, &burst);
+    status = dma_copy_check(ch, &src, &dst, *len);
+    if (status == EPC_DMA_OK) {
+        *len = MIN(*len, MIN(src.span.len, dst.span.len));
+        memmove(dst.span.ptr, src.span.ptr, *len);
+        if (dst.span.mr) {
+            epc_dma_memory_written(s, &dst.span, *len);
+        }
+    }
+    epc_dma_burst_end(&s->dma.bursts, &burst);
+    epc_host_view_unref(src.view);
+    epc_host_view_unref(dst.view);
+    return status;
+}
+
+/* As many bursts as it takes to copy @len bytes */
+static uint32_t dma_copy_all(EpcDmaChannel *ch, EpcDmaSide src, EpcDmaSide dst,
+                             uint32_t len)
+    EP_REQUIRES(&ch->epc->dma.turn);
+static uint32_t dma_copy_all(EpcDmaChannel *ch, EpcDmaSide src, EpcDmaSide dst,
+                             uint32_t len)
+{
+    uint32_t status = EPC_DMA_OK;
+
+    while (len && status == EPC_DMA_OK) {
+        uint32_t n = len;
+
+        status = dma_copy_burst(ch, src, dst, &n);
+        src.addr += n;
+        dst.addr += n;
+        len -= n;
+    }
+    return status;
+}
+
+/* Copies between the bounce buffer and a side in the host, by message. */
+static uint32_t dma_copy_message(EpcDmaChannel *ch, const EpcDmaSide *side,
+                                 uint32_t len)
+    EP_REQUIRES(&ch->epc->dma.turn);
+static uint32_t dma_copy_message(EpcDmaChannel *ch, const EpcDmaSide *side,
+                                 uint32_t len)
+{
+    EpcState *s = ch->epc;
+    EpcServer *server = s->fn[side->fn].server;
+    uint8_t *buf = ch->epc->dma.bounce;
     int ret;
 
     qatomic_set(&ch->message, true);
-    ret = e->write ? epc_server_dma_write(server, e->addr, buf, len) :
-                     epc_server_dma_read(server, e->addr, buf, len);
+    ret = side->write ? epc_server_dma_write(server, side->addr, buf, len) :
+                        epc_server_dma_read(server, side->addr, buf, len);
     qatomic_set(&ch->message, false);
-    trace_epc_dma_message(ch->index, e->write, e->addr, len, ret);
+    trace_pci_epc_dma_message(epc_name(s), side->fn, ch->index, side->write,
+                              side->addr, len, ret);
     switch (ret) {
     case 0:
         return EPC_DMA_OK;
@@ -148,117 +210,29 @@ static uint32_t message(EpcDmaChannel *ch, const End *e, void *buf,
     }
 }
 
-/* ---- Copies ---- */
-
-/* Memory that the worker itself has, in the place of the endpoint's */
-static End end_buffer(void *buf, uint32_t len)
+/* Copies through the bounce buffer: a side in the host takes a message. */
+static uint32_t dma_copy_bounced(EpcDmaChannel *ch, EpcDmaSide src,
+                                 EpcDmaSide dst, uint32_t *len)
+    EP_REQUIRES(&ch->epc->dma.turn);
+static uint32_t dma_copy_bounced(EpcDmaChannel *ch, EpcDmaSide src,
+                                 EpcDmaSide dst, uint32_t *len)
 {
-    return (End) { .local = { .ptr = buf, .len = len } };
-}
-
-static bool end_translate(EpcState *s, End *e, uint32_t len)
-{
-    return e->host || (!e->local.mr && e->local.ptr) ||
-           local_get(s, e->addr, len, e->write, &e->local);
-}
-
-/* In a piece: what is the channel allowed to reach now? */
-static uint32_t ends_look_up(EpcDmaChannel *ch, End *src, End *dst,
-                             uint32_t len)
-{
-    EpcState *s = ch->epc;
-    uint32_t status = EPC_DMA_OK;
-
-    QEMU_LOCK_GUARD(&s->lock);
-    if (!ch->enabled || ch->epoch != ch->work_epoch) {
-        return EPC_DMA_VOID;
-    }
-    if (src->host) {
-        status = remote_get(s, src, len);
-    }
-    if (status == EPC_DMA_OK && dst->host) {
-        status = remote_get(s, dst, len);
-    }
-    return status;
-}
-
-static uint64_t end_len(const End *e)
-{
-    return e->host ? e->remote.size : e->local.len;
-}
-
-/*
- * Copies what is contiguous at both ends, at most *@len.  EPC_DMA_NOT_SHARED:
- * nothing was done, it takes a message.
- */
-static uint32_t copy_piece(EpcDmaChannel *ch, End src, End dst, uint32_t *len)
-{
-    EpcState *s = ch->epc;
-    uint32_t status;
-
-    RCU_READ_LOCK_GUARD();
-    if (!end_translate(s, &src, *len) || !end_translate(s, &dst, *len)) {
-        return EPC_DMA_BAD_ADDR;
-    }
-    piece_begin(&s->dma.pieces);
-    status = ends_look_up(ch, &src, &dst, *len);
-    if (status == EPC_DMA_OK) {
-        *len = MIN(*len, MIN(end_len(&src), end_len(&dst)));
-        memmove(dst.host ? dst.remote.ptr : dst.local.ptr,
-                src.host ? src.remote.ptr : src.local.ptr, *len);
-        if (dst.local.mr) {
-            local_written(s, &dst.local, *len);
-        }
-    }
-    piece_end(&s->dma.pieces);
-    epc_dma_view_unref(src.remote.view);
-    epc_dma_view_unref(dst.remote.view);
-    return status;
-}
-
-/* All of *@len, which the worker's buffer at the other end limits. */
-static uint32_t copy_all(EpcDmaChannel *ch, End src, End dst, uint32_t len)
-{
-    uint32_t status = EPC_DMA_OK;
-
-    while (len && status == EPC_DMA_OK) {
-        uint32_t n = len;
-
-        status = copy_piece(ch, src, dst, &n);
-        src.addr += n;
-        dst.addr += n;
-        if (!src.host && src.local.ptr) {
-            src.local.ptr += n;
-            src.local.len -= n;
-        }
-        if (!dst.host && dst.local.ptr) {
-            dst.local.ptr += n;
-            dst.local.len -= n;
-        }
-        len -= n;
-    }
-    return status;
-}
-
-/* Through the worker's buffer; at least one end is not in reach. */
-static uint32_t copy_bounced(EpcDmaChannel *ch, End src, End dst,
-                             uint32_t *len)
-{
-    uint8_t *bounce = ch->epc->dma.bounce;
+    EpcDmaSide fill = { .kind = DMA_COPY_BOUNCE, .write = true };
+    EpcDmaSide drain = { .kind = DMA_COPY_BOUNCE };
     uint32_t n = MIN(*len, EPC_DMA_BOUNCE);
     uint32_t status;
 
     *len = n;
-    status = copy_all(ch, src, end_buffer(bounce, n), n);
+    status = dma_copy_all(ch, src, fill, n);
     if (status == EPC_DMA_NOT_SHARED) {
-        status = message(ch, &src, bounce, n);
+        status = dma_copy_message(ch, &src, n);
     }
     if (status != EPC_DMA_OK) {
         return status;
     }
-    status = copy_all(ch, end_buffer(bounce, n), dst, n);
+    status = dma_copy_all(ch, drain, dst, n);
     if (status == EPC_DMA_NOT_SHARED) {
-        status = message(ch, &dst, bounce, n);
+        status = dma_copy_message(ch, &dst, n);
     }
     return status;
 }
@@ -266,60 +240,23 @@ static uint32_t copy_bounced(EpcDmaChannel *ch, End src, End dst,
 uint32_t epc_dma_copy(EpcDmaChannel *ch, bool wait, uint32_t *count)
 {
     const EpcDmaDesc *d = &ch->desc;
-    End src = {
-        .host = d->flags & EPC_DMA_SRC_HOST,
+    EpcDmaSide src = {
+        .kind = d->flags & EPC_DMA_SRC_HOST ? DMA_COPY_HOST : DMA_COPY_ENDPOINT,
         .fn = d->flags >> EPC_DMA_SRC_FN_SHIFT & EPC_DMA_FN_MASK,
         .addr = d->src + ch->done,
     };
-    End dst = {
-        .host = d->flags & EPC_DMA_DST_HOST,
+    EpcDmaSide dst = {
+        .kind = d->flags & EPC_DMA_DST_HOST ? DMA_COPY_HOST : DMA_COPY_ENDPOINT,
+        .write = true,
         .fn = d->flags >> EPC_DMA_DST_FN_SHIFT & EPC_DMA_FN_MASK,
         .addr = d->dst + ch->done,
-        .write = true,
     };
     uint32_t status;
 
-    *count = MIN(d->length - ch->done, EPC_DMA_PIECE);
-    status = copy_piece(ch, src, dst, count);
+    *count = MIN(d->length - ch->done, EPC_DMA_BURST);
+    status = dma_copy_burst(ch, src, dst, count);
     if (status == EPC_DMA_NOT_SHARED) {
-        status = wait ? copy_bounced(ch, src, dst, count) : EPC_DMA_VOID;
+        status = wait ? dma_copy_bounced(ch, src, dst, count) : EPC_DMA_VOID;
     }
     return status;
-}
-
-uint32_t epc_dma_ring_read(EpcDmaChannel *ch, uint64_t addr, void *buf,
-                           uint32_t len)
-{
-    End src = { .addr = addr };
-
-    return copy_all(ch, src, end_buffer(buf, len), len);
-}
-
-static uint32_t ring_word(EpcDmaChannel *ch, uint64_t addr, uint32_t v)
-{
-    EpcState *s = ch->epc;
-    End dst = { .addr = addr, .write = true };
-    uint32_t status;
-
-    RCU_READ_LOCK_GUARD();
-    if (!end_translate(s, &dst, sizeof(v)) || dst.local.len < sizeof(v)) {
-        return EPC_DMA_BAD_ADDR;
-    }
-    piece_begin(&s->dma.pieces);
-    status = ends_look_up(ch, &dst, &dst, sizeof(v));
-    if (status == EPC_DMA_OK) {
-        qatomic_store_release((uint32_t *)dst.local.ptr, cpu_to_le32(v));
-        local_written(s, &dst.local, sizeof(v));
-    }
-    piece_end(&s->dma.pieces);
-    return status;
-}
-
-uint32_t epc_dma_ring_status(EpcDmaChannel *ch, uint64_t addr, uint32_t done,
-                             uint32_t status)
-{
-    uint32_t ret = ring_word(ch, addr + EPC_DMA_DESC_DONE, done);
-
-    return ret == EPC_DMA_OK ?
-           ring_word(ch, addr + EPC_DMA_DESC_STATUS, status) : ret;
 }

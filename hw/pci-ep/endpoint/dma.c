@@ -1,201 +1,46 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * epc-dma: the DMA engine of the controller, its registers and its worker
+ * The DMA engine of the controller: its registers and its worker
  */
 #include "qemu/osdep.h"
+#include "block/aio.h"
 #include "qemu/atomic.h"
-#include "qemu/bswap.h"
 #include "qemu/lockable.h"
 #include "qemu/main-loop.h"
 #include "qemu/rcu.h"
-#include "hw/pci-ep/pci-epc.h"
-#include "trace.h"
+#include "hw/pci-ep/endpoint/dma-burst.h"
+#include "hw/pci-ep/endpoint/dma-channel.h"
+#include "hw/pci-ep/endpoint/dma-ring.h"
+#include "hw/pci-ep/endpoint/dma-step.h"
+#include "hw/pci-ep/endpoint/dma.h"
+#include "hw/pci-ep/endpoint/notify.h"
+#include "hw/pci-ep/endpoint/state.h"
+#include "hw/pci-ep/trace.h"
 
+/* What the worker spends on a channel before it turns to the next one, bytes */
+#define DMA_BUDGET      (256 * 1024)
+/* Time with the BQL after which the worker sleeps; shorter times add up */
+#define DMA_BQL_US      1000
+/* How long a CPU that disables a channel or writes RESET waits for a burst */
+#define DMA_DRAIN_MS    1
 /*
- * What a channel may do before it is the next one's turn.  A descriptor costs
- * as much as copying that many bytes.
+ * A copy in a vCPU that takes DMA_NOW_SLOW_US or longer leaves the copies after
+ * it to the worker, for DMA_NOW_REST times as long.
  */
-#define BUDGET          (256 * 1024)
-#define DESC_COST       4096
-
-/* A copy that takes less time than waking the worker does */
-#define NOW_MAX         (64 * 1024)
-
-#define KNOWN_FLAGS     (EPC_DMA_SRC_HOST | EPC_DMA_DST_HOST | EPC_DMA_IRQ | \
-                         EPC_DMA_CHAIN | \
-                         EPC_DMA_FN_MASK << EPC_DMA_SRC_FN_SHIFT | \
-                         EPC_DMA_FN_MASK << EPC_DMA_DST_FN_SHIFT)
-
-/* ---- Interrupts ---- */
-
-static void channel_raise(EpcDmaChannel *ch)
-{
-    ch->unsignalled = 0;
-    epc_notify(ch->epc, ch->vector);
-}
-
-static void channel_timer(void *opaque)
-{
-    EpcDmaChannel *ch = opaque;
-
-    QEMU_LOCK_GUARD(&ch->epc->lock);
-    if (ch->unsignalled) {
-        channel_raise(ch);
-    }
-}
-
-/* A descriptor is done, and the consumer index moved.  Lock held. */
-static void channel_signal(EpcDmaChannel *ch, bool asked, bool failed)
-{
-    bool idle = ch->consumer == ch->producer;
-
-    if (asked && ch->unsignalled++ == 0 && ch->irq_usec) {
-        timer_mod(ch->timer, qemu_clock_get_us(QEMU_CLOCK_REALTIME) +
-                  ch->irq_usec);
-    }
-    if (failed || (ch->unsignalled && (ch->unsignalled >= ch->irq_count ||
-                                       (idle && !ch->irq_usec)))) {
-        channel_raise(ch);
-    }
-}
+#define DMA_NOW_SLOW_US 1000
+#define DMA_NOW_REST    100
 
 /* ---- The worker ---- */
 
-/* Does the epoch of the worker's state still hold?  Lock held. */
-static bool work_valid(const EpcDmaChannel *ch)
-{
-    return ch->enabled && !ch->error && ch->work_epoch == ch->epoch;
-}
-
-/* Is there a descriptor?  Fills its address, and whether to abort it. */
-static bool work_next(EpcDmaChannel *ch, uint64_t *addr, bool *abort)
-{
-    QEMU_LOCK_GUARD(&ch->epc->lock);
-    if (!ch->enabled || ch->error || ch->consumer == ch->producer) {
-        return false;
-    }
-    if (ch->work_epoch != ch->epoch) {
-        ch->work_epoch = ch->epoch;
-        ch->fetched = false;
-        ch->chain_status = EPC_DMA_OK;
-    }
-    *addr = ch->ring + (ch->consumer & (ch->size - 1)) *
-            (uint64_t)EPC_DMA_DESC_SIZE;
-    *abort = ch->abort_left;
-    return true;
-}
-
-static void ring_failed(EpcDmaChannel *ch)
-{
-    QEMU_LOCK_GUARD(&ch->epc->lock);
-    if (work_valid(ch)) {
-        trace_epc_dma_ring_error(ch->index, ch->ring, ch->size);
-        ch->error = true;
-        channel_raise(ch);
-    }
-}
-
-static bool desc_fetch(EpcDmaChannel *ch, uint64_t addr)
-{
-    uint8_t raw[EPC_DMA_DESC_SIZE];
-    uint32_t status = epc_dma_ring_read(ch, addr, raw, sizeof(raw));
-
-    if (status == EPC_DMA_BAD_ADDR) {
-        ring_failed(ch);
-    }
-    if (status != EPC_DMA_OK) {
-        return false;
-    }
-    ch->desc.src = ldq_le_p(raw + EPC_DMA_DESC_SRC);
-    ch->desc.dst = ldq_le_p(raw + EPC_DMA_DESC_DST);
-    ch->desc.length = ldl_le_p(raw + EPC_DMA_DESC_LENGTH);
-    ch->desc.flags = ldl_le_p(raw + EPC_DMA_DESC_FLAGS);
-    ch->done = 0;
-    ch->fetched = true;
-    return true;
-}
-
-static bool address_valid(const EpcState *s, uint64_t addr, uint32_t length,
-                          bool host, uint32_t fn)
-{
-    return (!host || fn < s->nfn) && (!length || addr + length - 1 >= addr);
-}
-
-static bool desc_valid(const EpcState *s, const EpcDmaDesc *d)
-{
-    return !(d->flags & ~KNOWN_FLAGS) &&
-           address_valid(s, d->src, d->length, d->flags & EPC_DMA_SRC_HOST,
-                         d->flags >> EPC_DMA_SRC_FN_SHIFT & EPC_DMA_FN_MASK) &&
-           address_valid(s, d->dst, d->length, d->flags & EPC_DMA_DST_HOST,
-                         d->flags >> EPC_DMA_DST_FN_SHIFT & EPC_DMA_FN_MASK);
-}
-
-static void desc_end(EpcDmaChannel *ch, uint64_t addr, uint32_t status)
-{
-    uint32_t ret = epc_dma_ring_status(ch, addr, ch->done, status);
-
-    ch->fetched = false;
-    ch->chain_status = ch->desc.flags & EPC_DMA_CHAIN ? status : EPC_DMA_OK;
-    if (ret == EPC_DMA_BAD_ADDR) {
-        ring_failed(ch);
-        return;
-    }
-    QEMU_LOCK_GUARD(&ch->epc->lock);
-    if (work_valid(ch)) {
-        trace_epc_dma_done(ch->index, ch->consumer, ch->done, status);
-        ch->consumer++;
-        ch->abort_left -= ch->abort_left > 0;
-        channel_signal(ch, ch->desc.flags & EPC_DMA_IRQ,
-                       status != EPC_DMA_OK);
-    }
-}
-
-/*
- * One piece of the next descriptor.  Returns its cost, 0: nothing to do, or not
- * without the worker.
- */
-static uint32_t channel_piece(EpcDmaChannel *ch, bool by_worker)
-{
-    uint32_t status = EPC_DMA_OK, count = 0;
-    uint64_t addr;
-    bool abort;
-
-    if (!work_next(ch, &addr, &abort) ||
-        (!ch->fetched && !desc_fetch(ch, addr))) {
-        return 0;
-    }
-    if (!by_worker && ch->desc.length > NOW_MAX) {
-        return 0;
-    }
-    if (abort) {
-        status = EPC_DMA_ABORTED;
-    } else if (ch->chain_status != EPC_DMA_OK) {
-        status = ch->chain_status;
-    } else if (!desc_valid(ch->epc, &ch->desc)) {
-        status = EPC_DMA_BAD_DESC;
-    } else if (ch->desc.length) {
-        status = epc_dma_copy(ch, by_worker, &count);
-    }
-    if (status == EPC_DMA_OK) {
-        ch->done += count;
-    }
-    if (status == EPC_DMA_VOID) {
-        return 0;
-    }
-    if (status != EPC_DMA_OK || ch->done == ch->desc.length) {
-        desc_end(ch, addr, status);
-        count += DESC_COST;
-    }
-    return count;
-}
-
-static bool channel_turn(EpcDma *dma, EpcDmaChannel *ch)
+/* Spends DMA_BUDGET on @ch. Returns whether there was anything to do. */
+static bool dma_serve(EpcDmaChannel *ch) EP_EXCLUDES(&ch->epc->dma.turn);
+static bool dma_serve(EpcDmaChannel *ch)
 {
     uint64_t used = 0;
 
-    QEMU_LOCK_GUARD(&dma->turn);
-    while (used < BUDGET && !qatomic_read(&dma->stop)) {
-        uint32_t cost = channel_piece(ch, true);
+    QEMU_LOCK_GUARD(&ch->epc->dma.turn);
+    while (used < DMA_BUDGET && !qatomic_read(&ch->epc->dma.stop)) {
+        uint32_t cost = epc_dma_step(ch, true);
 
         if (!cost) {
             break;
@@ -205,10 +50,29 @@ static bool channel_turn(EpcDma *dma, EpcDmaChannel *ch)
     return used;
 }
 
-static void *worker(void *opaque)
+/*
+ * QemuMutex is not fair: a thread that releases and takes the BQL at once
+ * starves the others. So the worker sleeps without it for as long as it had it.
+ */
+static void dma_leave_bql(EpcDma *dma) EP_EXCLUDES(&dma->turn);
+static void dma_leave_bql(EpcDma *dma)
 {
-    EpcState *s = opaque;
-    EpcDma *dma = &s->dma;
+    int64_t us = 0;
+
+    WITH_QEMU_LOCK_GUARD(&dma->turn) {
+        if (dma->bql_us >= DMA_BQL_US) {
+            us = dma->bql_us;
+            dma->bql_us = 0;
+        }
+    }
+    if (us) {
+        g_usleep(us);
+    }
+}
+
+static void *dma_worker(void *opaque)
+{
+    EpcDma *dma = opaque;
 
     rcu_register_thread();
     while (!qatomic_read(&dma->stop)) {
@@ -216,7 +80,8 @@ static void *worker(void *opaque)
 
         qemu_event_reset(&dma->kick);
         for (unsigned i = 0; i < EPC_DMA_CHANNELS; i++) {
-            worked |= channel_turn(dma, &dma->channel[i]);
+            worked |= dma_serve(&dma->channel[i]);
+            dma_leave_bql(dma);
         }
         if (!worked && !qatomic_read(&dma->stop)) {
             qemu_event_wait(&dma->kick);
@@ -226,99 +91,197 @@ static void *worker(void *opaque)
     return NULL;
 }
 
-/* Machines that do not use the engine need no thread. */
-static void worker_start(EpcState *s)
+/*
+ * QEMU calls this at the end of each change of its memory map, since a ring may
+ * have moved or gone.
+ */
+static void dma_commit(MemoryListener *listener)
 {
-    if (!s->dma.running && !s->dma.stop) {
-        s->dma.running = true;
-        s->dma.bounce = g_malloc(EPC_DMA_BOUNCE);
-        qemu_thread_create(&s->dma.thread, "pci-epc-dma", worker, s,
+    EpcDma *dma = container_of(listener, EpcDma, listener);
+
+    EP_BQL_HELD();
+    for (unsigned i = 0; i < EPC_DMA_CHANNELS; i++) {
+        if (dma->channel[i].ring) {
+            epc_dma_ring_resolve(&dma->channel[i]);
+        }
+    }
+}
+
+/* Called when a channel is enabled: where none is, there is no thread. */
+static void dma_start_worker(EpcState *s) EP_REQUIRES(&ep_bql);
+static void dma_start_worker(EpcState *s)
+{
+    EpcDma *dma = &s->dma;
+
+    if (!dma->running && !qatomic_read(&dma->stop)) {
+        dma->running = true;
+        dma->iommu = pci_device_iommu_address_space(PCI_DEVICE(s)) !=
+                     &address_space_memory;
+        memory_listener_register(&dma->listener,
+                                 pci_get_address_space(PCI_DEVICE(s)));
+        qemu_thread_create(&dma->thread, "pci-epc-dma", dma_worker, dma,
                            QEMU_THREAD_JOINABLE);
     }
 }
 
-/* ---- Registers ---- */
-
-static bool ring_valid(const EpcDmaChannel *ch)
+/*
+ * Waits for the end of the worker. It may be waiting for the BQL, to have a
+ * virtual IOMMU translate, so the BQL is released meanwhile. It is held here:
+ * QEMU unrealizes a device with the BQL, and takes it around the exit
+ * notifiers, which run after main() has released it (qemu_run_exit_notifiers()
+ * of QEMU 10.0 and 10.2). The guest cannot reach the registers any more.
+ */
+static void dma_join_worker(EpcDma *dma) EP_REQUIRES(&ep_bql);
+static void dma_join_worker(EpcDma *dma)
 {
-    uint64_t bytes = ch->size * (uint64_t)EPC_DMA_DESC_SIZE;
-
-    return is_power_of_2(ch->size) && ch->size >= EPC_DMA_SIZE_MIN &&
-           ch->size <= EPC_DMA_SIZE_MAX && !(ch->ring % EPC_DMA_DESC_SIZE) &&
-           ch->ring + bytes - 1 >= ch->ring;
+    bql_unlock();
+    qemu_thread_join(&dma->thread);
+    bql_lock();
 }
 
-/* Lock held; the caller drains. */
-static void channel_disable(EpcDmaChannel *ch)
+/* A bottom half of the main loop, after the worker has unplugged the device */
+static void dma_reap_worker(void *opaque)
+{
+    EpcState *s = opaque;
+
+    EP_BQL_HELD();
+    dma_join_worker(&s->dma);
+    object_unref(OBJECT(s));
+}
+
+/* A requested fault has held a descriptor long enough. */
+static void dma_held_timer(void *opaque)
+{
+    EpcDmaChannel *ch = opaque;
+
+    qemu_event_set(&ch->epc->dma.kick);
+}
+
+/* ---- Registers ---- */
+
+static bool dma_ring_valid(const EpcDmaChannel *ch) EP_REQUIRES(&ep_bql);
+static bool dma_ring_valid(const EpcDmaChannel *ch)
+{
+    uint64_t bytes = ch->ring_size * (uint64_t)EPC_DMA_DESC_SIZE;
+
+    return is_power_of_2(ch->ring_size) && ch->ring_size >= EPC_DMA_SIZE_MIN &&
+           ch->ring_size <= EPC_DMA_SIZE_MAX &&
+           !(ch->ring_addr % EPC_DMA_DESC_SIZE) &&
+           ch->ring_addr + bytes - 1 >= ch->ring_addr;
+}
+
+/* The caller calls dma_drain_shortly() when it has released EpcState.lock. */
+static void dma_disable(EpcDmaChannel *ch)
+    EP_REQUIRES(&ep_bql, &ch->epc->lock);
+static void dma_disable(EpcDmaChannel *ch)
 {
     ch->epoch++;
     ch->enabled = ch->error = false;
     ch->abort_left = ch->unsignalled = 0;
     timer_del(ch->timer);
+    timer_del(ch->held_timer);
+    epc_dma_ring_release(ch);
 }
 
-static void channel_enable(EpcDmaChannel *ch)
+/*
+ * As a rule a burst is over in microseconds, so that a driver does not have to
+ * wait. But the host can make a burst long, and this thread holds the BQL.
+ */
+static void dma_drain_shortly(EpcState *s) EP_REQUIRES(&ep_bql);
+static void dma_drain_shortly(EpcState *s)
 {
-    if (!ch->enabled) {
-        ch->epoch++;
-        ch->enabled = true;
-        ch->error = !ring_valid(ch);
-        ch->producer = ch->consumer = 0;
+    if (!epc_dma_bursts_drain(&s->dma.bursts, EPC_DMA_ALL_BURSTS,
+                              DMA_DRAIN_MS)) {
+        trace_pci_epc_dma_late(epc_name(s));
     }
 }
 
-static bool write_control(EpcState *s, EpcDmaChannel *ch, uint32_t v)
+static void dma_enable(EpcDmaChannel *ch)
+    EP_REQUIRES(&ep_bql, &ch->epc->lock);
+static void dma_enable(EpcDmaChannel *ch)
+{
+    if (ch->enabled) {
+        return;
+    }
+    ch->epoch++;
+    ch->enabled = true;
+    ch->error = !dma_ring_valid(ch);
+    ch->producer = ch->consumer = 0;
+    if (!ch->error) {
+        epc_dma_ring_resolve(ch);
+    }
+}
+
+static bool dma_write_control(EpcState *s, EpcDmaChannel *ch, uint32_t v)
+    EP_REQUIRES(&ep_bql);
+static bool dma_write_control(EpcState *s, EpcDmaChannel *ch, uint32_t v)
 {
     if (v & ~(EPC_DMA_CTRL_ENABLE | EPC_DMA_CTRL_ABORT)) {
         return false;
     }
-    trace_epc_dma_control(ch->index, v);
-    WITH_QEMU_LOCK_GUARD(&s->lock) {
+    trace_pci_epc_dma_control(epc_name(s), ch->index, v);
+    if (v & EPC_DMA_CTRL_ENABLE) {
+        dma_start_worker(s);
+    }
+    WITH_QEMU_LOCK_GUARD(&ch->epc->lock) {
         if (!(v & EPC_DMA_CTRL_ENABLE)) {
-            channel_disable(ch);
+            dma_disable(ch);
         } else {
-            channel_enable(ch);
+            dma_enable(ch);
             if (v & EPC_DMA_CTRL_ABORT) {
                 ch->abort_left = ch->producer - ch->consumer;
             }
         }
     }
-    if (v & EPC_DMA_CTRL_ENABLE) {
-        worker_start(s);
-    } else {
-        epc_dma_drain(s);
+    if (!(v & EPC_DMA_CTRL_ENABLE)) {
+        dma_drain_shortly(s);
     }
     qemu_event_set(&s->dma.kick);
     return true;
 }
 
-/* Returns whether there is anything left for the worker. */
-static bool work_now(EpcDma *dma, EpcDmaChannel *ch)
+/*
+ * Works on the next descriptor in this thread, unless the worker is busy or a
+ * host has made such a copy slow.  Returns whether the worker has to go on.
+ */
+static bool dma_work_now(EpcDmaChannel *ch) EP_REQUIRES(&ep_bql);
+static bool dma_work_now(EpcDmaChannel *ch)
 {
-    if (!dma->running || qemu_mutex_trylock(&dma->turn)) {
+    EpcDma *dma = &ch->epc->dma;
+    int64_t since = g_get_monotonic_time();
+    int64_t took;
+
+    if (!dma->running || dma->iommu || since < dma->rests_until ||
+        qemu_mutex_trylock(&dma->turn)) {
         return true;
     }
-    channel_piece(ch, false);
+    epc_dma_step(ch, false);
     qemu_mutex_unlock(&dma->turn);
+    took = g_get_monotonic_time() - since;
+    if (took >= DMA_NOW_SLOW_US) {
+        dma->rests_until = since + took + took * DMA_NOW_REST;
+    }
 
     QEMU_LOCK_GUARD(&ch->epc->lock);
     return ch->consumer != ch->producer;
 }
 
-/* A client with one copy at a time waits for it: do a small one here and now. */
-static bool write_producer(EpcState *s, EpcDmaChannel *ch, uint32_t v)
+/* A driver that queues one copy at a time waits for it, so do that copy now. */
+static bool dma_write_producer(EpcState *s, EpcDmaChannel *ch, uint32_t v)
+    EP_REQUIRES(&ep_bql);
+static bool dma_write_producer(EpcState *s, EpcDmaChannel *ch, uint32_t v)
 {
-    bool alone;
+    bool single;
 
-    WITH_QEMU_LOCK_GUARD(&s->lock) {
-        if (!ch->enabled || ch->error || v - ch->consumer > ch->size ||
+    WITH_QEMU_LOCK_GUARD(&ch->epc->lock) {
+        if (!ch->enabled || ch->error || v - ch->consumer > ch->ring_size ||
             v - ch->consumer < ch->producer - ch->consumer) {
             return false;
         }
         ch->producer = v;
-        alone = v - ch->consumer == 1;
+        single = v - ch->consumer == 1;
     }
-    if (!alone || work_now(&s->dma, ch)) {
+    if (!single || dma_work_now(ch)) {
         qemu_event_set(&s->dma.kick);
     }
     return true;
@@ -330,22 +293,23 @@ bool epc_dma_write(EpcState *s, unsigned channel, uint64_t reg, uint32_t v)
 
     switch (reg) {
     case EPC_DMA_CTRL:
-        return write_control(s, ch, v);
+        return dma_write_control(s, ch, v);
     case EPC_DMA_PRODUCER:
-        return write_producer(s, ch, v);
+        return dma_write_producer(s, ch, v);
     case EPC_DMA_RING:
-        return epc_dma_set_ring(s, channel, deposit64(ch->ring, 0, 32, v));
+        return epc_dma_set_ring(s, channel, deposit64(ch->ring_addr, 0, 32, v));
     case EPC_DMA_RING + 4:
-        return epc_dma_set_ring(s, channel, deposit64(ch->ring, 32, 32, v));
+        return epc_dma_set_ring(s, channel,
+                                deposit64(ch->ring_addr, 32, 32, v));
     }
 
-    QEMU_LOCK_GUARD(&s->lock);
+    QEMU_LOCK_GUARD(&ch->epc->lock);
     switch (reg) {
     case EPC_DMA_SIZE:
         if (ch->enabled) {
             return false;
         }
-        ch->size = v;
+        ch->ring_size = v;
         return true;
     case EPC_DMA_VECTOR:
         if (v >= EPC_VECTORS) {
@@ -372,47 +336,52 @@ bool epc_dma_write(EpcState *s, unsigned channel, uint64_t reg, uint32_t v)
 
 uint64_t *epc_dma_register64(EpcState *s, unsigned channel, uint64_t reg)
 {
-    return reg == EPC_DMA_RING ? &s->dma.channel[channel].ring : NULL;
+    return reg == EPC_DMA_RING ? &s->dma.channel[channel].ring_addr : NULL;
 }
 
 bool epc_dma_set_ring(EpcState *s, unsigned channel, uint64_t ring)
 {
     EpcDmaChannel *ch = &s->dma.channel[channel];
 
-    QEMU_LOCK_GUARD(&s->lock);
+    QEMU_LOCK_GUARD(&ch->epc->lock);
     if (ch->enabled) {
         return false;
     }
-    ch->ring = ring;
+    ch->ring_addr = ring;
     return true;
 }
 
-static uint32_t read_state(const EpcDmaChannel *ch)
+static uint32_t dma_read_state(const EpcDmaChannel *ch)
+    EP_REQUIRES(&ch->epc->lock);
+static uint32_t dma_read_state(const EpcDmaChannel *ch)
 {
     return (ch->enabled ? EPC_DMA_STATE_ENABLED : 0) |
            (ch->error ? EPC_DMA_STATE_ERROR : 0) |
-           (qatomic_read(&ch->message) ? EPC_DMA_STATE_MESSAGE : 0);
+           (qatomic_read(&ch->message) ? EPC_DMA_STATE_MESSAGE : 0) |
+           (epc_dma_bursts_late(&ch->epc->dma.bursts, ch->index, ch->epoch) ?
+            EPC_DMA_STATE_BUSY : 0);
 }
 
 bool epc_dma_read(EpcState *s, unsigned channel, uint64_t reg, uint32_t *v)
 {
     EpcDmaChannel *ch = &s->dma.channel[channel];
 
+    EP_LOCK_HELD(&ch->epc->lock);
     switch (reg) {
     case EPC_DMA_RING:
-        *v = ch->ring;
+        *v = ch->ring_addr;
         break;
     case EPC_DMA_RING + 4:
-        *v = ch->ring >> 32;
+        *v = ch->ring_addr >> 32;
         break;
     case EPC_DMA_SIZE:
-        *v = ch->size;
+        *v = ch->ring_size;
         break;
     case EPC_DMA_CTRL:
         *v = ch->enabled ? EPC_DMA_CTRL_ENABLE : 0;
         break;
     case EPC_DMA_STATE:
-        *v = read_state(ch);
+        *v = dma_read_state(ch);
         break;
     case EPC_DMA_PRODUCER:
         *v = ch->producer;
@@ -437,57 +406,56 @@ bool epc_dma_read(EpcState *s, unsigned channel, uint64_t reg, uint32_t *v)
 
 /* ---- Life cycle ---- */
 
-void epc_dma_drain(EpcState *s)
+void epc_dma_drain(EpcState *s, uint64_t functions)
 {
-    epc_dma_pieces_drain(&s->dma.pieces);
+    epc_dma_bursts_drain(&s->dma.bursts, functions, -1);
+}
+
+bool epc_dma_host_idle(EpcState *s)
+{
+    return epc_dma_bursts_drain(&s->dma.bursts, UINT32_MAX, 0);
+}
+
+bool epc_dma_after_bursts(EpcState *s, EpcDmaBurstOver *over, void *opaque)
+{
+    return epc_dma_bursts_after(&s->dma.bursts, over, opaque);
 }
 
 void epc_dma_reset(EpcState *s)
 {
-    WITH_QEMU_LOCK_GUARD(&s->lock) {
-        for (unsigned i = 0; i < EPC_DMA_CHANNELS; i++) {
-            EpcDmaChannel *ch = &s->dma.channel[i];
+    for (unsigned i = 0; i < EPC_DMA_CHANNELS; i++) {
+        EpcDmaChannel *ch = &s->dma.channel[i];
 
-            channel_disable(ch);
-            ch->ring = 0;
-            ch->size = ch->producer = ch->consumer = 0;
-            ch->irq_count = ch->irq_usec = 0;
-            ch->vector = EPC_VECTOR_DMA(i);
-        }
+        QEMU_LOCK_GUARD(&ch->epc->lock);
+        dma_disable(ch);
+        ch->ring_addr = 0;
+        ch->ring_size = ch->producer = ch->consumer = 0;
+        ch->irq_count = ch->irq_usec = 0;
+        ch->vector = EPC_VECTOR_DMA(i);
     }
-    epc_dma_drain(s);
+    dma_drain_shortly(s);
 }
 
-void epc_dma_init(EpcState *s)
+/* The analysis is off, since no other thread knows the object yet. */
+void EP_NO_TSA epc_dma_init(EpcState *s)
 {
-    s->dma.stop = false;
+    s->dma.listener = (MemoryListener) {
+        .name = "pci-epc-dma",
+        .commit = dma_commit,
+    };
     qemu_event_init(&s->dma.kick, false);
     qemu_mutex_init(&s->dma.turn);
-    epc_dma_pieces_init(&s->dma.pieces);
+    epc_dma_bursts_init(&s->dma.bursts);
+    s->dma.bounce = g_malloc(EPC_DMA_BOUNCE);
+    s->dma.channel = g_new0(EpcDmaChannel, EPC_DMA_CHANNELS);
     for (unsigned i = 0; i < EPC_DMA_CHANNELS; i++) {
         EpcDmaChannel *ch = &s->dma.channel[i];
 
         ch->epc = s;
         ch->index = i;
         ch->vector = EPC_VECTOR_DMA(i);
-        ch->timer = timer_new_us(QEMU_CLOCK_REALTIME, channel_timer, ch);
-    }
-}
-
-/*
- * The worker may be waiting for the BQL, where a virtual IOMMU reports a fault.
- * The registers are out of the guest's reach already.
- */
-static void worker_join(EpcDma *dma)
-{
-    bool locked = bql_locked();
-
-    if (locked) {
-        bql_unlock();
-    }
-    qemu_thread_join(&dma->thread);
-    if (locked) {
-        bql_lock();
+        ch->timer = timer_new_us(QEMU_CLOCK_REALTIME, epc_dma_irq_timer, ch);
+        ch->held_timer = timer_new_us(QEMU_CLOCK_REALTIME, dma_held_timer, ch);
     }
 }
 
@@ -498,19 +466,34 @@ void epc_dma_stop(EpcState *s)
     epc_dma_reset(s);
     qatomic_set(&dma->stop, true);
     qemu_event_set(&dma->kick);
-    if (dma->running) {
-        dma->running = false;
-        worker_join(dma);
-        g_free(dma->bounce);
+    if (!dma->running) {
+        return;
+    }
+    dma->running = false;
+    memory_listener_unregister(&dma->listener);
+    if (qemu_thread_is_self(&dma->thread)) {
+        object_ref(OBJECT(s));
+        aio_bh_schedule_oneshot(qemu_get_aio_context(), dma_reap_worker, s);
+    } else {
+        dma_join_worker(dma);
     }
 }
 
-void epc_dma_exit(EpcState *s)
+/*
+ * The analysis is off, since no other thread has a reference any more. A CPU
+ * that was on its way to the registers may have enabled a channel while
+ * epc_dma_stop() waited without the BQL.
+ */
+void EP_NO_TSA epc_dma_destroy(EpcState *s)
 {
     for (unsigned i = 0; i < EPC_DMA_CHANNELS; i++) {
+        epc_dma_ring_release(&s->dma.channel[i]);
         timer_free(s->dma.channel[i].timer);
+        timer_free(s->dma.channel[i].held_timer);
     }
-    epc_dma_pieces_destroy(&s->dma.pieces);
+    g_free(s->dma.channel);
+    g_free(s->dma.bounce);
+    epc_dma_bursts_destroy(&s->dma.bursts);
     qemu_mutex_destroy(&s->dma.turn);
     qemu_event_destroy(&s->dma.kick);
 }

@@ -1,174 +1,116 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * epc-dma-table: which host PCI addresses a function may reach, and where
+ * Memory of the host that a function may reach
  *
- * Ranges never overlap.  With a virtual IOMMU on the host there can be one per
- * page, nearly all of them in the same file, so files are shared by inode.
+ * Ranges never overlap. Where the host has a virtual IOMMU there can be a
+ * range for each page, nearly all of them in the same file. So ranges whose
+ * descriptors are of the same inode share one EpcHostFile, and ranges that
+ * continue each other are kept as one.
  */
 #include "qemu/osdep.h"
-#include <sys/mman.h>
-#include "qemu/atomic.h"
 #include "qemu/interval-tree.h"
-#include "hw/pci-ep/epc-dma-table.h"
+#include "hw/pci-ep/endpoint/host-memory.h"
+#include "hw/pci-ep/endpoint/host-view.h"
 
-struct EpcDmaView {
-    unsigned refs;
-    uint8_t *base;
-    uint64_t size;
-    bool writable;
-};
-
-typedef struct EpcDmaFile {
+typedef struct EpcHostFile {
     EpFile *file;
-    unsigned users;
-    EpcDmaView *view;           /* NULL: not needed yet, or not possible */
-    bool view_refused;
-} EpcDmaFile;
+    unsigned users;             /* ranges */
+    EpcHostViews views;
+} EpcHostFile;
 
-typedef struct EpcDmaRange {
-    IntervalTreeNode node;      /* host addresses */
-    EpcDmaFile *file;           /* NULL: by message only */
-    uint64_t offset;            /* in the file, of node.start */
+typedef struct EpcHostRange {
+    IntervalTreeNode node;      /* bus addresses */
+    EpcHostFile *file;          /* NULL: by message only */
+    uint64_t offset;            /* of node.start in the file */
     bool writable;
-} EpcDmaRange;
+} EpcHostRange;
 
-struct EpcDmaTable {
+struct EpcHostMemory {
     IntervalTreeRoot ranges;
-    GPtrArray *files;
-    unsigned count;
-    bool messages;
+    GPtrArray *files;           /* EpcHostFile */
+    unsigned count;             /* ranges */
+    bool messages;              /* the host takes messages */
 };
 
-EpcDmaTable *epc_dma_table_new(void)
+EpcHostMemory *epc_host_memory_new(void)
 {
-    EpcDmaTable *t = g_new0(EpcDmaTable, 1);
+    EpcHostMemory *t = g_new0(EpcHostMemory, 1);
 
     t->files = g_ptr_array_new();
     return t;
 }
 
-void epc_dma_table_free(EpcDmaTable *t)
+void epc_host_memory_free(EpcHostMemory *t)
 {
     if (t) {
-        epc_dma_table_clear(t);
+        epc_host_memory_clear(t);
         g_ptr_array_free(t->files, true);
         g_free(t);
     }
 }
 
-unsigned epc_dma_table_count(const EpcDmaTable *t)
+unsigned epc_host_memory_count(const EpcHostMemory *t)
 {
     return t->count;
 }
 
-void epc_dma_table_set_messages(EpcDmaTable *t, bool taken)
+void epc_host_memory_set_messages(EpcHostMemory *t, bool taken)
 {
     t->messages = taken;
 }
 
-static EpcDmaRange *range_find(EpcDmaTable *t, uint64_t first, uint64_t last)
+static EpcHostRange *host_memory_find_range(EpcHostMemory *t, uint64_t first,
+                                            uint64_t last)
 {
     IntervalTreeNode *n = interval_tree_iter_first(&t->ranges, first, last);
 
-    return n ? container_of(n, EpcDmaRange, node) : NULL;
+    return n ? container_of(n, EpcHostRange, node) : NULL;
 }
 
-/* Takes @file over; NULL when there are too many files already. */
-static EpcDmaFile *file_get(EpcDmaTable *t, EpFile *file)
+/* Takes over @file. Returns NULL when there are EPC_HOST_MAX_FILES others. */
+static EpcHostFile *host_memory_get_file(EpcHostMemory *t, EpFile *file)
 {
-    EpcDmaFile *f;
+    EpcHostFile *f;
 
     for (unsigned i = 0; i < t->files->len; i++) {
         f = g_ptr_array_index(t->files, i);
         if (ep_file_same(f->file, file)) {
-            ep_file_unref(file);
+            ep_file_free_copy(file);
             f->users++;
             return f;
         }
     }
-    if (t->files->len >= EPC_DMA_MAX_FILES) {
-        ep_file_unref(file);
+    if (t->files->len >= EPC_HOST_MAX_FILES) {
+        ep_file_free(file);
         return NULL;
     }
-    f = g_new0(EpcDmaFile, 1);
+    f = g_new0(EpcHostFile, 1);
     f->file = file;
     f->users = 1;
     g_ptr_array_add(t->files, f);
     return f;
 }
 
-void epc_dma_view_unref(EpcDmaView *v)
-{
-    if (v && qatomic_fetch_dec(&v->refs) == 1) {
-        munmap(v->base, v->size);
-        g_free(v);
-    }
-}
-
-static EpcDmaView *view_new(const EpFile *file)
-{
-    int fd = ep_file_fd(file);
-    EpcDmaView *v;
-    struct stat st;
-    void *base;
-    bool writable = true;
-
-    if (fstat(fd, &st) < 0 || st.st_size <= 0) {
-        return NULL;
-    }
-    base = mmap(NULL, st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    if (base == MAP_FAILED) {
-        writable = false;
-        base = mmap(NULL, st.st_size, PROT_READ, MAP_SHARED, fd, 0);
-    }
-    if (base == MAP_FAILED) {
-        return NULL;
-    }
-    madvise(base, st.st_size, MADV_DONTDUMP);
-    v = g_new0(EpcDmaView, 1);
-    v->refs = 1;
-    v->base = base;
-    v->size = st.st_size;
-    v->writable = writable;
-    return v;
-}
-
-static bool view_covers(const EpcDmaView *v, uint64_t offset, uint64_t size)
-{
-    return v && size <= v->size && offset <= v->size - size;
-}
-
-/* The view that has [offset, offset + size); a file may have grown. */
-static EpcDmaView *file_view(EpcDmaFile *f, uint64_t offset, uint64_t size)
-{
-    if (!view_covers(f->view, offset, size) && !f->view_refused) {
-        epc_dma_view_unref(f->view);
-        f->view = view_new(f->file);
-        f->view_refused = !view_covers(f->view, offset, size);
-    }
-    return view_covers(f->view, offset, size) ? f->view : NULL;
-}
-
-static void file_put(EpcDmaTable *t, EpcDmaFile *f)
+static void host_memory_put_file(EpcHostMemory *t, EpcHostFile *f)
 {
     if (f && --f->users == 0) {
-        epc_dma_view_unref(f->view);
-        ep_file_unref(f->file);
+        epc_host_views_drop(&f->views);
+        ep_file_free(f->file);
         g_ptr_array_remove_fast(t->files, f);
         g_free(f);
     }
 }
 
-static void range_remove(EpcDmaTable *t, EpcDmaRange *r)
+static void host_memory_remove_range(EpcHostMemory *t, EpcHostRange *r)
 {
     interval_tree_remove(&r->node, &t->ranges);
-    file_put(t, r->file);
+    host_memory_put_file(t, r->file);
     g_free(r);
     t->count--;
 }
 
-/* Pages can only be mapped when address and file offset agree below a page. */
-static bool mappable(const VfuDmaMap *map)
+/* Only whole pages can be mapped, and only what may be read. */
+static bool host_memory_mappable(const VfuDmaMap *map)
 {
     uint64_t mask = qemu_real_host_page_size() - 1;
 
@@ -176,50 +118,86 @@ static bool mappable(const VfuDmaMap *map)
            !((map->address | map->size | map->offset) & mask);
 }
 
-int epc_dma_table_add(EpcDmaTable *t, const VfuDmaMap *map, EpFile *file)
+/* Returns whether @b continues @a in the same file, with the same rights. */
+static bool host_memory_contiguous(const EpcHostRange *a, const EpcHostRange *b)
+{
+    return a->file == b->file && a->writable == b->writable &&
+           (!a->file ||
+            b->offset - a->offset == b->node.start - a->node.start);
+}
+
+/*
+ * Adds @r, of which the host has no byte yet. Ranges that continue each other
+ * become one: a host with a virtual IOMMU may add each page by itself.
+ */
+static void host_memory_insert(EpcHostMemory *t, EpcHostRange *r)
+{
+    uint64_t first = r->node.start, last = r->node.last;
+    EpcHostRange *before = first ?
+                           host_memory_find_range(t, first - 1, first - 1) :
+                           NULL;
+    EpcHostRange *after = last < UINT64_MAX ?
+                          host_memory_find_range(t, last + 1, last + 1) : NULL;
+
+    if (before && host_memory_contiguous(before, r)) {
+        r->node.start = before->node.start;
+        r->offset = before->offset;
+        host_memory_remove_range(t, before);
+    }
+    if (after && host_memory_contiguous(r, after)) {
+        r->node.last = after->node.last;
+        host_memory_remove_range(t, after);
+    }
+    interval_tree_insert(&r->node, &t->ranges);
+    t->count++;
+}
+
+int epc_host_memory_add(EpcHostMemory *t, const VfuDmaMap *map, EpFile *file)
 {
     uint64_t last = map->address + map->size - 1;
-    EpcDmaRange *r;
+    EpcHostRange *r;
     int err = 0;
 
     if (!map->size || last < map->address) {
         err = EINVAL;
     } else if (file && !ep_file_covers(file, map->offset, map->size)) {
         err = EINVAL;
-    } else if (range_find(t, map->address, last)) {
+    } else if (host_memory_find_range(t, map->address, last)) {
         err = EEXIST;
-    } else if (t->count >= EPC_DMA_MAX_RANGES) {
+    } else if (t->count >= EPC_HOST_MAX_RANGES) {
         err = ENOSPC;
     }
-    if (file && (err || !mappable(map))) {
-        ep_file_unref(file);
+    if (file && (err || !host_memory_mappable(map))) {
+        ep_file_free(file);
         file = NULL;
     }
     if (err) {
         return err;
     }
 
-    r = g_new0(EpcDmaRange, 1);
+    r = g_new0(EpcHostRange, 1);
     r->node.start = map->address;
     r->node.last = last;
-    r->file = file ? file_get(t, file) : NULL;
+    r->file = file ? host_memory_get_file(t, file) : NULL;
     r->offset = map->offset;
     r->writable = map->flags & VFU_DMA_WRITE;
-    interval_tree_insert(&r->node, &t->ranges);
-    t->count++;
+    host_memory_insert(t, r);
     return 0;
 }
 
-/* Adds what is left of @r, which is still counted, beyond a removed part. */
-static void range_keep(EpcDmaTable *t, const EpcDmaRange *r,
-                       uint64_t first, uint64_t last)
+/*
+ * Adds a range with bus addresses [first, last] of @r. The caller is about to
+ * remove @r, which still counts.
+ */
+static void host_memory_keep_range(EpcHostMemory *t, const EpcHostRange *r,
+                                   uint64_t first, uint64_t last)
 {
-    EpcDmaRange *keep;
+    EpcHostRange *keep;
 
-    if (t->count > EPC_DMA_MAX_RANGES) {
+    if (t->count > EPC_HOST_MAX_RANGES) {
         return;
     }
-    keep = g_new0(EpcDmaRange, 1);
+    keep = g_new0(EpcHostRange, 1);
     keep->node.start = first;
     keep->node.last = last;
     keep->offset = r->offset + (first - r->node.start);
@@ -232,36 +210,29 @@ static void range_keep(EpcDmaTable *t, const EpcDmaRange *r,
     t->count++;
 }
 
-void epc_dma_table_remove(EpcDmaTable *t, uint64_t first, uint64_t last)
+void epc_host_memory_remove(EpcHostMemory *t, uint64_t first, uint64_t last)
 {
-    EpcDmaRange *r;
+    EpcHostRange *r;
 
-    while ((r = range_find(t, first, last))) {
+    while ((r = host_memory_find_range(t, first, last))) {
         if (r->node.start < first) {
-            range_keep(t, r, r->node.start, first - 1);
+            host_memory_keep_range(t, r, r->node.start, first - 1);
         }
         if (r->node.last > last) {
-            range_keep(t, r, last + 1, r->node.last);
+            host_memory_keep_range(t, r, last + 1, r->node.last);
         }
-        range_remove(t, r);
+        host_memory_remove_range(t, r);
     }
 }
 
-void epc_dma_table_clear(EpcDmaTable *t)
+void epc_host_memory_clear(EpcHostMemory *t)
 {
-    epc_dma_table_remove(t, 0, UINT64_MAX);
+    epc_host_memory_remove(t, 0, UINT64_MAX);
 }
 
-/* Does @b go on in the file where @a ends? */
-static bool contiguous(const EpcDmaRange *a, const EpcDmaRange *b)
-{
-    return a->file == b->file && a->writable == b->writable &&
-           b->offset - a->offset == b->node.start - a->node.start;
-}
-
-/* @r has @addr, and a file. */
-static void find_run(EpcDmaTable *t, const EpcDmaRange *r, uint64_t addr,
-                     uint64_t size, EpcDmaRun *run)
+/* @r is the range that has @addr, and it has a file. */
+static void host_memory_find_run(EpcHostMemory *t, const EpcHostRange *r,
+                                 uint64_t addr, uint64_t size, EpcHostRun *run)
 {
     uint64_t left = size;
 
@@ -270,12 +241,12 @@ static void find_run(EpcDmaTable *t, const EpcDmaRange *r, uint64_t addr,
     run->writable = r->writable;
 
     while (left - 1 > r->node.last - addr) {
-        EpcDmaRange *next;
+        EpcHostRange *next;
 
         left -= r->node.last - addr + 1;
         addr = r->node.last + 1;
-        next = addr ? range_find(t, addr, addr) : NULL;
-        if (!next || !contiguous(r, next)) {
+        next = addr ? host_memory_find_range(t, addr, addr) : NULL;
+        if (!next || !host_memory_contiguous(r, next)) {
             run->size = size - left;
             return;
         }
@@ -284,10 +255,10 @@ static void find_run(EpcDmaTable *t, const EpcDmaRange *r, uint64_t addr,
     run->size = size;
 }
 
-int epc_dma_table_find(EpcDmaTable *t, uint64_t addr, uint64_t size,
-                       EpcDmaRun *run)
+int epc_host_memory_find(EpcHostMemory *t, uint64_t addr, uint64_t size,
+                         EpcHostRun *run)
 {
-    EpcDmaRange *r = range_find(t, addr, addr);
+    EpcHostRange *r = host_memory_find_range(t, addr, addr);
 
     if (!r) {
         return -EFAULT;
@@ -296,16 +267,16 @@ int epc_dma_table_find(EpcDmaTable *t, uint64_t addr, uint64_t size,
         run->size = MIN(size - 1, r->node.last - addr) + 1;
         return t->messages ? -ENOTSUP : -EACCES;
     }
-    find_run(t, r, addr, size, run);
+    host_memory_find_run(t, r, addr, size, run);
     return 0;
 }
 
-bool epc_dma_table_hole(EpcDmaTable *t, uint64_t first, uint64_t last,
-                        uint64_t *hole)
+bool epc_host_memory_hole(EpcHostMemory *t, uint64_t first, uint64_t last,
+                          uint64_t *hole)
 {
-    EpcDmaRange *r;
+    EpcHostRange *r;
 
-    while ((r = range_find(t, first, first))) {
+    while ((r = host_memory_find_range(t, first, first))) {
         if (r->node.last >= last) {
             return false;
         }
@@ -315,12 +286,12 @@ bool epc_dma_table_hole(EpcDmaTable *t, uint64_t first, uint64_t last,
     return true;
 }
 
-int epc_dma_table_point(EpcDmaTable *t, uint64_t addr, uint64_t size,
-                        bool write, EpcDmaPointer *p)
+int epc_host_memory_point(EpcHostMemory *t, uint64_t addr, uint64_t size,
+                          bool write, EpcHostPointer *p)
 {
-    EpcDmaRange *r = range_find(t, addr, addr);
-    EpcDmaRun run;
-    EpcDmaView *v;
+    EpcHostRange *r = host_memory_find_range(t, addr, addr);
+    EpcHostRun run;
+    uint64_t left;
 
     if (!r || (write && !r->writable)) {
         return -EFAULT;
@@ -328,14 +299,17 @@ int epc_dma_table_point(EpcDmaTable *t, uint64_t addr, uint64_t size,
     if (!r->file) {
         return -ENOTSUP;
     }
-    find_run(t, r, addr, size, &run);
-    v = file_view(r->file, run.offset, run.size);
-    if (!v || (write && !v->writable)) {
+    host_memory_find_run(t, r, addr, size, &run);
+    p->view = epc_host_view_get(&r->file->views, ep_file_fd(run.file),
+                                run.offset);
+    if (!p->view) {
         return -ENOTSUP;
     }
-    qatomic_inc(&v->refs);
-    p->view = v;
-    p->ptr = v->base + run.offset;
-    p->size = run.size;
+    p->ptr = epc_host_view_pointer(p->view, run.offset, write, &left);
+    if (!p->ptr) {
+        epc_host_view_unref(p->view);
+        return -ENOTSUP;
+    }
+    p->size = MIN(run.size, left);
     return 0;
 }

@@ -1,19 +1,38 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * epc-requests: what the host asks of a function: regions, interrupts, DMA
+ * host-requests: requests of the host to a function, about regions, interrupts
+ * and DMA
  *
- * Runs on the reader thread of the server, without the BQL.
+ * These are EpcServerOps. The server calls them in the reader thread of the
+ * function, without the BQL; each takes EpcState.lock.
  */
 #include "qemu/osdep.h"
 #include "qemu/error-report.h"
+#include "qemu/lockable.h"
 #include "qapi/error.h"
 #include "hw/pci/pci_regs.h"
-#include "hw/pci-ep/pci-epc.h"
-#include "trace.h"
+#include "hw/pci-ep/config/space.h"
+#include "hw/pci-ep/config/write-log.h"
+#include "hw/pci-ep/endpoint/bars.h"
+#include "hw/pci-ep/endpoint/fn-state.h"
+#include "hw/pci-ep/endpoint/forward.h"
+#include "hw/pci-ep/endpoint/host-memory.h"
+#include "hw/pci-ep/endpoint/host-requests.h"
+#include "hw/pci-ep/endpoint/host-state.h"
+#include "hw/pci-ep/endpoint/irqs.h"
+#include "hw/pci-ep/endpoint/link.h"
+#include "hw/pci-ep/endpoint/notify.h"
+#include "hw/pci-ep/endpoint/raise.h"
+#include "hw/pci-ep/endpoint/state.h"
+#include "hw/pci-ep/endpoint/target.h"
+#include "hw/pci-ep/endpoint/trap-area.h"
+#include "hw/pci-ep/shared/peer-mem.h"
+#include "hw/pci-ep/wire/locks.h"
+#include "hw/pci-ep/trace.h"
 
 /* ---- Regions ---- */
 
-static void op_region_info(void *opaque, unsigned region, EpcRegion *r)
+static void host_region_info(void *opaque, unsigned region, EpcRegion *r)
 {
     EpcFunction *fn = opaque;
 
@@ -26,8 +45,8 @@ static void op_region_info(void *opaque, unsigned region, EpcRegion *r)
     }
 }
 
-static unsigned op_areas(void *opaque, unsigned region, EpcArea *area,
-                         unsigned max)
+static unsigned host_areas(void *opaque, unsigned region, EpcArea *area,
+                           unsigned max)
 {
     EpcFunction *fn = opaque;
 
@@ -35,8 +54,8 @@ static unsigned op_areas(void *opaque, unsigned region, EpcArea *area,
     return epc_target_areas(fn->bar[region].target, area, max);
 }
 
-static unsigned op_io_fds(void *opaque, unsigned region, EpcIoFd *io,
-                          unsigned max)
+static unsigned host_io_fds(void *opaque, unsigned region, EpcIoFd *io,
+                            unsigned max)
 {
     EpcFunction *fn = opaque;
 
@@ -44,89 +63,83 @@ static unsigned op_io_fds(void *opaque, unsigned region, EpcIoFd *io,
     return epc_target_io_fds(fn->bar[region].target, fn, io, max);
 }
 
-static void op_region_read(void *opaque, unsigned region, uint64_t offset,
-                           void *buf, uint32_t count)
+/* Records the write of one register of an added capability. */
+static void host_log_write(void *opaque, unsigned offset, unsigned size,
+                           uint32_t value)
 {
     EpcFunction *fn = opaque;
 
-    QEMU_LOCK_GUARD(&fn->epc->lock);
-    if (region <= VFU_REGION_BAR5 && fn->up && epc_fn_enabled(fn)) {
-        epc_target_read(fn->bar[region].target, offset, buf, count);
-    } else if (region != VFU_REGION_CONFIG || offset > UINT32_MAX ||
-               !epc_config_read(&fn->cfg, offset, buf, count)) {
-        memset(buf, 0xff, count);
-    }
-}
-
-static void added_write(void *opaque, unsigned offset, unsigned size,
-                        uint32_t value)
-{
-    EpcFunction *fn = opaque;
-
-    trace_epc_config_write(fn->index, offset, size, value);
-    epc_writes_add(&fn->writes, offset, size, value);
+    EP_LOCK_HELD(&fn->epc->lock);   /* by host_access() */
+    trace_pci_epc_config_write(epc_name(fn->epc), fn->index, offset, size,
+                               value);
+    epc_write_log_add(&fn->writes, offset, size, value);
     epc_fn_event(fn, EPC_FN_EVENT_CONFIG);
 }
 
-/* Did it change what the function may do? */
-static bool config_write(EpcFunction *fn, uint64_t offset, const void *buf,
-                         uint32_t count)
+static void host_write_config(EpcFunction *fn, uint64_t offset, const void *buf,
+                              uint32_t count)
+    EP_REQUIRES(&fn->epc->lock);
+static void host_write_config(EpcFunction *fn, uint64_t offset, const void *buf,
+                              uint32_t count)
 {
     uint32_t events = 0;
 
     if (offset > UINT32_MAX || !epc_fn_enabled(fn) ||
         !epc_config_write(&fn->cfg, offset, buf, count, &events)) {
-        return false;
+        return;
     }
-    epc_config_added_writes(&fn->cfg, offset, buf, count, added_write, fn);
+    epc_config_added_writes(&fn->cfg, offset, buf, count, host_log_write, fn);
     if (events) {
-        epc_fn_changed(fn, events & EPC_FN_EVENT_FLR);
+        if (events & EPC_FN_EVENT_FLR) {
+            epc_host_state_reset(fn, EPC_CONFIG_RESET_FLR);
+        } else {
+            epc_host_state_config_changed(fn);
+        }
         epc_fn_event(fn, events);
     }
-    return events;
 }
 
-static void op_region_write(void *opaque, unsigned region, uint64_t offset,
-                            const void *buf, uint32_t count)
+/* Carries out an access to the configuration space, unless it ends outside. */
+static void host_access_config(EpcFunction *fn, EpcAccess *a)
+    EP_REQUIRES(&fn->epc->lock);
+static void host_access_config(EpcFunction *fn, EpcAccess *a)
 {
-    EpcFunction *fn = opaque;
-    bool changed = false;
-
-    WITH_QEMU_LOCK_GUARD(&fn->epc->lock) {
-        if (region <= VFU_REGION_BAR5 && fn->up) {
-            epc_bar_write(fn, region, offset, buf, count);
-        } else if (region == VFU_REGION_CONFIG) {
-            changed = config_write(fn, offset, buf, count);
-        }
-    }
-    if (changed) {
-        epc_dma_drain(fn->epc);
+    if (a->is_write) {
+        host_write_config(fn, a->offset, a->data, a->count);
+    } else if (a->offset <= UINT32_MAX) {
+        epc_config_read(&fn->cfg, a->offset, a->data, a->count);
     }
 }
 
-static bool op_bar_access(void *opaque, EpcAccess *a)
+static void host_access(void *opaque, EpcAccess *a)
 {
     EpcFunction *fn = opaque;
-    EpcForward *f = NULL;
-    uint64_t offset, left;
+    EpcTargetElsewhere to = { };
 
-    WITH_QEMU_LOCK_GUARD(&fn->epc->lock) {
-        if (fn->up && epc_fn_enabled(fn)) {
-            f = epc_target_forward(fn->bar[a->region].target, a->offset,
-                                   &offset, &left);
-        }
+    epc_host_state_begin(fn->epc);
+    if (a->region <= VFU_REGION_BAR5) {
+        epc_bar_access(fn, a, &to);
+    } else if (a->region == VFU_REGION_CONFIG) {
+        host_access_config(fn, a);
     }
-    if (!f) {
-        return false;
+    if (to.forward) {
+        /* Under the lock: a retarget finds all that its BAR has let through. */
+        epc_forward_add(to.forward, fn, to.offset, to.len, a);
+    } else if (to.trap) {
+        epc_trap_access(fn, a);
     }
-    epc_forward_access(f, offset, MIN(a->count, left), a);
-    epc_forward_unref(f);
-    return true;
+    epc_host_state_end(fn->epc);
+    if (to.forward) {
+        epc_forward_run(to.forward);
+        epc_forward_unref(to.forward);
+    } else if (!to.trap) {
+        epc_access_free(a);
+    }
 }
 
 /* ---- Interrupts ---- */
 
-static uint32_t op_irq_count(void *opaque, unsigned index)
+static uint32_t host_irq_count(void *opaque, unsigned index)
 {
     EpcFunction *fn = opaque;
 
@@ -143,19 +156,22 @@ static uint32_t op_irq_count(void *opaque, unsigned index)
     }
 }
 
-static void op_irq_set(void *opaque, unsigned index, unsigned n, int fd)
+static void host_set_irqs(void *opaque, unsigned index, unsigned first,
+                          unsigned count, const int *fds)
 {
     EpcFunction *fn = opaque;
 
     QEMU_LOCK_GUARD(&fn->epc->lock);
-    epc_irqs_set(fn, index, n, fd);
+    for (unsigned i = 0; i < count; i++) {
+        epc_irqs_set(fn, index, first + i, fds ? fds[i] : -1);
+    }
     if (index == VFU_IRQ_INTX) {
         fn->intx.masked = false;
         epc_intx_update(fn);
     }
 }
 
-static void op_intx_mask(void *opaque, bool masked)
+static void host_mask_intx(void *opaque, bool masked)
 {
     EpcFunction *fn = opaque;
 
@@ -164,9 +180,24 @@ static void op_intx_mask(void *opaque, bool masked)
     epc_intx_update(fn);
 }
 
+static void host_mask_msix(void *opaque, unsigned first, unsigned count,
+                           bool masked)
+{
+    EpcFunction *fn = opaque;
+
+    QEMU_LOCK_GUARD(&fn->epc->lock);
+    trace_pci_epc_msix_mask(epc_name(fn->epc), fn->index, first, count,
+                            masked);
+    if (epc_irqs_mask(fn, first, count, masked)) {
+        epc_fn_event(fn, EPC_FN_EVENT_MSI);
+    }
+}
+
 /* ---- DMA ---- */
 
-static void warn_unmappable(EpcState *s, Error *err)
+static void host_warn_unmappable(EpcState *s, Error *err)
+    EP_REQUIRES(&s->lock);
+static void host_warn_unmappable(EpcState *s, Error *err)
 {
     if (s->warned_unmappable) {
         error_free(err);
@@ -177,7 +208,7 @@ static void warn_unmappable(EpcState *s, Error *err)
                      "which is slow: ", epc_name(s));
 }
 
-static int op_dma_map(void *opaque, const VfuDmaMap *map, int fd)
+static int host_dma_map(void *opaque, const VfuDmaMap *map, int fd)
 {
     EpcFunction *fn = opaque;
     EpcState *s = fn->epc;
@@ -188,50 +219,46 @@ static int op_dma_map(void *opaque, const VfuDmaMap *map, int fd)
     if (fd >= 0) {
         file = ep_file_new(fd, s->trust_unsealed, &err);
     }
-    QEMU_LOCK_GUARD(&s->lock);
+    epc_host_state_begin(s);
     if (err) {
-        warn_unmappable(s, err);
+        host_warn_unmappable(s, err);
     }
-    ret = epc_dma_table_add(fn->dma, map, file);
-    trace_epc_dma_map(fn->index, map->address, map->size, fd >= 0, ret);
-    if (!ret && epc_fn_may_dma(fn)) {
-        epc_window_restore(&s->window, fn->index, fn->dma, map->address,
-                           map->address + (map->size - 1));
-        epc_slow_changed(s);
+    ret = epc_host_memory_add(fn->host_memory, map, file);
+    if (!ret) {
+        epc_host_state_range_added(fn, map->address,
+                                   map->address + (map->size - 1));
     }
+    epc_host_state_end(s);
     return ret;
 }
 
-static void op_dma_unmap(void *opaque, uint64_t address, uint64_t size_minus_1)
+static void host_dma_unmap(void *opaque, uint64_t address,
+                           uint64_t size_minus_1)
 {
     EpcFunction *fn = opaque;
     EpcState *s = fn->epc;
     uint64_t last = address + size_minus_1;
 
-    WITH_QEMU_LOCK_GUARD(&s->lock) {
-        trace_epc_dma_unmap(fn->index, address, last);
-        if (last < address) {
-            last = UINT64_MAX;
-        }
-        epc_window_revoke(&s->window, fn->index, address, last);
-        epc_slow_changed(s);
-        epc_dma_table_remove(fn->dma, address, last);
+    if (last < address) {
+        last = UINT64_MAX;
     }
-    epc_dma_drain(s);
+    epc_host_state_begin(s);
+    epc_host_state_range_removed(fn, address, last);
+    epc_host_memory_remove(fn->host_memory, address, last);
+    epc_host_state_end(s);
 }
 
 const EpcServerOps epc_server_ops = {
-    .region_info = op_region_info,
-    .areas = op_areas,
-    .io_fds = op_io_fds,
-    .region_read = op_region_read,
-    .region_write = op_region_write,
-    .bar_access = op_bar_access,
-    .irq_count = op_irq_count,
-    .irq_set = op_irq_set,
-    .intx_mask = op_intx_mask,
-    .dma_map = op_dma_map,
-    .dma_unmap = op_dma_unmap,
+    .region_info = host_region_info,
+    .areas = host_areas,
+    .io_fds = host_io_fds,
+    .access = host_access,
+    .irq_count = host_irq_count,
+    .irqs_set = host_set_irqs,
+    .intx_mask = host_mask_intx,
+    .msix_mask = host_mask_msix,
+    .dma_map = host_dma_map,
+    .dma_unmap = host_dma_unmap,
     .reset = epc_link_reset,
     .link = epc_link_changed,
 };

@@ -1,26 +1,37 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * epc-raise: interrupts of a function to the host
- *
- * MSI and MSI-X are eventfds the host passed, one per vector; masking is done
- * at the host.  INTx is a level told by message, or an eventfd that is
- * signalled once and then masked until a plain vfio-user client unmasks it.
+ * Eventfds that the host passed, one for each vector of a function
  */
 #include "qemu/osdep.h"
-#include "hw/pci/pci_regs.h"
-#include "hw/pci-ep/ep-signal.h"
-#include "hw/pci-ep/pci-epc.h"
-#include "trace.h"
+#include "qemu/atomic.h"
+#include "qemu/bitmap.h"
+#include "qemu/main-loop.h"
+#include "hw/pci-ep/vfio-user-proto.h"
+#include "hw/pci-ep/endpoint/irqs.h"
+#include "hw/pci-ep/endpoint/state.h"
+#include "hw/pci-ep/server/server.h"
+#include "hw/pci-ep/shared/eventfd.h"
 
-static void close_fd(int *fd)
+void epc_irqs_changed(EpcFunction *fn)
 {
-    if (*fd >= 0) {
-        close(*fd);
-        *fd = -1;
+    EpcState *s = fn->epc;
+
+    if (s->ioeventfd) {
+        fn->io_stale = true;
+        qatomic_set(&s->io_stale, true);
+        qemu_bh_schedule(s->bh);
     }
 }
 
-void epc_eventfd_unref(EpcEventfd *e)
+void epc_irqs_used(EpcFunction *fn, EpcEventfd *e)
+{
+    if (fn->irqs.scarce) {
+        e->used = ++fn->irqs.uses;
+        epc_irqs_changed(fn);
+    }
+}
+
+void epc_irqs_unref(EpcEventfd *e)
 {
     if (--e->refs == 0) {
         event_notifier_cleanup(&e->n);
@@ -28,7 +39,7 @@ void epc_eventfd_unref(EpcEventfd *e)
     }
 }
 
-static EpcEventfd *eventfd_new(int fd)
+static EpcEventfd *irqs_eventfd_new(int fd)
 {
     EpcEventfd *e = g_new0(EpcEventfd, 1);
 
@@ -37,39 +48,52 @@ static EpcEventfd *eventfd_new(int fd)
     return e;
 }
 
-static void drop_eventfd(EpcEventfd **slot)
+/*
+ * Empties an eventfd that a raise register still signals. What is counted in it
+ * afterwards is a raise that came late; ioeventfd_release() looks for it.
+ */
+static void irqs_detach(EpcEventfd **slot)
 {
     EpcEventfd *e = *slot;
 
     if (e) {
         *slot = NULL;
         if (e->refs > 1) {
-            ep_signal_take(event_notifier_get_fd(&e->n));
+            ep_eventfd_read_nowait(event_notifier_get_fd(&e->n));
         }
-        epc_eventfd_unref(e);
+        epc_irqs_unref(e);
+    }
+}
+
+static void irqs_close_intx(EpcIrqs *irqs)
+{
+    if (irqs->intx >= 0) {
+        close(irqs->intx);
+        irqs->intx = -1;
     }
 }
 
 void epc_irqs_init(EpcIrqs *irqs)
 {
     *irqs = (EpcIrqs) { .intx = -1 };
+    bitmap_fill(irqs->masked, EPC_MAX_MSIX);
 }
 
 void epc_irqs_clear(EpcFunction *fn)
 {
     EpcIrqs *irqs = &fn->irqs;
 
-    close_fd(&irqs->intx);
+    irqs_close_intx(irqs);
     for (unsigned n = 0; n < ARRAY_SIZE(irqs->msi); n++) {
-        drop_eventfd(&irqs->msi[n]);
+        irqs_detach(&irqs->msi[n]);
     }
     for (unsigned n = 0; n < ARRAY_SIZE(irqs->msix); n++) {
-        drop_eventfd(&irqs->msix[n]);
+        irqs_detach(&irqs->msix[n]);
     }
-    epc_ioeventfd_changed(fn);
+    epc_irqs_changed(fn);
 }
 
-static EpcEventfd **irq_slot(EpcIrqs *irqs, unsigned index, unsigned n)
+static EpcEventfd **irqs_slot(EpcIrqs *irqs, unsigned index, unsigned n)
 {
     if (index == VFU_IRQ_MSI && n < ARRAY_SIZE(irqs->msi)) {
         return &irqs->msi[n];
@@ -82,83 +106,53 @@ static EpcEventfd **irq_slot(EpcIrqs *irqs, unsigned index, unsigned n)
 
 void epc_irqs_set(EpcFunction *fn, unsigned index, unsigned n, int fd)
 {
-    EpcEventfd **slot = irq_slot(&fn->irqs, index, n);
+    EpcEventfd **slot = irqs_slot(&fn->irqs, index, n);
 
     if (slot) {
-        drop_eventfd(slot);
-        *slot = fd >= 0 ? eventfd_new(fd) : NULL;
-        epc_ioeventfd_changed(fn);
+        irqs_detach(slot);
+        *slot = fd >= 0 ? irqs_eventfd_new(fd) : NULL;
+        epc_irqs_changed(fn);
     } else if (index == VFU_IRQ_INTX && n == 0) {
-        close_fd(&fn->irqs.intx);
+        irqs_close_intx(&fn->irqs);
         fn->irqs.intx = fd;
     } else if (fd >= 0) {
         close(fd);
     }
 }
 
-static void raised(EpcFunction *fn, const char *kind, unsigned n, bool ok)
+/* ---- Masks of MSI-X vectors ---- */
+
+/*
+ * The host keeps what is raised in a masked vector, so these masks are only for
+ * the endpoint guest to see.
+ */
+bool epc_irqs_mask(EpcFunction *fn, unsigned first, unsigned count,
+                   bool masked)
 {
-    fn->raise_dropped += !ok;
-    fn->epc->slow_interrupts += ok;
-    trace_epc_raise(fn->index, kind, n, ok);
-}
+    unsigned long *bits = fn->irqs.masked;
+    unsigned end = first + count;
+    unsigned n = masked ? find_next_zero_bit(bits, end, first) :
+                          find_next_bit(bits, end, first);
 
-static bool signal_host(const EpcEventfd *e)
-{
-    return e && ep_signal(event_notifier_get_fd(&e->n));
-}
-
-void epc_raise_msi(EpcFunction *fn, unsigned n)
-{
-    QEMU_LOCK_GUARD(&fn->epc->lock);
-    raised(fn, "MSI", n, epc_fn_may_dma(fn) &&
-           n < epc_config_msi_enabled(&fn->cfg) &&
-           signal_host(fn->irqs.msi[n]));
-}
-
-void epc_raise_msix(EpcFunction *fn, unsigned n)
-{
-    bool masked;
-
-    QEMU_LOCK_GUARD(&fn->epc->lock);
-    raised(fn, "MSI-X", n, epc_fn_may_dma(fn) &&
-           epc_config_msix_enabled(&fn->cfg, &masked) &&
-           n < epc_config_msix_size(&fn->cfg) &&
-           signal_host(fn->irqs.msix[n]));
-}
-
-/* Is INTx a way to interrupt the host now?  Lock held. */
-static bool intx_enabled(const EpcFunction *fn)
-{
-    return fn->up && fn->cfg.data[PCI_INTERRUPT_PIN] &&
-           !(epc_config_command(&fn->cfg) & PCI_COMMAND_INTX_DISABLE);
-}
-
-void epc_intx_update(EpcFunction *fn)
-{
-    EpcIntx *x = &fn->intx;
-    bool level = x->level && intx_enabled(fn);
-
-    if (level && fn->irqs.intx >= 0 && !x->masked) {
-        x->masked = true;
-        ep_signal(fn->irqs.intx);
+    if (n >= end) {
+        return false;
     }
-    if (level != x->told) {
-        bool sent = epc_server_intx(fn->server, level);
-
-        x->told = level;
-        trace_epc_intx(fn->index, level, sent);
+    if (masked) {
+        bitmap_set(bits, first, count);
+    } else {
+        bitmap_clear(bits, first, count);
     }
+    return true;
 }
 
-void epc_raise_intx(EpcFunction *fn, bool level)
+uint32_t epc_irqs_masked(EpcFunction *fn, unsigned n)
 {
-    QEMU_LOCK_GUARD(&fn->epc->lock);
-    if (level && !intx_enabled(fn)) {
-        raised(fn, "INTx", level, false);
-        return;
+    uint32_t v = 0;
+
+    if (epc_server_tells_masks(fn->server)) {
+        for (unsigned i = 0; i < 32; i++) {
+            v |= (uint32_t)test_bit(n * 32 + i, fn->irqs.masked) << i;
+        }
     }
-    fn->intx.level = level;
-    raised(fn, "INTx", level, true);
-    epc_intx_update(fn);
+    return v;
 }

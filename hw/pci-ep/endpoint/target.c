@@ -1,45 +1,66 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * epc-target: what a BAR leads to
+ * Targets: what a BAR is backed by
  */
 #include "qemu/osdep.h"
+#include "qemu/atomic.h"
+#include "qemu/bswap.h"
 #include "qemu/error-report.h"
+#include "qemu/main-loop.h"
 #include "qemu/rcu.h"
 #include "exec/cpu-common.h"
 #include "hw/pci/pci.h"
-#include "hw/pci-ep/pci-epc.h"
+#include "hw/pci-ep/endpoint/doorbell.h"
+#include "hw/pci-ep/endpoint/forward.h"
+#include "hw/pci-ep/endpoint/notify.h"
+#include "hw/pci-ep/endpoint/state.h"
+#include "hw/pci-ep/endpoint/target.h"
+#include "hw/pci-ep/shared/peer-mem.h"
+#include "hw/pci-ep/wire/closer.h"
 
-/* Bounds the walk through a virtual IOMMU of the guest */
-#define MAX_STEPS   65536
+/*
+ * Most translations for one target. A virtual IOMMU of the guest may translate
+ * each page to another place.
+ */
+#define TARGET_STEPS_MAX    65536
 
-typedef struct EpcPiece {
-    enum { PIECE_NONE, PIECE_RAM, PIECE_WINDOW, PIECE_DOORBELL } kind;
+typedef enum EpcTargetKind {
+    EPC_TARGET_NONE,
+    EPC_TARGET_RAM,
+    EPC_TARGET_WINDOW,
+    EPC_TARGET_DOORBELL,
+    EPC_TARGET_TRAP,
+} EpcTargetKind;
+
+typedef struct EpcTargetArea {
+    EpcTargetKind kind;
     uint64_t start;         /* in the BAR */
     uint64_t size;
-    MemoryRegion *mr;       /* referenced unless WINDOW; NULL: NONE */
-    EpcForward *window;     /* WINDOW: referenced */
+    MemoryRegion *mr;       /* RAM and DOORBELL: with a reference */
+    EpcForward *window;     /* WINDOW: with a reference */
     hwaddr offset;          /* in mr or window */
-    uint8_t *host;          /* RAM */
-    int fd;                 /* what the host may map of it, -1: nothing */
+    uint8_t *host;          /* RAM: where this process has it */
+    int fd;                 /* what the host may map; -1 if nothing */
+    bool fd_owned;          /* the target closes it */
     uint64_t fd_offset;
-} EpcPiece;
+} EpcTargetArea;
 
 struct EpcTarget {
-    GArray *pieces;         /* EpcPiece */
-    uint64_t size;
-    unsigned steps;
+    GArray *areas;          /* EpcTargetArea */
+    uint64_t size;          /* of all areas */
+    unsigned steps;         /* translations so far */
 };
 
-static EpcPiece *get_piece(const EpcTarget *t, unsigned i)
+static EpcTargetArea *target_get_area(const EpcTarget *t, unsigned i)
 {
-    return &g_array_index(t->pieces, EpcPiece, i);
+    return &g_array_index(t->areas, EpcTargetArea, i);
 }
 
 EpcTarget *epc_target_new(void)
 {
     EpcTarget *t = g_new0(EpcTarget, 1);
 
-    t->pieces = g_array_new(false, false, sizeof(EpcPiece));
+    t->areas = g_array_new(false, false, sizeof(EpcTargetArea));
     return t;
 }
 
@@ -48,21 +69,26 @@ void epc_target_free(EpcTarget *t)
     if (!t) {
         return;
     }
-    for (unsigned i = 0; i < t->pieces->len; i++) {
-        EpcPiece *p = get_piece(t, i);
+    for (unsigned i = 0; i < t->areas->len; i++) {
+        EpcTargetArea *p = target_get_area(t, i);
 
-        if (p->kind == PIECE_WINDOW) {
-            epc_forward_unref(p->window);
+        if (p->kind == EPC_TARGET_WINDOW) {
+            epc_forward_unview(p->window);
         } else if (p->mr) {
             memory_region_unref(p->mr);
         }
+        if (p->fd_owned) {
+            /* It may be the last reference to memory of a device. */
+            epw_close(p->fd);
+        }
     }
-    g_array_free(t->pieces, true);
+    g_array_free(t->areas, true);
     g_free(t);
 }
 
 void epc_target_retire(EpcState *s, EpcTarget *t)
 {
+    EP_LOCK_HELD(&s->lock);
     if (t) {
         s->retired = g_slist_prepend(s->retired, t);
         qemu_bh_schedule(s->bh);
@@ -71,140 +97,194 @@ void epc_target_retire(EpcState *s, EpcTarget *t)
 
 /* ---- Building ---- */
 
-/* The window of another controller, if @mr is that, or the parts that trap */
-static EpcForward *window_of_other(EpcState *s, MemoryRegion *mr)
+/*
+ * If @mr is the window of another controller, or one of its parts that trap,
+ * this returns that window.
+ */
+static EpcForward *target_find_window(EpcState *s, MemoryRegion *mr)
 {
     Object *owner = memory_region_owner(mr);
     EpcState *other = (EpcState *)object_dynamic_cast(owner, TYPE_PCI_EPC);
 
     return other && other != s &&
-           (mr == &other->window_mr || mr == &other->slow.io) ?
+           (mr == &other->window_mr || mr == &other->window_trap.io) ?
            other->forward : NULL;
 }
 
-/* Is @p something that a BAR may lead to?  Fills its kind. */
-static bool piece_resolve(EpcState *s, EpcPiece *p)
+/* The trap rings of a controller are RAM, but for its driver alone. */
+static bool target_is_memory(MemoryRegion *mr)
+{
+    return memory_region_is_ram(mr) && !mr->readonly &&
+           !memory_region_is_ram_device(mr) &&
+           !object_dynamic_cast(memory_region_owner(mr), TYPE_PCI_EPC);
+}
+
+/* Fills in the kind of @p. Returns false if @p->mr cannot be a target. */
+static bool target_area_resolve(EpcState *s, EpcTargetArea *p)
 {
     if (p->mr == &s->doorbells.mr) {
-        p->kind = PIECE_DOORBELL;
+        p->kind = EPC_TARGET_DOORBELL;
         return true;
     }
-    p->window = window_of_other(s, p->mr);
+    p->window = target_find_window(s, p->mr);
     if (p->window) {
-        p->kind = PIECE_WINDOW;
+        p->kind = EPC_TARGET_WINDOW;
         return true;
     }
-    if (memory_region_is_ram(p->mr) && !p->mr->readonly &&
-               !memory_region_is_ram_device(p->mr)) {
-        p->kind = PIECE_RAM;
+    if (target_is_memory(p->mr)) {
+        p->kind = EPC_TARGET_RAM;
         p->host = (uint8_t *)memory_region_get_ram_ptr(p->mr) + p->offset;
         return true;
     }
     return false;
 }
 
-/* Goes @p on where @last ends? */
-static bool piece_follows(const EpcPiece *last, const EpcPiece *p)
+/* Does @p begin where @last ends, so that the two are one area? */
+static bool target_area_follows(const EpcTargetArea *last,
+                                const EpcTargetArea *p)
 {
-    bool same = p->kind == PIECE_WINDOW ? last->window == p->window :
-                                          last->mr == p->mr;
+    bool same = p->kind == EPC_TARGET_WINDOW ? last->window == p->window :
+                                               last->mr == p->mr;
 
     return same && last->offset + last->size == p->offset;
 }
 
 /*
- * Appends what is at @addr, at most @len bytes, to the piece at @first and
- * those after it, which it must resemble.  Returns its length, 0: illegal.
+ * Appends what is at @addr, at most @len bytes. One call of epc_target_add()
+ * makes areas of RAM or one area of another kind; @first is the index of the
+ * first one. Returns how many bytes were appended, or 0 if @addr cannot be a
+ * target.
  */
+static uint64_t target_step(EpcState *s, EpcTarget *t, unsigned first,
+                            uint64_t addr, hwaddr len) EP_REQUIRES(&ep_bql);
 static uint64_t target_step(EpcState *s, EpcTarget *t, unsigned first,
                             uint64_t addr, hwaddr len)
 {
     AddressSpace *as = pci_device_iommu_address_space(PCI_DEVICE(s));
-    EpcPiece p = { .start = t->size, .fd = -1 };
-    EpcPiece *last = NULL;
+    EpcTargetArea p = { .start = t->size, .fd = -1 };
+    EpcTargetArea *last = NULL;
 
     RCU_READ_LOCK_GUARD();
     p.mr = address_space_translate(as, addr, &p.offset, &len, true,
                                    MEMTXATTRS_UNSPECIFIED);
-    if (!len || !piece_resolve(s, &p) ||
+    /* The device may have been ejected: see epc_target_add(). */
+    if (!s->fn || !len || !target_area_resolve(s, &p) ||
         p.offset >= memory_region_size(p.mr)) {
         return 0;
     }
-    /* Registers are not cut to the size of their region. */
+    /* For registers the translation may return more than their region. */
     p.size = MIN(len, memory_region_size(p.mr) - p.offset);
-    if (t->pieces->len > first) {
-        last = get_piece(t, t->pieces->len - 1);
+    if (t->areas->len > first) {
+        last = target_get_area(t, t->areas->len - 1);
     }
-    if (last && piece_follows(last, &p)) {
+    if (last && target_area_follows(last, &p)) {
         last->size += p.size;
         return p.size;
     }
-    if (last && (last->kind != p.kind || p.kind != PIECE_RAM)) {
+    if (last && (last->kind != p.kind || p.kind != EPC_TARGET_RAM)) {
         return 0;
     }
-    if (p.kind == PIECE_WINDOW) {
-        epc_forward_ref(p.window);
+    if (p.kind == EPC_TARGET_WINDOW) {
+        epc_forward_view(p.window);
     } else {
         memory_region_ref(p.mr);
     }
-    g_array_append_val(t->pieces, p);
+    g_array_append_val(t->areas, p);
     return p.size;
 }
 
-/* Lets the host map this memory, or returns why it cannot. */
-static const char *piece_export(EpcPiece *p)
+/*
+ * Gives @p a descriptor of its memory: that of another area of @t, or a
+ * duplicate. QEMU's own may be closed before the memory goes (ivshmem does so
+ * when it is unplugged), and then its number may be that of another file.
+ */
+static bool target_area_open(const EpcTarget *t, EpcTargetArea *p)
+{
+    for (unsigned i = 0; i < t->areas->len; i++) {
+        const EpcTargetArea *other = target_get_area(t, i);
+
+        if (other->fd_owned && other->mr == p->mr) {
+            p->fd = other->fd;
+            return true;
+        }
+    }
+    p->fd = fcntl(memory_region_get_fd(p->mr), F_DUPFD_CLOEXEC, 0);
+    p->fd_owned = p->fd >= 0;
+    return p->fd_owned;
+}
+
+/*
+ * Exports an area of RAM to the host. Returns a reason if that is impossible.
+ */
+static const char *target_area_export(EpcState *s, const EpcTarget *t,
+                                      EpcTargetArea *p)
 {
     size_t page = qemu_real_host_page_size();
     RAMBlock *block = p->mr->ram_block;
     uint64_t offset = block->fd_offset + p->offset;
-    int fd = memory_region_get_fd(p->mr);
 
-    if (fd < 0 || !qemu_ram_is_shared(block) ||
+    if (memory_region_get_fd(p->mr) < 0 || !qemu_ram_is_shared(block) ||
         qemu_ram_pagesize(block) != page) {
-        return "its memory is not shared; start this guest with -object "
-               "memory-backend-memfd,id=ram,share=on,size=SIZE "
-               "-machine memory-backend=ram";
+        return "memory of this guest is not shared";
+    }
+    if (!s->trust_unsealed &&
+        !ep_file_sealed(memory_region_get_fd(p->mr))) {
+        return "the host could truncate the memory of this guest";
     }
     if (!QEMU_IS_ALIGNED(offset | p->start | p->size, page)) {
-        return "its memory is in pieces smaller than a page; give this guest "
-               "one memory backend";
+        return "memory of this guest is scattered below the page size";
     }
-    p->fd = fd;
+    if (!target_area_open(t, p)) {
+        return "this process has no descriptor left";
+    }
     p->fd_offset = offset;
     return NULL;
 }
 
 static void target_export(EpcState *s, EpcTarget *t, unsigned first)
+    EP_REQUIRES(&ep_bql);
+static void target_export(EpcState *s, EpcTarget *t, unsigned first)
 {
     const char *why = NULL;
 
-    for (unsigned i = first; i < t->pieces->len; i++) {
-        if (get_piece(t, i)->kind == PIECE_RAM) {
-            why = piece_export(get_piece(t, i)) ?: why;
+    for (unsigned i = first; i < t->areas->len; i++) {
+        if (target_get_area(t, i)->kind == EPC_TARGET_RAM) {
+            why = target_area_export(s, t, target_get_area(t, i)) ?: why;
         }
     }
-    if (t->pieces->len > VFU_EP_MAX_AREAS) {
-        why = "its memory is in too many pieces; give this guest one memory "
-              "backend and no virtual IOMMU";
+    if (t->areas->len > VFU_EP_MAX_AREAS) {
+        why = "memory of this guest is too scattered";
     }
     if (why && !s->warned_unshared) {
         s->warned_unshared = true;
-        warn_report("%s: the host accesses a BAR slowly, by message: %s",
+        warn_report("%s: the host accesses a BAR by message, which is slow: %s",
                     epc_name(s), why);
+        info_report("%s: use -object memory-backend-memfd,id=ram,share=on,"
+                    "size=SIZE -machine memory-backend=ram, and no virtual "
+                    "IOMMU", epc_name(s));
     }
+}
+
+/* Appends an area that has nothing of this guest behind it. */
+static void target_add_empty(EpcTarget *t, EpcTargetKind kind, uint64_t size)
+{
+    EpcTargetArea p = {
+        .kind = kind, .start = t->size, .size = size, .fd = -1,
+    };
+
+    g_array_append_val(t->areas, p);
+    t->size += size;
 }
 
 uint32_t epc_target_add(EpcState *s, EpcTarget *t, uint64_t addr, uint64_t size)
 {
-    unsigned first = t->pieces->len;
-    uint64_t end = t->size + size;
+    unsigned first = t->areas->len;
     uint64_t start = t->size;
+    uint64_t end = start + size;
 
-    if (addr == EPC_ADDR_NONE) {
-        EpcPiece p = { .start = start, .size = size, .fd = -1 };
-
-        g_array_append_val(t->pieces, p);
-        t->size = end;
+    if (addr == EPC_ADDR_NONE || addr == EPC_ADDR_TRAP) {
+        target_add_empty(t, addr == EPC_ADDR_TRAP ? EPC_TARGET_TRAP :
+                                                    EPC_TARGET_NONE, size);
         return EPC_STATUS_OK;
     }
     if (addr + (size - 1) < addr) {
@@ -214,7 +294,7 @@ uint32_t epc_target_add(EpcState *s, EpcTarget *t, uint64_t addr, uint64_t size)
         uint64_t len = target_step(s, t, first, addr + (t->size - start),
                                    end - t->size);
 
-        if (!len || ++t->steps > MAX_STEPS) {
+        if (!len || ++t->steps > TARGET_STEPS_MAX) {
             return EPC_STATUS_BAD_TARGET;
         }
         t->size += len;
@@ -223,14 +303,14 @@ uint32_t epc_target_add(EpcState *s, EpcTarget *t, uint64_t addr, uint64_t size)
     return EPC_STATUS_OK;
 }
 
-/* ---- What the host is told ---- */
+/* ---- What the host may use ---- */
 
 unsigned epc_target_areas(const EpcTarget *t, EpcArea *area, unsigned max)
 {
     unsigned n = 0;
 
-    for (unsigned i = 0; t && i < t->pieces->len && n < max; i++) {
-        const EpcPiece *p = get_piece(t, i);
+    for (unsigned i = 0; t && i < t->areas->len && n < max; i++) {
+        const EpcTargetArea *p = target_get_area(t, i);
 
         if (p->fd >= 0) {
             area[n++] = (EpcArea) {
@@ -249,10 +329,10 @@ unsigned epc_target_io_fds(const EpcTarget *t, EpcFunction *fn, EpcIoFd *io,
 {
     unsigned n = 0;
 
-    for (unsigned i = 0; t && i < t->pieces->len && n < max; i++) {
-        const EpcPiece *p = get_piece(t, i);
+    for (unsigned i = 0; t && i < t->areas->len && n < max; i++) {
+        const EpcTargetArea *p = target_get_area(t, i);
 
-        if (p->kind == PIECE_DOORBELL) {
+        if (p->kind == EPC_TARGET_DOORBELL) {
             n += epc_doorbell_io_fds(fn, p->offset, p->size, p->start, io + n,
                                      max - n);
         }
@@ -263,10 +343,11 @@ unsigned epc_target_io_fds(const EpcTarget *t, EpcFunction *fn, EpcIoFd *io,
 /* ---- Accesses by message ---- */
 
 /*
- * One access of the host's CPU must stay one access: the guest's driver may
- * poll what it writes.  As a mapped BAR does, this bypasses dirty tracking.
+ * One access of the host's CPU must stay one access here, since the guest's
+ * driver may poll what it writes. Dirty tracking is bypassed, as it is with a
+ * BAR that the host has mapped.
  */
-static void copy(void *to, const void *from, size_t len)
+static void target_copy(void *to, const void *from, size_t len)
 {
     uintptr_t both = (uintptr_t)to | (uintptr_t)from;
 
@@ -281,14 +362,17 @@ static void copy(void *to, const void *from, size_t len)
     }
 }
 
-/* Index of the piece with @offset; the number of pieces: past the end */
-static unsigned find_piece(const EpcTarget *t, uint64_t offset)
+/*
+ * The index of the area with @offset, or the number of areas behind the last
+ * one
+ */
+static unsigned target_find(const EpcTarget *t, uint64_t offset)
 {
-    unsigned low = 0, high = t->pieces->len;
+    unsigned low = 0, high = t->areas->len;
 
     while (low < high) {
         unsigned mid = low + (high - low) / 2;
-        const EpcPiece *p = get_piece(t, mid);
+        const EpcTargetArea *p = target_get_area(t, mid);
 
         if (offset < p->start) {
             high = mid;
@@ -298,35 +382,17 @@ static unsigned find_piece(const EpcTarget *t, uint64_t offset)
             return mid;
         }
     }
-    return t->pieces->len;
+    return t->areas->len;
 }
 
-EpcForward *epc_target_forward(const EpcTarget *t, uint64_t offset,
-                               uint64_t *in_window, uint64_t *left)
-{
-    unsigned i = t ? find_piece(t, offset) : 0;
-    const EpcPiece *p;
-
-    if (!t || i == t->pieces->len) {
-        return NULL;
-    }
-    p = get_piece(t, i);
-    if (p->kind != PIECE_WINDOW) {
-        return NULL;
-    }
-    *in_window = p->offset + (offset - p->start);
-    *left = p->size - (offset - p->start);
-    return epc_forward_ref(p->window);
-}
-
-static void piece_read(const EpcPiece *p, uint64_t offset, uint8_t *buf,
-                       uint32_t len)
+static void target_area_read(const EpcTargetArea *p, uint64_t offset,
+                             uint8_t *buf, uint32_t len)
 {
     switch (p->kind) {
-    case PIECE_RAM:
-        copy(buf, p->host + offset, len);
+    case EPC_TARGET_RAM:
+        target_copy(buf, p->host + offset, len);
         break;
-    case PIECE_DOORBELL:
+    case EPC_TARGET_DOORBELL:
         epc_doorbell_peek(p->offset + offset, buf, len);
         break;
     default:
@@ -334,39 +400,35 @@ static void piece_read(const EpcPiece *p, uint64_t offset, uint8_t *buf,
     }
 }
 
-void epc_target_read(const EpcTarget *t, uint64_t offset, void *buf,
-                     uint32_t len)
+/* Reads from the area with number @i, and from those after it. */
+static void target_read(const EpcTarget *t, unsigned i, uint64_t offset,
+                        uint8_t *to, uint32_t len)
 {
-    uint8_t *to = buf;
-
-    for (unsigned i = t ? find_piece(t, offset) : 0;
-         t && len && i < t->pieces->len; i++) {
-        const EpcPiece *p = get_piece(t, i);
+    for (; len && i < t->areas->len; i++) {
+        const EpcTargetArea *p = target_get_area(t, i);
         uint32_t n = MIN(len, p->size - (offset - p->start));
 
-        piece_read(p, offset - p->start, to, n);
+        target_area_read(p, offset - p->start, to, n);
         offset += n;
         to += n;
         len -= n;
     }
-    memset(to, 0xff, len);
 }
 
-bool epc_target_write(const EpcTarget *t, EpcFunction *fn, uint64_t offset,
-                      const void *buf, uint32_t len)
+/* Writes likewise.  Returns true when any byte was dropped. */
+static bool target_write(const EpcTarget *t, unsigned i, EpcFunction *fn,
+                         uint64_t offset, const uint8_t *from, uint32_t len)
 {
     bool whole = len == 4 && !(offset & 3);
-    const uint8_t *from = buf;
     bool dropped = false;
 
-    for (unsigned i = t ? find_piece(t, offset) : 0;
-         t && len && i < t->pieces->len; i++) {
-        const EpcPiece *p = get_piece(t, i);
+    for (; len && i < t->areas->len; i++) {
+        const EpcTargetArea *p = target_get_area(t, i);
         uint32_t n = MIN(len, p->size - (offset - p->start));
 
-        if (p->kind == PIECE_RAM) {
-            copy(p->host + (offset - p->start), from, n);
-        } else if (p->kind != PIECE_DOORBELL || !whole ||
+        if (p->kind == EPC_TARGET_RAM) {
+            target_copy(p->host + (offset - p->start), from, n);
+        } else if (p->kind != EPC_TARGET_DOORBELL || !whole ||
                    !epc_doorbell_ring(fn->epc,
                                       p->offset + (offset - p->start),
                                       ldl_le_p(from))) {
@@ -377,4 +439,32 @@ bool epc_target_write(const EpcTarget *t, EpcFunction *fn, uint64_t offset,
         len -= n;
     }
     return dropped || len;
+}
+
+bool epc_target_access(const EpcTarget *t, EpcFunction *fn, EpcAccess *a,
+                       EpcTargetElsewhere *to)
+{
+    unsigned i = t ? target_find(t, a->offset) : 0;
+    const EpcTargetArea *p = t && i < t->areas->len ? target_get_area(t, i) :
+                             NULL;
+
+    *to = (EpcTargetElsewhere) { };
+    if (!p) {
+        return !a->is_write;
+    }
+    if (p->kind == EPC_TARGET_WINDOW) {
+        to->forward = epc_forward_ref(p->window);
+        to->offset = p->offset + (a->offset - p->start);
+        to->len = MIN(a->count, p->size - (a->offset - p->start));
+        return true;
+    }
+    if (p->kind == EPC_TARGET_TRAP) {
+        to->trap = true;
+        return true;
+    }
+    if (a->is_write) {
+        return !target_write(t, i, fn, a->offset, a->data, a->count);
+    }
+    target_read(t, i, a->offset, a->data, a->count);
+    return true;
 }
