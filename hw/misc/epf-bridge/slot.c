@@ -1,46 +1,47 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * epf-slot: hot-plug registers of the root port, driven by the link
+ * slot: hot-plug registers of the root port
  *
- * QEMU's slot knows an attention button, a power controller and presence
- * detection.  A card that comes and goes with its link needs less and more:
- * no button, since Linux then does not watch presence; no power controller,
- * since switching it off would remove functions that belong to the endpoint;
- * but Data Link Layer State Changed events.
+ * QEMU's slot has an attention button, a power controller and presence
+ * detection.  This slot has no button, because Linux does not watch presence in
+ * a slot that has one.  It has no power controller, because switching it off
+ * would remove functions that belong to the endpoint.  It adds the event Data
+ * Link Layer State Changed, because the card comes and goes with its link.
  */
 #include "qemu/osdep.h"
 #include "qemu/range.h"
 #include "hw/pci/msi.h"
 #include "hw/pci/msix.h"
 #include "hw/pci/pcie.h"
-#include "epf-bridge.h"
-#include "trace.h"
+#include "hw/misc/epf-bridge/port.h"
+#include "hw/misc/epf-bridge/slot.h"
+#include "hw/misc/epf-bridge/trace.h"
 
 /* Events with the same bit in Slot Control and Slot Status */
-#define SAME_BIT_EVENTS (PCI_EXP_SLTSTA_ABP | PCI_EXP_SLTSTA_PDC | \
-                         PCI_EXP_SLTSTA_CC)
-#define ALL_EVENTS      (SAME_BIT_EVENTS | PCI_EXP_SLTSTA_DLLSC)
+#define EPF_SLOT_SAME_BIT   (PCI_EXP_SLTSTA_ABP | PCI_EXP_SLTSTA_PDC | \
+                             PCI_EXP_SLTSTA_CC)
+#define EPF_SLOT_EVENTS     (EPF_SLOT_SAME_BIT | PCI_EXP_SLTSTA_DLLSC)
 
-static uint16_t get_reg(PCIDevice *d, unsigned reg)
+static uint16_t epf_slot_reg(PCIDevice *d, unsigned reg)
 {
     return pci_get_word(d->config + d->exp.exp_cap + reg);
 }
 
-static bool event_pending(PCIDevice *d)
+bool epf_slot_event_pending(PCIDevice *d)
 {
-    uint16_t ctl = get_reg(d, PCI_EXP_SLTCTL);
-    uint16_t sta = get_reg(d, PCI_EXP_SLTSTA);
+    uint16_t ctl = epf_slot_reg(d, PCI_EXP_SLTCTL);
+    uint16_t sta = epf_slot_reg(d, PCI_EXP_SLTSTA);
 
     return (ctl & PCI_EXP_SLTCTL_HPIE) &&
-           ((ctl & sta & SAME_BIT_EVENTS) ||
+           ((ctl & sta & EPF_SLOT_SAME_BIT) ||
             ((ctl & PCI_EXP_SLTCTL_DLLSCE) && (sta & PCI_EXP_SLTSTA_DLLSC)));
 }
 
-/* @notified: an interrupt for what is pending has been sent already. */
-static void update_irq(PCIDevice *d, bool notified)
+/* @notified: the guest has been interrupted for the pending event already. */
+static void epf_slot_update_irq(PCIDevice *d, bool notified)
 {
-    bool pending = event_pending(d);
-    uint16_t flags = get_reg(d, PCI_EXP_FLAGS);
+    bool pending = epf_slot_event_pending(d);
+    uint16_t flags = epf_slot_reg(d, PCI_EXP_FLAGS);
     unsigned vector = (flags & PCI_EXP_FLAGS_IRQ) >> ctz32(PCI_EXP_FLAGS_IRQ);
 
     d->exp.hpev_notified = pending;
@@ -53,8 +54,8 @@ static void update_irq(PCIDevice *d, bool notified)
         } else {
             msi_notify(d, vector);
         }
-    } else if (pci_intx(d) >= 0) {
-        pci_set_irq(d, pending);
+    } else {
+        epf_port_set_pin(d);
     }
 }
 
@@ -78,11 +79,12 @@ void epf_slot_reset(PCIDevice *d)
 
     pci_word_test_and_clear_mask(cap + PCI_EXP_SLTCTL, PCI_EXP_SLTCTL_DLLSCE);
     pci_word_test_and_clear_mask(cap + PCI_EXP_SLTSTA, PCI_EXP_SLTSTA_DLLSC);
-    d->exp.hpev_notified = event_pending(d);
+    d->exp.hpev_notified = epf_slot_event_pending(d);
 }
 
-/* The bits of a write of @len bytes at @addr that fall on the word at @reg. */
-static uint16_t bits_for(uint32_t addr, uint32_t val, int len, uint32_t reg)
+/* Returns what a write of @len bytes at @addr means for the word at @reg. */
+static uint16_t epf_slot_bits(uint32_t addr, uint32_t val, int len,
+                              uint32_t reg)
 {
     uint64_t wide = (uint64_t)val & MAKE_64BIT_MASK(0, len * 8);
 
@@ -97,9 +99,9 @@ uint32_t epf_slot_write_begin(PCIDevice *d, uint32_t addr, uint32_t val,
 {
     uint32_t ctl = d->exp.exp_cap + PCI_EXP_SLTCTL;
 
-    w->status = get_reg(d, PCI_EXP_SLTSTA);
-    w->pending = event_pending(d);
-    /* QEMU takes the written bit for a power switch even without one */
+    w->status = epf_slot_reg(d, PCI_EXP_SLTSTA);
+    w->pending = epf_slot_event_pending(d);
+    /* QEMU acts on this bit even in a slot without a power controller. */
     if (addr == ctl) {
         val &= ~PCI_EXP_SLTCTL_PCC;
     }
@@ -120,37 +122,47 @@ void epf_slot_write_end(PCIDevice *d, uint32_t addr, uint32_t val, int len,
     }
     if (sta) {
         /*
-         * QEMU takes back a clear that also named events which had not
-         * happened, as Linux's first one does; a register clears what it is
-         * told to.
+         * QEMU undoes the clearing of all bits when one of them names an event
+         * that had not happened.  Linux writes such a value first.  A register
+         * clears the bits that are written as 1, whatever they were.
          */
-        now = get_reg(d, PCI_EXP_SLTSTA);
-        clear = bits_for(addr, val, len, cap + PCI_EXP_SLTSTA);
-        events = w->status & ALL_EVENTS & ~clear;
+        now = epf_slot_reg(d, PCI_EXP_SLTSTA);
+        clear = epf_slot_bits(addr, val, len, cap + PCI_EXP_SLTSTA);
+        events = w->status & EPF_SLOT_EVENTS & ~clear;
         if (ctl) {
             events |= now & PCI_EXP_SLTSTA_CC;
         }
         pci_set_word(d->config + cap + PCI_EXP_SLTSTA,
-                     (now & ~ALL_EVENTS) | events);
+                     (now & ~EPF_SLOT_EVENTS) | events);
     }
-    update_irq(d, notified);
+    epf_slot_update_irq(d, notified);
 }
 
-void epf_slot_set_present(PCIDevice *d, bool present)
+/* Sets or clears @bit.  Returns whether it has changed. */
+static bool epf_slot_set_bit(uint8_t *reg, uint16_t bit, bool on)
+{
+    uint16_t was = on ? pci_word_test_and_set_mask(reg, bit) :
+                        pci_word_test_and_clear_mask(reg, bit);
+
+    return !was == on;
+}
+
+void epf_slot_set_state(PCIDevice *d, bool present, bool active)
 {
     uint8_t *cap = d->config + d->exp.exp_cap;
-    bool notified = event_pending(d);
+    bool notified = epf_slot_event_pending(d);
+    uint16_t events = 0;
 
-    if (present) {
-        pci_word_test_and_set_mask(cap + PCI_EXP_SLTSTA, PCI_EXP_SLTSTA_PDS);
-        pci_word_test_and_set_mask(cap + PCI_EXP_LNKSTA, PCI_EXP_LNKSTA_DLLLA);
-    } else {
-        pci_word_test_and_clear_mask(cap + PCI_EXP_SLTSTA, PCI_EXP_SLTSTA_PDS);
-        pci_word_test_and_clear_mask(cap + PCI_EXP_LNKSTA,
-                                     PCI_EXP_LNKSTA_DLLLA);
+    if (epf_slot_set_bit(cap + PCI_EXP_SLTSTA, PCI_EXP_SLTSTA_PDS, present)) {
+        events |= PCI_EXP_SLTSTA_PDC;
     }
-    pci_word_test_and_set_mask(cap + PCI_EXP_SLTSTA,
-                               PCI_EXP_SLTSTA_PDC | PCI_EXP_SLTSTA_DLLSC);
-    trace_epf_slot_present(d->name, present, get_reg(d, PCI_EXP_SLTSTA));
-    update_irq(d, notified);
+    if (epf_slot_set_bit(cap + PCI_EXP_LNKSTA, PCI_EXP_LNKSTA_DLLLA, active)) {
+        events |= PCI_EXP_SLTSTA_DLLSC;
+    }
+    if (events) {
+        pci_word_test_and_set_mask(cap + PCI_EXP_SLTSTA, events);
+        trace_epf_bridge_slot_state(d->qdev.id ?: d->name, present, active,
+                                    epf_slot_reg(d, PCI_EXP_SLTSTA));
+        epf_slot_update_irq(d, notified);
+    }
 }

@@ -1,65 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * epf-link: one link-up of one remote function
+ * access: DMA messages of the endpoint
  */
 #include "qemu/osdep.h"
-#include "qapi/error.h"
-#include "qemu/atomic.h"
 #include "qemu/rcu.h"
-#include "epf-client.h"
-#include "trace.h"
-
-EpfLink *epf_link_new(EpfClient *client, uint32_t generation,
-                      unsigned speed, unsigned width)
-{
-    EpfLink *l = g_new0(EpfLink, 1);
-
-    l->refs = 1;
-    l->client = client;
-    l->generation = generation;
-    l->speed = speed;
-    l->width = width;
-    qemu_mutex_init(&l->lock);
-    qemu_cond_init(&l->cond);
-    return l;
-}
-
-EpfLink *epf_link_ref(EpfLink *l)
-{
-    qatomic_inc(&l->refs);
-    return l;
-}
-
-void epf_link_unref(EpfLink *l)
-{
-    if (!l || qatomic_fetch_dec(&l->refs) > 1) {
-        return;
-    }
-    for (unsigned i = 0; i < EPF_NUM_BARS; i++) {
-        epf_doorbells_unref(l->bar[i].doorbells);
-        ep_mem_release(l->bar[i].mem, l->bar[i].size);
-    }
-    qemu_cond_destroy(&l->cond);
-    qemu_mutex_destroy(&l->lock);
-    g_free(l);
-}
-
-void epf_link_kill(EpfLink *l)
-{
-    qatomic_set(&l->dead, true);
-
-    qemu_mutex_lock(&l->lock);
-    epf_areas_kill_locked(l);
-    qemu_cond_broadcast(&l->cond);
-    qemu_mutex_unlock(&l->lock);
-}
+#include "qemu/thread.h"
+#include "hw/misc/epf-bridge/dma/access.h"
+#include "hw/misc/epf-bridge/dma/mmio.h"
+#include "hw/misc/epf-bridge/trace.h"
 
 /*
- * The cache tells without any access whether a piece is plain RAM; whatever
- * is not needs the BQL, which the reader thread must not take.
+ * Accesses at most *@len bytes of plain memory and sets *@len to their number.
+ * The cache says without an access, so without the BQL, what is at @addr.
+ * Returns -EAGAIN for anything that needs the BQL.
  */
-static int dma_piece(AddressSpace *as, uint64_t addr, void *buf,
-                     uint64_t *len, bool is_write)
+static int epf_access_chunk(AddressSpace *as, uint64_t addr, void *buf,
+                            uint64_t *len, bool is_write)
 {
     MemoryRegionCache cache;
     int64_t n = address_space_cache_init(&cache, as, addr, *len, is_write);
@@ -69,7 +25,7 @@ static int dma_piece(AddressSpace *as, uint64_t addr, void *buf,
         return -EFAULT;
     }
     if (!cache.ptr) {
-        ret = epf_is_memory(cache.mrs.mr) ? -EFAULT : -EAGAIN;
+        ret = epf_mmio_is_memory(cache.mrs.mr) ? -EFAULT : -EAGAIN;
     } else if (is_write) {
         address_space_write_cached(&cache, 0, buf, n);
         address_space_cache_invalidate(&cache, 0, n);
@@ -81,8 +37,12 @@ static int dma_piece(AddressSpace *as, uint64_t addr, void *buf,
     return ret;
 }
 
-int epf_link_dma(EpfLink *l, uint64_t addr, void *buf, uint64_t len,
-                 bool is_write)
+/*
+ * The lock keeps the address space from going away, and the remote from dying
+ * before the access is over.
+ */
+static int epf_access_memory(EpfRemote *r, uint64_t addr, void *buf,
+                             uint64_t len, bool is_write)
 {
     int ret = 0;
 
@@ -90,17 +50,38 @@ int epf_link_dma(EpfLink *l, uint64_t addr, void *buf, uint64_t len,
         return -EINVAL;
     }
     RCU_READ_LOCK_GUARD();
-    QEMU_LOCK_GUARD(&l->lock);
-    if (!l->dma_as || epf_link_dead(l)) {
+    QEMU_LOCK_GUARD(&r->lock);
+    if (!r->dma_as || epf_remote_dead(r)) {
         return -ENODEV;
     }
     while (len && !ret) {
         uint64_t n = len;
 
-        ret = dma_piece(l->dma_as, addr, buf, &n, is_write);
+        ret = epf_access_chunk(r->dma_as, addr, buf, &n, is_write);
         addr += n;
         buf = (uint8_t *)buf + n;
         len -= n;
     }
     return ret;
+}
+
+void epf_access_dma(EpfWorker *w, EpfRemote *r, const VfuDmaRw *rw,
+                    bool is_write, EpwRequest *req)
+{
+    g_autofree void *copy = is_write ? NULL : g_malloc(rw->count);
+    void *buf = is_write ? (void *)(rw + 1) : copy;
+    struct iovec iov[2] = {
+        { (void *)rw, sizeof(*rw) }, { copy, rw->count },
+    };
+    int err = epf_access_memory(r, rw->address, buf, rw->count, is_write);
+
+    trace_epf_bridge_dma(r->device, r->func, r->generation, is_write,
+                         rw->address, rw->count, err);
+    if (err == -EAGAIN) {
+        epf_worker_dma(w, r, rw, is_write, req);
+    } else if (err) {
+        epw_reply_error(req, -err);
+    } else {
+        epw_reply(req, iov, is_write ? 1 : 2, NULL, 0);
+    }
 }

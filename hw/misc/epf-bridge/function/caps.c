@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * epf-caps: the capabilities of a remote function
+ * caps: the capabilities of a remote function
  *
- * Power management, PCI Express, MSI and MSI-X are carried out here, at the
- * offsets the endpoint chose.  Any other capability is the endpoint's: its
- * place in the list is kept here, its registers are live, that is read from the
- * endpoint each time.  Writes reach the endpoint in either case.
+ * QEMU carries out Power Management, PCI Express, MSI, MSI-X and Advanced Error
+ * Reporting here, at the offsets that the endpoint chose.  Every other
+ * capability is the endpoint's: its place in the list is kept here, and its
+ * registers are live, which means that each read of the guest is passed on to
+ * the endpoint.  Writes reach the endpoint in both cases (function/function.c).
  */
 #include "qemu/osdep.h"
 #include "qapi/error.h"
@@ -15,60 +16,24 @@
 #include "hw/pci/msi.h"
 #include "hw/pci/msix.h"
 #include "hw/pci/pcie.h"
-#include "epf-function.h"
-#include "trace.h"
+#include "hw/misc/epf-bridge/function/aer.h"
+#include "hw/misc/epf-bridge/function/caps.h"
+#include "hw/misc/epf-bridge/function/caps-walk.h"
+#include "hw/misc/epf-bridge/function/msix.h"
+#include "hw/misc/epf-bridge/remote/calls.h"
+#include "hw/misc/epf-bridge/remote/report.h"
+#include "hw/misc/epf-bridge/remote/wait.h"
 
-/* More do not fit between the header and 0x100 */
-#define MAX_CAPS ((PCI_CONFIG_SPACE_SIZE - PCI_CONFIG_HEADER_SIZE) / 4)
+#define EPF_EXT_HEADER_SIZE 4
 
-#define EXT_HEADER_SIZE 4
+/* ---- Capabilities that QEMU carries out ---- */
 
-/* The endpoint's list in its order; false when it does not end. */
-static bool list_caps(const uint8_t *config, uint8_t *caps, unsigned *n,
-                      Error **errp)
-{
-    uint8_t at = 0;
-
-    *n = 0;
-    if (pci_get_word(config + PCI_STATUS) & PCI_STATUS_CAP_LIST) {
-        at = config[PCI_CAPABILITY_LIST] & ~3;
-    }
-    while (at) {
-        if (at < PCI_CONFIG_HEADER_SIZE || *n == MAX_CAPS) {
-            error_setg(errp, "the endpoint's capability list is broken at "
-                       "0x%02x", at);
-            return false;
-        }
-        for (unsigned i = 0; i < *n; i++) {
-            if (caps[i] == at) {
-                error_setg(errp, "the endpoint's capability list has a loop "
-                           "at 0x%02x", at);
-                return false;
-            }
-        }
-        caps[(*n)++] = at;
-        at = config[at + PCI_CAP_LIST_NEXT] & ~3;
-    }
-    return true;
-}
-
-uint8_t epf_caps_find(const EpfLink *l, uint8_t id)
-{
-    uint8_t caps[MAX_CAPS];
-    unsigned n;
-
-    if (list_caps(l->config, caps, &n, NULL)) {
-        for (unsigned i = 0; i < n; i++) {
-            if (l->config[caps[i]] == id) {
-                return caps[i];
-            }
-        }
-    }
-    return 0;
-}
-
-/* Up to the next capability: the length of unknown ones is not told. */
-static unsigned room_for(const uint8_t *caps, unsigned n, uint8_t at)
+/*
+ * Bytes from the capability at @at to the next one.  A capability that this
+ * file does not know may be as long as that: its header does not give its
+ * length.
+ */
+static unsigned epf_caps_room(const uint8_t *caps, unsigned n, uint8_t at)
 {
     unsigned end = PCI_CONFIG_SPACE_SIZE;
 
@@ -80,10 +45,10 @@ static unsigned room_for(const uint8_t *caps, unsigned n, uint8_t at)
     return end - at;
 }
 
-static bool add_pm(EpfFunction *f, uint8_t at, Error **errp)
+static bool epf_caps_add_pm(EpfFunction *f, uint8_t at, Error **errp)
 {
     PCIDevice *d = PCI_DEVICE(f);
-    const uint8_t *from = f->link->config + at;
+    const uint8_t *from = f->remote->config + at;
 
     if (pci_pm_init(d, at, errp) < 0) {
         return false;
@@ -97,10 +62,10 @@ static bool add_pm(EpfFunction *f, uint8_t at, Error **errp)
     return true;
 }
 
-static bool add_express(EpfFunction *f, uint8_t at, Error **errp)
+static bool epf_caps_add_express(EpfFunction *f, uint8_t at, Error **errp)
 {
     PCIDevice *d = PCI_DEVICE(f);
-    const uint8_t *from = f->link->config + at;
+    const uint8_t *from = f->remote->config + at;
     uint16_t type = (pci_get_word(from + PCI_EXP_FLAGS) & PCI_EXP_FLAGS_TYPE)
                     >> PCI_EXP_FLAGS_TYPE_SHIFT;
     uint32_t devcap = pci_get_long(from + PCI_EXP_DEVCAP);
@@ -127,29 +92,29 @@ static bool add_express(EpfFunction *f, uint8_t at, Error **errp)
     pci_set_long(d->config + at + PCI_EXP_DEVCAP2,
                  pci_get_long(from + PCI_EXP_DEVCAP2));
     pci_set_word(d->wmask + at + PCI_EXP_DEVCTL2, 0xffff);
-    pcie_cap_fill_link_ep_usp(d, f->link->width, f->link->speed);
+    pcie_cap_fill_link_ep_usp(d, f->remote->width, f->remote->speed);
     return true;
 }
 
-static bool add_msi(EpfFunction *f, uint8_t at, Error **errp)
+static bool epf_caps_add_msi(EpfFunction *f, uint8_t at, Error **errp)
 {
-    uint16_t flags = pci_get_word(f->link->config + at + PCI_MSI_FLAGS);
+    uint16_t flags = pci_get_word(f->remote->config + at + PCI_MSI_FLAGS);
     unsigned order = (flags & PCI_MSI_FLAGS_QMASK) >> 1;
 
     if (order > 5) {
-        error_setg(errp, "the endpoint's MSI capability offers 2^%u vectors; "
-                   "at most 32 are possible", order);
+        error_setg(errp, "the endpoint's MSI capability offers 2^%u vectors, "
+                   "more than 32", order);
         return false;
     }
     return msi_init(PCI_DEVICE(f), at, 1 << order, flags & PCI_MSI_FLAGS_64BIT,
                     flags & PCI_MSI_FLAGS_MASKBIT, errp) >= 0;
 }
 
-static bool add_other(EpfFunction *f, uint8_t id, uint8_t at, unsigned room,
-                      Error **errp)
+static bool epf_caps_add_other(EpfFunction *f, uint8_t id, uint8_t at,
+                               unsigned room, Error **errp)
 {
     PCIDevice *d = PCI_DEVICE(f);
-    const uint8_t *from = f->link->config + at;
+    const uint8_t *from = f->remote->config + at;
     unsigned len = room;
 
     if (id == PCI_CAP_ID_VNDR && room > PCI_CAP_FLAGS) {
@@ -162,28 +127,28 @@ static bool add_other(EpfFunction *f, uint8_t id, uint8_t at, unsigned room,
     return true;
 }
 
-/* With address width and mask bits as the capability itself says */
-static unsigned msi_size(uint16_t flags)
+/* PCI Local Bus Specification 3.0, 6.8.1 has the four forms. */
+static unsigned epf_caps_msi_size(uint16_t flags)
 {
     unsigned len = flags & PCI_MSI_FLAGS_64BIT ? 14 : 10;
 
     return flags & PCI_MSI_FLAGS_MASKBIT ? len + 10 : len;
 }
 
-static bool add_cap(EpfFunction *f, uint8_t at, unsigned room, uint32_t *seen,
-                    Error **errp)
+static bool epf_caps_add(EpfFunction *f, uint8_t at, unsigned room,
+                         uint32_t *seen, Error **errp)
 {
     static const struct {
         uint8_t id;
         uint8_t len;
         bool (*add)(EpfFunction *f, uint8_t at, Error **errp);
     } known[] = {
-        { PCI_CAP_ID_PM, PCI_PM_SIZEOF, add_pm },
-        { PCI_CAP_ID_EXP, PCI_EXP_VER2_SIZEOF, add_express },
-        { PCI_CAP_ID_MSI, 10, add_msi },
+        { PCI_CAP_ID_PM, PCI_PM_SIZEOF, epf_caps_add_pm },
+        { PCI_CAP_ID_EXP, PCI_EXP_VER2_SIZEOF, epf_caps_add_express },
+        { PCI_CAP_ID_MSI, 10, epf_caps_add_msi },
         { PCI_CAP_ID_MSIX, PCI_CAP_MSIX_SIZEOF, epf_msix_init },
     };
-    uint8_t id = f->link->config[at];
+    uint8_t id = f->remote->config[at];
 
     for (unsigned i = 0; i < ARRAY_SIZE(known); i++) {
         unsigned len = known[i].len;
@@ -192,7 +157,8 @@ static bool add_cap(EpfFunction *f, uint8_t at, unsigned room, uint32_t *seen,
             continue;
         }
         if (id == PCI_CAP_ID_MSI && room >= len) {
-            len = msi_size(pci_get_word(f->link->config + at + PCI_MSI_FLAGS));
+            len = epf_caps_msi_size(pci_get_word(f->remote->config + at +
+                                                 PCI_MSI_FLAGS));
         }
         if (*seen & (1u << i)) {
             error_setg(errp, "the endpoint has capability 0x%02x twice", id);
@@ -206,112 +172,110 @@ static bool add_cap(EpfFunction *f, uint8_t at, unsigned room, uint32_t *seen,
         *seen |= 1u << i;
         return known[i].add(f, at, errp);
     }
-    return add_other(f, id, at, room, errp);
+    return epf_caps_add_other(f, id, at, room, errp);
+}
+
+/* ---- Extended capabilities ---- */
+
+/* A capability that is too short for QEMU stays with the endpoint. */
+static void epf_caps_add_errors(EpfFunction *f, const uint16_t *caps,
+                                unsigned n)
+{
+    const uint8_t *from = f->remote->config;
+    unsigned at = epf_ext_caps_find(from, f->remote->config_size,
+                                    PCI_EXT_CAP_ID_ERR);
+    unsigned end = PCIE_CONFIG_SPACE_SIZE;
+
+    for (unsigned i = 0; i < n; i++) {
+        if (caps[i] > at && caps[i] < end) {
+            end = caps[i];
+        }
+    }
+    if (at && end - at >= PCI_ERR_SIZEOF && !pci_is_vf(PCI_DEVICE(f))) {
+        epf_aer_init(f, at);
+    }
 }
 
 /*
- * Does the list of extended capabilities end, with all of it where QEMU expects
- * it?
+ * The guest of a PCI Express function sees their headers as they are.  QEMU and
+ * the guest would follow a list that does not end for ever, so the guest does
+ * not see such a list at all.  An extended capability does not say how long it
+ * is, so every byte between two headers is read from the endpoint.
  */
-static bool extended_ends(const uint8_t *config)
-{
-    unsigned at = PCI_CONFIG_SPACE_SIZE;
-
-    for (unsigned n = 0; n <= PCIE_CONFIG_SPACE_SIZE / 4; n++) {
-        at = PCI_EXT_CAP_NEXT(pci_get_long(config + at));
-        if (!at) {
-            return true;
-        }
-        if (at < PCI_CONFIG_SPACE_SIZE || at > PCIE_CONFIG_SPACE_SIZE - 8) {
-            return false;
-        }
-    }
-    return false;
-}
-
-/*
- * The headers of extended capabilities are shown as they are.  A list that does
- * not end would trap QEMU and the guest, so it is not shown at all.  How long
- * one of them is is not told, so all between the headers is live.
- */
-static void add_extended(EpfFunction *f)
+static void epf_caps_add_extended(EpfFunction *f)
 {
     PCIDevice *d = PCI_DEVICE(f);
-    const uint8_t *from = f->link->config;
-    unsigned at = PCI_CONFIG_SPACE_SIZE;
+    const uint8_t *from = f->remote->config;
+    uint16_t caps[EPF_EXT_CAPS_MAX];
+    unsigned n = 0;
+    bool ends = !d->exp.exp_cap ||
+                epf_ext_caps_list(from, f->remote->config_size, caps, &n);
 
-    if (f->link->config_size < PCIE_CONFIG_SPACE_SIZE || !d->exp.exp_cap ||
-        !pci_get_long(from + at)) {
-        f->sriov.at = 0;
+    if (!ends) {
+        epf_remote_report(f->remote, NULL, "the endpoint's list of extended "
+                          "capabilities is broken and hidden from the guest");
+    }
+    if (!ends || !n) {
+        f->sriov.cap_offset = 0;
         return;
     }
-    if (!extended_ends(from)) {
-        f->sriov.at = 0;
-        epf_client_report(f->link->client, "the endpoint's list of extended "
-                          "capabilities is broken; they are hidden from the "
-                          "guest");
-        return;
+    bitmap_set(f->live, PCI_CONFIG_SPACE_SIZE,
+               PCIE_CONFIG_SPACE_SIZE - PCI_CONFIG_SPACE_SIZE);
+    for (unsigned i = 0; i < n; i++) {
+        bitmap_clear(f->live, caps[i], EPF_EXT_HEADER_SIZE);
     }
-    bitmap_set(f->live, at, PCIE_CONFIG_SPACE_SIZE - at);
-    while (at) {
-        bitmap_clear(f->live, at, EXT_HEADER_SIZE);
-        at = PCI_EXT_CAP_NEXT(pci_get_long(from + at));
+    if (f->sriov.cap_offset) {
+        bitmap_clear(f->live, f->sriov.cap_offset, PCI_EXT_CAP_SRIOV_SIZEOF);
     }
-    if (f->sriov.at) {
-        bitmap_clear(f->live, f->sriov.at, PCI_EXT_CAP_SRIOV_SIZEOF);
-    }
-    epf_caps_show_extended(f);
+    epf_ext_caps_show(d->config, from, f->sriov.cap_offset);
+    epf_caps_add_errors(f, caps, n);
+    /* QEMU has put the capability at the end of the list. */
+    epf_ext_caps_show(d->config, from, f->sriov.cap_offset);
 }
 
-void epf_caps_show_extended(EpfFunction *f)
-{
-    PCIDevice *d = PCI_DEVICE(f);
-    unsigned at = PCI_CONFIG_SPACE_SIZE;
-
-    while (at) {
-        uint32_t header = pci_get_long(f->link->config + at);
-        bool hidden = PCI_EXT_CAP_ID(header) == PCI_EXT_CAP_ID_SRIOV &&
-                      at != f->sriov.at;
-
-        /* Without id and version it is a capability that is none */
-        pci_set_long(d->config + at,
-                     hidden ? header & PCI_EXT_CAP_NEXT_MASK : header);
-        at = PCI_EXT_CAP_NEXT(header);
-    }
-}
+/* ---- Interface ---- */
 
 bool epf_caps_init(EpfFunction *f, Error **errp)
 {
     PCIDevice *d = PCI_DEVICE(f);
-    uint8_t caps[MAX_CAPS];
+    uint8_t caps[EPF_CAPS_MAX];
     uint32_t seen = 0;
     unsigned n;
 
-    if (!list_caps(f->link->config, caps, &n, errp)) {
+    if (!epf_caps_list(f->remote->config, caps, &n, errp)) {
         return false;
     }
-    /* QEMU lets the guest write to what is in no capability */
+    /* By default QEMU makes bytes writable that are in no capability. */
     memset(d->wmask + PCI_CONFIG_HEADER_SIZE, 0,
            pci_config_size(d) - PCI_CONFIG_HEADER_SIZE);
-    /* Each one becomes the head of the list: the last one first */
+    /*
+     * QEMU puts each new capability at the head of its list, so the last one
+     * comes first.
+     */
     for (unsigned i = n; i-- > 0;) {
-        if (!add_cap(f, caps[i], room_for(caps, n, caps[i]), &seen, errp)) {
+        if (!epf_caps_add(f, caps[i], epf_caps_room(caps, n, caps[i]), &seen,
+                          errp)) {
             return false;
         }
     }
-    add_extended(f);
+    epf_caps_add_extended(f);
     return true;
 }
 
 uint32_t epf_caps_read(EpfFunction *f, uint32_t addr, int len)
 {
     uint32_t val = pci_default_read_config(PCI_DEVICE(f), addr, len);
+    EpfAccess access;
     uint8_t remote[4];
+    bool ok;
 
     if (find_next_bit(f->live, addr + len, addr) == addr + len) {
         return val;
     }
-    if (!epf_link_read(f->link, VFU_REGION_CONFIG, addr, remote, len)) {
+    epf_wait_begin_config(&access, PCI_DEVICE(f));
+    ok = epf_remote_read(f->remote, VFU_REGION_CONFIG, addr, remote, len);
+    epf_wait_end_access(&access);
+    if (!ok) {
         return UINT32_MAX;
     }
     for (int i = 0; i < len; i++) {
@@ -324,6 +288,7 @@ uint32_t epf_caps_read(EpfFunction *f, uint32_t addr, int len)
 
 void epf_caps_exit(EpfFunction *f)
 {
+    epf_aer_exit(f);
     epf_msix_exit(f);
     msi_uninit(PCI_DEVICE(f));
 }

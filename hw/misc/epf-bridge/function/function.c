@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * epf-function: the PCI device the guest sees for one link-up
+ * function: the PCI device that the guest sees for one remote
  *
- * Configuration reads are answered from the local copy, but for registers of
- * capabilities that the endpoint carries out itself (epf-caps.c).
- * Writes are applied locally and told to the endpoint, as they are and in
- * order; a function level reset reaches it the same way, as the write of
- * Device Control, and is not told a second time.
+ * Reads of configuration space are answered from the local copy, but for
+ * registers that the endpoint carries out itself (function/caps.c).  Writes are
+ * carried out here and then sent to the endpoint, in order and as the guest
+ * wrote them.  A function level reset reaches the endpoint in this way as well,
+ * as a write to Device Control, so nothing else announces it.
  */
 #include "qemu/osdep.h"
 #include "qapi/error.h"
@@ -17,32 +17,55 @@
 #include "hw/pci/pcie_sriov.h"
 #include "hw/qdev-properties.h"
 #include "migration/vmstate.h"
-#include "epf-function.h"
-#include "trace.h"
+#include "hw/misc/epf-bridge/function/aer.h"
+#include "hw/misc/epf-bridge/function/bars.h"
+#include "hw/misc/epf-bridge/function/caps.h"
+#include "hw/misc/epf-bridge/function/function.h"
+#include "hw/misc/epf-bridge/function/inject.h"
+#include "hw/misc/epf-bridge/function/irq.h"
+#include "hw/misc/epf-bridge/function/msix.h"
+#include "hw/misc/epf-bridge/function/reach.h"
+#include "hw/misc/epf-bridge/function/sriov.h"
+#include "hw/misc/epf-bridge/function/vf.h"
+#include "hw/misc/epf-bridge/remote/calls.h"
+#include "hw/pci-ep/shared/last-ref.h"
 
-static uint32_t show(PCIDevice *d, uint32_t addr, uint32_t val, int len)
+/* ---- Configuration space ---- */
+
+static uint32_t epf_function_show(PCIDevice *d, uint32_t addr, uint32_t val,
+                                  int len)
 {
-    return pci_is_vf(d) ? epf_sriov_vf_mask(addr, val, len) : val;
+    return pci_is_vf(d) ? epf_vf_mask(addr, val, len) : val;
 }
 
-/* What the guest wrote, as far as it could be written */
-static uint32_t read_local(PCIDevice *d, uint32_t addr, int len)
+/* Returns what the guest wrote, with the bits that it could change. */
+static uint32_t epf_function_read_local(PCIDevice *d, uint32_t addr, int len)
 {
-    return show(d, addr, pci_default_read_config(d, addr, len), len);
+    return epf_function_show(d, addr, pci_default_read_config(d, addr, len),
+                             len);
 }
 
 static uint32_t epf_function_config_read(PCIDevice *d, uint32_t addr, int len)
 {
     EpfFunction *f = EPF_FUNCTION(d);
+    uint32_t val;
 
-    if (epf_link_dead(f->link)) {
+    if (epf_reach_ends(f)) {
         return UINT32_MAX;
     }
-    return show(d, addr, epf_caps_read(f, addr, len), len);
+    if (epf_inject_config_read(f, addr, len, &val)) {
+        return val;
+    }
+    /* A fault may have delayed the access, and the link went down meanwhile. */
+    if (epf_reach_ends(f)) {
+        return UINT32_MAX;
+    }
+    val = epf_irq_show_status(f, addr, epf_caps_read(f, addr, len), len);
+    return epf_function_show(d, addr, val, len);
 }
 
-/* Has the guest just started one? */
-static bool is_flr(PCIDevice *d)
+/* Has the guest just started a function level reset? */
+static bool epf_function_in_flr(PCIDevice *d)
 {
     return d->exp.exp_cap && (pci_get_word(d->config + d->exp.exp_cap +
                                            PCI_EXP_DEVCTL) &
@@ -53,10 +76,13 @@ void epf_function_was_reset(EpfFunction *f)
 {
     PCIDevice *d = PCI_DEVICE(f);
 
-    /* QEMU has cleared the register, and lets the function master the bus */
+    /*
+     * QEMU has cleared the register but still lets the function master the bus;
+     * it looks at the register when somebody writes to it.
+     */
     pci_default_write_config(d, PCI_COMMAND,
                              pci_get_word(d->config + PCI_COMMAND), 2);
-    epf_irq_sync(f);
+    epf_irq_sync_vectors(f);
 }
 
 static void epf_function_config_write(PCIDevice *d, uint32_t addr,
@@ -64,38 +90,43 @@ static void epf_function_config_write(PCIDevice *d, uint32_t addr,
 {
     EpfFunction *f = EPF_FUNCTION(d);
     bool sriov = epf_sriov_written(f, addr, len);
-    uint32_t le, told = val;
+    uint32_t le, sent = val;
     bool flr;
 
-    if (epf_link_dead(f->link)) {
+    EP_BQL_HELD();
+    if (epf_reach_ends(f) || epf_inject_config_write(f, addr)) {
         return;
     }
     ep_irqfds_begin(f->irqs.set);
-    /* Waits for all functions whose memory is taken together */
+    /* One transaction, so that all functions are waited for once */
     memory_region_transaction_begin();
     pci_default_write_config(d, addr, val, len);
+    epf_aer_written(f, addr, val, len);
     memory_region_transaction_commit();
     /*
-     * The eventfds before the enable bit: an endpoint that sees MSI enabled
-     * can raise it.
+     * The eventfds are sent before the enable bit, because an endpoint that
+     * sees MSI enabled may raise an interrupt at once.
      */
     epf_irq_sync(f);
-    /* VF Enable is refused here when NumVFs is too large */
+    /* QEMU refuses VF Enable when NumVFs is too large. */
     if (sriov || (pci_is_vf(d) && addr < PCI_CONFIG_HEADER_SIZE)) {
-        told = read_local(d, addr, len);
+        sent = epf_function_read_local(d, addr, len);
     }
-    if (epf_msix_forwarded(f, addr, &told, len)) {
-        le = cpu_to_le32(told);
-        epf_link_write(f->link, VFU_REGION_CONFIG, addr, &le, len);
+    if (epf_msix_forwarded(f, addr, &sent, len)) {
+        le = cpu_to_le32(sent);
+        epf_remote_write_settled(f->remote, VFU_REGION_CONFIG, addr, &le, len);
     }
-    flr = is_flr(d);
+    flr = epf_function_in_flr(d);
     if (flr) {
         memory_region_transaction_begin();
         pcie_cap_flr_write_config(d, addr, val, len);
         epf_function_was_reset(f);
         memory_region_transaction_commit();
     }
-    /* The guest reaches virtual functions once the endpoint has them enabled */
+    /*
+     * The vCPU goes on, and can access virtual functions, after the endpoint
+     * has enabled them.
+     */
     if (sriov || flr) {
         epf_sriov_sync(f);
     }
@@ -108,27 +139,29 @@ static void epf_function_reset_hold(Object *obj, ResetType type)
     uint8_t cap = d->exp.exp_cap;
     uint16_t flr;
 
-    if (!f->link) {
+    if (!f->remote) {
         return;
     }
-    qatomic_set(&f->link->intx, 0);
-    ep_irqfds_reset(f->irqs.set);
+    qatomic_set(&f->remote->intx, 0);
+    epf_irq_reset(f);
     if (cap) {
-        /* QEMU itself needs the FLR bit while it carries that reset out */
+        /* QEMU needs the bit while it carries out a function level reset. */
         flr = pci_get_word(d->config + cap + PCI_EXP_DEVCTL) &
               PCI_EXP_DEVCTL_BCR_FLR;
         pci_set_word(d->config + cap + PCI_EXP_DEVCTL, flr |
-                     (pci_get_word(f->link->config + cap + PCI_EXP_DEVCTL) &
+                     (pci_get_word(f->remote->config + cap + PCI_EXP_DEVCTL) &
                       ~PCI_EXP_DEVCTL_BCR_FLR));
         pci_set_word(d->config + cap + PCI_EXP_DEVSTA, 0);
         pci_set_word(d->config + cap + PCI_EXP_DEVCTL2, 0);
     }
 }
 
-static void copy_header(EpfFunction *f)
+/* ---- Life ---- */
+
+static void epf_function_copy_header(EpfFunction *f)
 {
     PCIDevice *d = PCI_DEVICE(f);
-    const uint8_t *from = f->link->config;
+    const uint8_t *from = f->remote->config;
 
     memcpy(d->config + PCI_VENDOR_ID, from + PCI_VENDOR_ID, 4);
     /* Revision and class code */
@@ -142,23 +175,26 @@ static void epf_function_exit(PCIDevice *d)
 {
     EpfFunction *f = EPF_FUNCTION(d);
 
+    EP_BQL_HELD();
     epf_sriov_exit(f);
-    epf_dma_exit(f);
+    f->ops->detach(f);
     epf_irq_exit(f);
     epf_bars_exit(f);
     epf_caps_exit(f);
+    ep_last_ref_keep(OBJECT(f));
 }
 
 static void epf_function_realize(PCIDevice *d, Error **errp)
 {
     EpfFunction *f = EPF_FUNCTION(d);
 
-    if (!f->link) {
-        error_setg(errp, "epf-function is created by an epf-bridge when its "
-                   "link comes up; add an epf-bridge instead");
+    ERRP_GUARD();
+    if (!f->remote) {
+        error_setg(errp, "only an epf-bridge can create an epf-function");
+        error_append_hint(errp, "Add an epf-bridge instead.\n");
         return;
     }
-    copy_header(f);
+    epf_function_copy_header(f);
     epf_bars_init(f);
     if (!epf_caps_init(f, errp)) {
         epf_caps_exit(f);
@@ -168,23 +204,23 @@ static void epf_function_realize(PCIDevice *d, Error **errp)
     epf_bars_register(f);
     epf_irq_init(f);
     epf_bars_sync(f);
-    epf_dma_init(f);
+    f->ops->attach(f);
     if (!epf_sriov_init(f, errp)) {
         epf_function_exit(d);
     }
 }
 
-static void epf_vf_realize(PCIDevice *d, Error **errp)
+static void epf_function_vf_realize(PCIDevice *d, Error **errp)
 {
     if (pcie_sriov_get_pf(d)) {
-        epf_sriov_vf_init(EPF_FUNCTION(d));
+        epf_vf_init(EPF_FUNCTION(d));
     }
     epf_function_realize(d, errp);
 }
 
-static void epf_vf_exit(PCIDevice *d)
+static void epf_function_vf_exit(PCIDevice *d)
 {
-    epf_sriov_vf_exit(EPF_FUNCTION(d));
+    epf_vf_exit(EPF_FUNCTION(d));
     epf_function_exit(d);
 }
 
@@ -193,15 +229,17 @@ static void epf_function_finalize(Object *obj)
     EpfFunction *f = EPF_FUNCTION(obj);
 
     epf_bars_finalize(f);
-    epf_link_unref(f->link);
+    epf_remote_unref(f->remote);
 }
 
-EpfFunction *epf_function_new(EpfLink *link, unsigned func, bool multi)
+EpfFunction *epf_function_new(EpfRemote *r, const EpfFunctionOps *ops,
+                              unsigned func, bool multi)
 {
     PCIDevice *d = pci_new(PCI_DEVFN(0, func), TYPE_EPF_FUNCTION);
     EpfFunction *f = EPF_FUNCTION(d);
 
-    f->link = epf_link_ref(link);
+    f->remote = epf_remote_ref(r);
+    f->ops = ops;
     if (multi) {
         d->cap_present |= QEMU_PCI_CAP_MULTIFUNCTION;
     }
@@ -230,12 +268,12 @@ static void epf_function_class_init(ObjectClass *oc, EPC_CONST void *data)
     set_bit(DEVICE_CATEGORY_MISC, dc->categories);
 }
 
-static void epf_vf_class_init(ObjectClass *oc, EPC_CONST void *data)
+static void epf_function_vf_class_init(ObjectClass *oc, EPC_CONST void *data)
 {
     PCIDeviceClass *k = PCI_DEVICE_CLASS(oc);
 
-    k->realize = epf_vf_realize;
-    k->exit = epf_vf_exit;
+    k->realize = epf_function_vf_realize;
+    k->exit = epf_function_vf_exit;
     DEVICE_CLASS(oc)->desc = "Virtual function of a remote PCI endpoint";
     DEVICE_CLASS(oc)->user_creatable = false;
 }
@@ -255,7 +293,7 @@ static const TypeInfo epf_function_types[] = {
     {
         .name = TYPE_EPF_VIRTUAL_FUNCTION,
         .parent = TYPE_EPF_FUNCTION,
-        .class_init = epf_vf_class_init,
+        .class_init = epf_function_vf_class_init,
     },
 };
 

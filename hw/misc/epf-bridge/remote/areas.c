@@ -1,61 +1,76 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * epf-areas: what is behind the BARs of a remote function
+ * areas: what backs the BARs of a remote function
  *
- * With "areas" agreed the endpoint lists the parts of a BAR that are memory
- * (EP_AREAS) and its doorbells (GET_REGION_IO_FDS).  Without, memory covers the
- * BAR as a whole or not at all (GET_REGION_INFO).
+ * With the feature "areas" the endpoint lists the areas of a BAR that are
+ * memory (EP_AREAS) and its doorbells (GET_REGION_IO_FDS).  Without it memory
+ * covers the whole BAR or nothing of it (GET_REGION_INFO).
  *
- * An EP_REMAP leaves the layout as it is: the guest reads all ones where memory
- * was until the endpoint was asked again, and often the new memory is in the
- * same places.  The endpoint is asked for doorbells only when the guest reaches
- * all that is new, so that the question tells the endpoint just that.
+ * An EP_REMAP leaves the layout as it is: until the endpoint has answered again
+ * the guest reads all ones where memory was, and often the new memory is in the
+ * same areas.  The endpoint is asked for doorbells last, when the guest reaches
+ * all that is new; it takes that question for the end of the EP_REMAP.
  */
 #include "qemu/osdep.h"
 #include "qapi/error.h"
 #include "qemu/host-utils.h"
-#include "epf-client.h"
-#include "trace.h"
+#include "hw/pci-ep/shared/peer-mem.h"
+#include "hw/misc/epf-bridge/remote/areas.h"
+#include "hw/misc/epf-bridge/remote/calls.h"
+#include "hw/misc/epf-bridge/remote/report.h"
+#include "hw/misc/epf-bridge/trace.h"
 
 bool epf_layout_equal(const EpfLayout *a, const EpfLayout *b)
 {
     return a->count == b->count &&
-           !memcmp(a->part, b->part, a->count * sizeof(a->part[0]));
+           !memcmp(a->area, b->area, a->count * sizeof(a->area[0]));
 }
 
-static void layout_add(EpfLayout *l, uint64_t offset, uint64_t size)
+/* Areas that touch become one. */
+static void epf_areas_add(EpfLayout *layout, uint64_t offset, uint64_t size)
 {
-    unsigned n = l->count;
+    unsigned n = layout->count;
 
-    if (n && l->part[n - 1].offset + l->part[n - 1].size == offset) {
-        l->part[n - 1].size += size;
+    if (n && layout->area[n - 1].offset + layout->area[n - 1].size == offset) {
+        layout->area[n - 1].size += size;
     } else {
-        l->part[n].offset = offset;
-        l->part[n].size = size;
-        l->count++;
+        layout->area[n].offset = offset;
+        layout->area[n].size = size;
+        layout->count++;
     }
 }
 
-static bool has_areas(EpfLink *l)
+static bool epf_areas_agreed(EpfRemote *r)
 {
-    return epf_link_caps(l).features & VFU_EP_FEATURE_AREAS;
+    return epf_remote_caps(r).features & VFU_EP_FEATURE_AREAS;
 }
 
-/*
- * ------------------------------------------------------------------------
- * Taking away; with the lock of the link
- */
-static void unmap_locked(EpfBar *b)
+/* ---- To take away ---- */
+
+static void epf_areas_unmap(EpfRemote *r, unsigned bar) EP_REQUIRES(&r->lock);
+static void epf_areas_unmap(EpfRemote *r, unsigned bar)
 {
-    for (unsigned i = 0; b->live && i < b->layout.count; i++) {
-        ep_mem_unmap((char *)b->mem + b->layout.part[i].offset,
-                     b->layout.part[i].size);
+    EpfBacking *b = &r->backing[bar];
+
+    for (unsigned i = 0; b->mapped && i < b->layout.count; i++) {
+        ep_mem_unmap((char *)r->bar[bar].mem + b->layout.area[i].offset,
+                     b->layout.area[i].size);
     }
-    b->live = false;
+    b->mapped = false;
+    for (unsigned i = 0; i < ARRAY_SIZE(b->files); i++) {
+        ep_file_free(b->files[i]);
+        b->files[i] = NULL;
+    }
 }
 
-static void set_doorbells_locked(EpfBar *b, EpfDoorbells *d)
+/* Takes the reference @d, which may be NULL. */
+static void epf_areas_set_doorbells(EpfRemote *r, unsigned bar,
+                                    EpfDoorbells *d) EP_REQUIRES(&r->lock);
+static void epf_areas_set_doorbells(EpfRemote *r, unsigned bar,
+                                    EpfDoorbells *d)
 {
+    EpfBacking *b = &r->backing[bar];
+
     if (b->doorbells) {
         epf_doorbells_stop(b->doorbells);
         epf_doorbells_unref(b->doorbells);
@@ -63,30 +78,52 @@ static void set_doorbells_locked(EpfBar *b, EpfDoorbells *d)
     b->doorbells = d;
 }
 
-void epf_areas_kill_locked(EpfLink *l)
+void epf_areas_kill(EpfRemote *r)
 {
-    for (unsigned i = 0; i < EPF_NUM_BARS; i++) {
-        unmap_locked(&l->bar[i]);
-        set_doorbells_locked(&l->bar[i], NULL);
-        l->bar[i].ask_doorbells = false;
-    }
-}
+    qatomic_set(&r->dead, true);
 
-void epf_areas_revoke(EpfLink *l, unsigned bar)
-{
-    QEMU_LOCK_GUARD(&l->lock);
-    l->bar[bar].revoked++;
-    l->bar[bar].ask_doorbells = false;
-    unmap_locked(&l->bar[bar]);
-    set_doorbells_locked(&l->bar[bar], NULL);
+    QEMU_LOCK_GUARD(&r->lock);
+    for (unsigned i = 0; i < EPF_NUM_BARS; i++) {
+        epf_areas_unmap(r, i);
+        epf_areas_set_doorbells(r, i, NULL);
+        r->backing[i].ask_doorbells = false;
+    }
+    qemu_cond_broadcast(&r->cond);
 }
 
 /*
- * ------------------------------------------------------------------------
- * Memory
+ * A page without memory keeps what the guest writes to it.  That must not go on
+ * for ever, so a BAR that is revoked for a deadline is reached by message.
  */
-static bool areas_sound(const VfuEpArea *a, unsigned n, uint64_t bar_size,
-                        unsigned nfds)
+static void epf_areas_check_revoked(EpfRemote *r, unsigned bar)
+    EP_REQUIRES(&r->lock);
+static void epf_areas_check_revoked(EpfRemote *r, unsigned bar)
+{
+    int64_t now = g_get_monotonic_time();
+    EpfBacking *b = &r->backing[bar];
+
+    if (!b->revoked_since) {
+        b->revoked_since = now;
+    } else if (now - b->revoked_since >
+               epf_remote_deadline(r) * INT64_C(1000)) {
+        b->layout.count = 0;
+    }
+}
+
+void epf_areas_revoke(EpfRemote *r, unsigned bar)
+{
+    QEMU_LOCK_GUARD(&r->lock);
+    r->backing[bar].revision++;
+    r->backing[bar].ask_doorbells = false;
+    epf_areas_unmap(r, bar);
+    epf_areas_check_revoked(r, bar);
+    epf_areas_set_doorbells(r, bar, NULL);
+}
+
+/* ---- Memory ---- */
+
+static bool epf_areas_are_sound(const VfuEpArea *a, unsigned n,
+                                uint64_t bar_size, unsigned nfds)
 {
     const uint32_t flags = VFU_REGION_FLAG_READ | VFU_REGION_FLAG_WRITE;
     size_t page = qemu_real_host_page_size();
@@ -105,11 +142,12 @@ static bool areas_sound(const VfuEpArea *a, unsigned n, uint64_t bar_size,
     return true;
 }
 
-/* Takes the descriptors that @a uses. */
-static bool open_files(EpfLink *l, unsigned bar, const VfuEpArea *a,
-                       unsigned n, EpwMsg *reply, EpFile **files, Error **errp)
+/* Takes the descriptors that @a uses out of @reply. */
+static bool epf_areas_open(EpfRemote *r, unsigned bar, const VfuEpArea *a,
+                           unsigned n, EpwMsg *reply, EpFile **files,
+                           Error **errp)
 {
-    bool trust = epf_client_trusts_unsealed(l->client);
+    bool trust = epf_remote_trusts_unsealed(r);
 
     for (unsigned i = 0; i < n; i++) {
         unsigned index = a[i].fd_index;
@@ -122,115 +160,131 @@ static bool open_files(EpfLink *l, unsigned bar, const VfuEpArea *a,
             }
         }
         if (!ep_file_covers(files[index], a[i].fd_offset, a[i].size)) {
-            error_setg(errp, "the endpoint's memory for BAR %u is not all "
-                       "inside of its file; it is reached by messages, which "
-                       "is slow", bar);
+            error_setg(errp, "BAR %u is reached by messages, since an area of "
+                       "its memory is outside of its file", bar);
             return false;
         }
     }
     return true;
 }
 
-static int map_locked(EpfBar *b, const VfuEpArea *a, unsigned n,
-                      EpFile **files)
+/*
+ * Maps all of @a, or nothing if an area cannot be mapped. Takes the files over
+ * in both cases. Memory that the guest must not write is reached by message: a
+ * private copy would keep what the guest writes, and no longer follow the
+ * endpoint.
+ */
+static int epf_areas_map(EpfRemote *r, unsigned bar, const VfuEpArea *a,
+                         unsigned n, EpFile **files) EP_REQUIRES(&r->lock);
+static int epf_areas_map(EpfRemote *r, unsigned bar, const VfuEpArea *a,
+                         unsigned n, EpFile **files)
 {
+    EpfBacking *b = &r->backing[bar];
     int ret = 0;
 
     for (unsigned i = 0; i < n && !ret; i++) {
-        ret = ep_mem_map((char *)b->mem + a[i].offset, a[i].size,
-                         files[a[i].fd_index], a[i].fd_offset,
-                         a[i].flags & VFU_REGION_FLAG_WRITE);
-        layout_add(&b->layout, a[i].offset, a[i].size);
-        b->live = true;
+        if (!(a[i].flags & VFU_REGION_FLAG_WRITE)) {
+            continue;
+        }
+        ret = ep_mem_map((char *)r->bar[bar].mem + a[i].offset, a[i].size,
+                         files[a[i].fd_index], a[i].fd_offset, true);
+        epf_areas_add(&b->layout, a[i].offset, a[i].size);
+        b->mapped = true;
     }
+    memcpy(b->files, files, sizeof(b->files));
+    memset(files, 0, sizeof(b->files));
     if (ret) {
-        unmap_locked(b);
+        epf_areas_unmap(r, bar);
         b->layout.count = 0;
     }
     return ret;
 }
 
-/* All of @a, or, when something is wrong with it, nothing. */
-static void show(EpfLink *l, unsigned bar, unsigned revoked,
-                 const VfuEpArea *a, unsigned n, EpwMsg *reply)
+/*
+ * Backs @bar with the areas @a unless it was revoked again; with no memory at
+ * all if something is wrong with one of them.  @reply may be NULL if @n is 0.
+ */
+static void epf_areas_back(EpfRemote *r, unsigned bar, unsigned revision,
+                           const VfuEpArea *a, unsigned n, EpwMsg *reply)
 {
-    EpfBar *b = &l->bar[bar];
     EpFile *files[EPW_MAX_FDS] = { NULL };
     Error *err = NULL;
     int ret = 0;
 
-    if (!b->mem) {
+    if (!r->bar[bar].mem) {
         n = 0;
     }
-    if (n && !areas_sound(a, n, b->size, reply->nfds)) {
-        error_setg(&err, "the endpoint does not describe the memory of BAR %u "
-                   "page by page, in order and inside of the BAR; it is "
-                   "reached by messages, which is slow", bar);
+    if (n && !epf_areas_are_sound(a, n, r->bar[bar].shape.size, reply->nfds)) {
+        error_setg(&err, "BAR %u is reached by messages, since the endpoint "
+                   "does not describe its memory page by page, in order and "
+                   "inside of the BAR", bar);
     } else {
-        open_files(l, bar, a, n, reply, files, &err);
+        epf_areas_open(r, bar, a, n, reply, files, &err);
     }
-    WITH_QEMU_LOCK_GUARD(&l->lock) {
-        if (!epf_link_dead(l) && b->revoked == revoked) {
-            unmap_locked(b);
+    WITH_QEMU_LOCK_GUARD(&r->lock) {
+        EpfBacking *b = &r->backing[bar];
+
+        if (!epf_remote_dead(r) && b->revision == revision) {
+            epf_areas_unmap(r, bar);
             b->layout.count = 0;
-            ret = err ? 0 : map_locked(b, a, n, files);
+            b->revoked_since = 0;
+            ret = err ? 0 : epf_areas_map(r, bar, a, n, files);
             b->ask_doorbells = true;
         }
-        trace_epf_areas_show(l->generation, bar, b->size, n, b->live);
+        trace_epf_bridge_areas_back(r->device, r->func, r->generation, bar,
+                                    r->bar[bar].shape.size, n, b->mapped);
     }
     for (unsigned i = 0; i < ARRAY_SIZE(files); i++) {
-        ep_file_unref(files[i]);
+        ep_file_free(files[i]);
     }
     if (ret) {
-        error_setg_errno(&err, -ret, "cannot map the endpoint's memory for "
-                         "BAR %u; it is reached by messages, which is slow",
-                         bar);
+        error_setg_errno(&err, -ret, "BAR %u is reached by messages, since the "
+                         "endpoint's memory cannot be mapped", bar);
     }
     if (err) {
-        epf_client_report(l->client, "%s", error_get_pretty(err));
-        error_free(err);
+        epf_remote_report_err(r, err);
     }
 }
 
-static void take_areas(EpfLink *l, unsigned bar, unsigned revoked,
-                       EpwMsg *reply)
+static void epf_areas_take_areas(EpfRemote *r, unsigned bar, unsigned revision,
+                                 EpwMsg *reply)
 {
     const VfuEpAreas *head = (const void *)reply->payload;
     const VfuEpArea *a = (const void *)(head + 1);
     int err = epw_check_reply(reply, VFU_CMD_EP_AREAS, sizeof(*head),
                               sizeof(*head) + VFU_EP_MAX_AREAS * sizeof(*a));
 
-    if (!err && (head->region != bar || head->generation != l->generation ||
+    if (!err && (head->region != bar || head->generation != r->generation ||
                  epw_msg_len(reply) != sizeof(*head) +
                                        head->count * sizeof(*a) ||
                  head->argsz != epw_msg_len(reply))) {
         err = EINVAL;
     }
     if (err) {
-        epf_client_report(l->client, "the endpoint does not tell what of BAR "
-                          "%u is memory: %s; it is reached by messages, which "
-                          "is slow", bar, strerror(err));
-        show(l, bar, revoked, NULL, 0, reply);
+        epf_remote_report(r, NULL, "BAR %u is reached by messages, since the "
+                          "endpoint does not list its memory: %s", bar,
+                          strerror(err));
+        epf_areas_back(r, bar, revision, NULL, 0, reply);
     } else {
-        show(l, bar, revoked, a, head->count, reply);
+        epf_areas_back(r, bar, revision, a, head->count, reply);
     }
 }
 
-/* Without "areas": only memory that covers the BAR as a whole. */
-static void take_region(EpfLink *l, unsigned bar, unsigned revoked,
-                        EpwMsg *reply)
+/* Without "areas" only memory that covers the whole BAR can be described. */
+static void epf_areas_take_region(EpfRemote *r, unsigned bar,
+                                  unsigned revision, EpwMsg *reply)
 {
     const VfuRegionInfo *info = (const void *)reply->payload;
-    VfuEpArea a = { .size = l->bar[bar].size };
+    VfuEpArea a = { .size = r->bar[bar].shape.size };
     bool mappable;
 
     if (epw_check_reply(reply, VFU_CMD_GET_REGION_INFO, sizeof(*info),
                         sizeof(*info)) ||
-        info->index != bar || info->size != l->bar[bar].size) {
-        epf_client_report(l->client, "the endpoint changed the size of BAR %u "
-                          "with the link up; take the link down for that",
-                          bar);
-        show(l, bar, revoked, NULL, 0, reply);
+        info->index != bar || info->size != r->bar[bar].shape.size) {
+        epf_remote_report(r, "take the link down for that",
+                          "the endpoint changed the size of BAR %u while its "
+                          "link is up", bar);
+        epf_areas_back(r, bar, revision, NULL, 0, reply);
         return;
     }
     mappable = (info->flags & VFU_REGION_FLAG_MMAP) &&
@@ -239,45 +293,40 @@ static void take_region(EpfLink *l, unsigned bar, unsigned revoked,
                info->argsz == sizeof(*info) && reply->nfds == 1;
     a.fd_offset = info->offset;
     a.flags = info->flags & (VFU_REGION_FLAG_READ | VFU_REGION_FLAG_WRITE);
-    show(l, bar, revoked, &a, mappable, reply);
+    epf_areas_back(r, bar, revision, &a, mappable, reply);
 }
 
-/*
- * ------------------------------------------------------------------------
- * Doorbells
- */
-static void take_doorbells(EpfLink *l, unsigned bar, unsigned revoked,
-                           EpwMsg *reply)
+/* ---- Doorbells ---- */
+
+static void epf_areas_take_doorbells(EpfRemote *r, unsigned bar,
+                                     unsigned revision, EpwMsg *reply)
 {
-    EpfBar *b = &l->bar[bar];
     Error *err = NULL;
     EpfDoorbells *d;
 
-    d = epf_doorbells_new(reply, bar, b->size,
-                          epf_client_trusts_unsealed(l->client), &err);
+    d = epf_doorbells_new(reply, bar, r->bar[bar].shape.size,
+                          epf_remote_trusts_unsealed(r), &err);
     if (err) {
-        epf_client_report(l->client, "%s", error_get_pretty(err));
-        error_free(err);
+        epf_remote_report_err(r, err);
     }
-    WITH_QEMU_LOCK_GUARD(&l->lock) {
-        if (!epf_link_dead(l) && b->revoked == revoked) {
-            set_doorbells_locked(b, d);
+    WITH_QEMU_LOCK_GUARD(&r->lock) {
+        if (!epf_remote_dead(r) && r->backing[bar].revision == revision) {
+            epf_areas_set_doorbells(r, bar, d);
             d = NULL;
         }
-        trace_epf_areas_doorbells(l->generation, bar, b->doorbells != NULL);
+        trace_epf_bridge_areas_doorbells(r->device, r->func, r->generation, bar,
+                                         r->backing[bar].doorbells != NULL);
     }
     epf_doorbells_unref(d);
 }
 
-/*
- * ------------------------------------------------------------------------
- * Asking
- */
-typedef struct Question {
-    EpfLink *link;
+/* ---- To ask ---- */
+
+typedef struct EpfQuestion {
+    EpfRemote *remote;
     unsigned bar;
-    unsigned revoked;
-    void (*take)(EpfLink *l, unsigned bar, unsigned revoked, EpwMsg *reply);
+    unsigned revision;
+    void (*take)(EpfRemote *r, unsigned bar, unsigned revision, EpwMsg *reply);
     uint16_t cmd;
     size_t len;
     union {
@@ -285,22 +334,22 @@ typedef struct Question {
         VfuRegionInfo region;
         VfuRegionIoFds io_fds;
     };
-} Question;
+} EpfQuestion;
 
-static void init_memory(Question *q, EpfLink *l, unsigned bar,
-                        unsigned revoked)
+static void epf_areas_init_memory(EpfQuestion *q, EpfRemote *r, unsigned bar,
+                                  unsigned revision)
 {
-    *q = (Question) { .link = l, .bar = bar, .revoked = revoked };
-    if (has_areas(l)) {
-        q->take = take_areas;
+    *q = (EpfQuestion) { .remote = r, .bar = bar, .revision = revision };
+    if (epf_areas_agreed(r)) {
+        q->take = epf_areas_take_areas;
         q->cmd = VFU_CMD_EP_AREAS;
         q->len = sizeof(q->areas);
         q->areas = (VfuEpAreas) {
-            .argsz = sizeof(q->areas), .generation = l->generation,
+            .argsz = sizeof(q->areas), .generation = r->generation,
             .region = bar,
         };
     } else {
-        q->take = take_region;
+        q->take = epf_areas_take_region;
         q->cmd = VFU_CMD_GET_REGION_INFO;
         q->len = sizeof(q->region);
         q->region = (VfuRegionInfo) {
@@ -309,12 +358,12 @@ static void init_memory(Question *q, EpfLink *l, unsigned bar,
     }
 }
 
-static void init_doorbells(Question *q, EpfLink *l, unsigned bar,
-                           unsigned revoked)
+static void epf_areas_init_doorbells(EpfQuestion *q, EpfRemote *r,
+                                     unsigned bar, unsigned revision)
 {
-    *q = (Question) {
-        .link = l, .bar = bar, .revoked = revoked,
-        .take = take_doorbells, .cmd = VFU_CMD_GET_REGION_IO_FDS,
+    *q = (EpfQuestion) {
+        .remote = r, .bar = bar, .revision = revision,
+        .take = epf_areas_take_doorbells, .cmd = VFU_CMD_GET_REGION_IO_FDS,
         .len = sizeof(q->io_fds),
         .io_fds = {
             .argsz = sizeof(q->io_fds) +
@@ -324,147 +373,170 @@ static void init_doorbells(Question *q, EpfLink *l, unsigned bar,
     };
 }
 
-static void take(const Question *q, int err, EpwMsg *reply)
+static void epf_areas_take(const EpfQuestion *q, int err, EpwMsg *reply)
 {
+    /* Or so the endpoint says, whose link may be up all the same. */
     bool link_gone = err == -ENOTCONN || err == -ESTALE || err == -ETIMEDOUT;
 
     if (!err) {
-        q->take(q->link, q->bar, q->revoked, reply);
-    } else if (!link_gone) {
-        epf_client_report(q->link->client, "the endpoint refuses %s of BAR %u: "
-                          "%s; what it does not describe is reached by "
-                          "messages, which is slow",
-                          epw_command_name(q->cmd), q->bar, strerror(-err));
-        if (q->take != take_doorbells) {
-            show(q->link, q->bar, q->revoked, NULL, 0, NULL);
-        }
+        q->take(q->remote, q->bar, q->revision, reply);
+        return;
+    }
+    if (!link_gone) {
+        epf_remote_report(q->remote, NULL, "BAR %u is reached by messages, "
+                          "since the endpoint refuses %s: %s", q->bar,
+                          epw_command_name(q->cmd), strerror(-err));
+    }
+    if (q->take != epf_areas_take_doorbells) {
+        epf_areas_back(q->remote, q->bar, q->revision, NULL, 0, NULL);
     }
 }
 
-static void answered(EpwSession *s, int err, EpwMsg *reply, void *opaque)
+static void epf_areas_answered(EpwSession *s, int err, EpwMsg *reply,
+                               void *opaque)
 {
-    Question *q = opaque;
+    EpfQuestion *q = opaque;
 
-    take(q, err, reply);
-    epf_link_changed(q->link);
-    epf_link_unref(q->link);
+    epf_areas_take(q, err, reply);
+    epf_remote_changed(q->remote);
+    epf_remote_unref(q->remote);
     g_free(q);
 }
 
-static void ask_async(Question *q)
+/* Frees @q when the answer is there. */
+static void epf_areas_ask_async(EpfQuestion *q)
 {
     struct iovec iov = { .iov_base = &q->areas, .iov_len = q->len };
 
-    epf_link_ref(q->link);
-    epf_link_call_async(q->link, q->cmd, &iov, 1, NULL, 0, answered, q);
+    epf_remote_ref(q->remote);
+    epf_remote_call_async(q->remote, q->cmd, &iov, 1, NULL, 0,
+                          epf_areas_answered, q);
 }
 
-static void ask(Question *q)
+static void epf_areas_ask(EpfQuestion *q)
 {
     struct iovec iov = { .iov_base = &q->areas, .iov_len = q->len };
     EpwMsg *reply = NULL;
-    int err = epf_link_call(q->link, q->cmd, &iov, 1, NULL, 0, &reply);
+    int err = epf_remote_call(q->remote, q->cmd, &iov, 1, NULL, 0, &reply);
 
-    take(q, err, reply);
+    epf_areas_take(q, err, reply);
     epw_msg_free(reply);
 }
 
-void epf_areas_query(EpfLink *l, unsigned bar, unsigned revoked)
+void epf_areas_query(EpfRemote *r, unsigned bar, unsigned revision)
 {
-    Question q;
+    EpfQuestion q;
 
-    init_memory(&q, l, bar, revoked);
-    ask(&q);
-    if (has_areas(l)) {
-        init_doorbells(&q, l, bar, revoked);
-        ask(&q);
+    WITH_QEMU_LOCK_GUARD(&r->lock) {
+        r->backing[bar].asked_revision = revision;
     }
-    WITH_QEMU_LOCK_GUARD(&l->lock) {
-        l->bar[bar].queried = revoked;
-        if (l->bar[bar].revoked == revoked) {
-            l->bar[bar].ask_doorbells = false;
-        }
+    epf_areas_init_memory(&q, r, bar, revision);
+    epf_areas_ask(&q);
+    if (epf_areas_agreed(r)) {
+        epf_areas_init_doorbells(&q, r, bar, revision);
+        epf_areas_ask(&q);
     }
-}
-
-void epf_areas_refetch(EpfLink *l, unsigned bar)
-{
-    Question *q = g_new(Question, 1);
-
-    init_memory(q, l, bar, epf_areas_revoked(l, bar));
-    ask_async(q);
-}
-
-static bool revoked_since(EpfLink *l, unsigned bar)
-{
-    QEMU_LOCK_GUARD(&l->lock);
-    return l->bar[bar].size && l->bar[bar].revoked != l->bar[bar].queried;
-}
-
-void epf_areas_refetch_revoked(EpfLink *l)
-{
-    for (unsigned i = 0; i < EPF_NUM_BARS; i++) {
-        if (revoked_since(l, i)) {
-            epf_areas_refetch(l, i);
+    WITH_QEMU_LOCK_GUARD(&r->lock) {
+        if (r->backing[bar].revision == revision) {
+            r->backing[bar].ask_doorbells = false;
         }
     }
 }
 
 /*
- * ------------------------------------------------------------------------
- * Looking
+ * Returns true for one caller after each revocation.  The answer to a second
+ * question would take the memory away for a moment that the first one gave,
+ * after the endpoint was told that the guest reaches it.
  */
-unsigned epf_areas_revoked(EpfLink *l, unsigned bar)
+static bool epf_areas_claim(EpfRemote *r, unsigned bar, unsigned *revision)
 {
-    QEMU_LOCK_GUARD(&l->lock);
-    return l->bar[bar].revoked;
+    EpfBacking *b = &r->backing[bar];
+
+    QEMU_LOCK_GUARD(&r->lock);
+    if (!r->bar[bar].shape.size || b->asked_revision == b->revision) {
+        return false;
+    }
+    b->asked_revision = *revision = b->revision;
+    return true;
 }
 
-void epf_areas_layout(EpfLink *l, unsigned bar, EpfLayout *layout)
+void epf_areas_refetch(EpfRemote *r, unsigned bar)
 {
-    QEMU_LOCK_GUARD(&l->lock);
-    *layout = l->bar[bar].layout;
+    unsigned revision;
+    EpfQuestion *q;
+
+    if (epf_areas_claim(r, bar, &revision)) {
+        q = g_new(EpfQuestion, 1);
+        epf_areas_init_memory(q, r, bar, revision);
+        epf_areas_ask_async(q);
+    }
 }
 
-EpfDoorbells *epf_areas_doorbells(EpfLink *l, unsigned bar)
+void epf_areas_refetch_revoked(EpfRemote *r)
 {
-    QEMU_LOCK_GUARD(&l->lock);
-    return l->bar[bar].doorbells ? epf_doorbells_ref(l->bar[bar].doorbells) :
-           NULL;
+    for (unsigned i = 0; i < EPF_NUM_BARS; i++) {
+        epf_areas_refetch(r, i);
+    }
 }
 
-void epf_areas_shown(EpfLink *l, unsigned bar, const EpfLayout *layout)
+void epf_areas_shown(EpfRemote *r, unsigned bar, const EpfLayout *layout)
 {
-    EpfBar *b = &l->bar[bar];
-    Question *q;
+    EpfQuestion *q;
 
-    WITH_QEMU_LOCK_GUARD(&l->lock) {
+    WITH_QEMU_LOCK_GUARD(&r->lock) {
+        EpfBacking *b = &r->backing[bar];
+
         if (!b->ask_doorbells || !epf_layout_equal(&b->layout, layout)) {
             return;
         }
         b->ask_doorbells = false;
-        q = g_new(Question, 1);
-        init_doorbells(q, l, bar, b->revoked);
+        q = g_new(EpfQuestion, 1);
+        epf_areas_init_doorbells(q, r, bar, b->revision);
     }
-    if (has_areas(l)) {
-        ask_async(q);
+    if (epf_areas_agreed(r)) {
+        epf_areas_ask_async(q);
     } else {
         g_free(q);
     }
 }
 
-bool epf_areas_store(EpfLink *l, unsigned bar, uint64_t offset,
+/* ---- To look ---- */
+
+unsigned epf_areas_revision(EpfRemote *r, unsigned bar)
+{
+    QEMU_LOCK_GUARD(&r->lock);
+    return r->backing[bar].revision;
+}
+
+void epf_areas_layout(EpfRemote *r, unsigned bar, EpfLayout *layout)
+{
+    QEMU_LOCK_GUARD(&r->lock);
+    *layout = r->backing[bar].layout;
+}
+
+EpfDoorbells *epf_areas_doorbells(EpfRemote *r, unsigned bar)
+{
+    EpfDoorbells *d;
+
+    QEMU_LOCK_GUARD(&r->lock);
+    d = r->backing[bar].doorbells;
+    return d ? epf_doorbells_ref(d) : NULL;
+}
+
+bool epf_areas_store(EpfRemote *r, unsigned bar, uint64_t offset,
                      const void *buf, unsigned size)
 {
-    EpfBar *b = &l->bar[bar];
+    EpfBacking *b;
 
-    QEMU_LOCK_GUARD(&l->lock);
-    for (unsigned i = 0; b->live && i < b->layout.count; i++) {
-        uint64_t at = offset - b->layout.part[i].offset;
+    QEMU_LOCK_GUARD(&r->lock);
+    b = &r->backing[bar];
+    for (unsigned i = 0; b->mapped && i < b->layout.count; i++) {
+        uint64_t first = b->layout.area[i].offset;
+        uint64_t in_area = offset - first;
 
-        if (offset >= b->layout.part[i].offset &&
-            at < b->layout.part[i].size && size <= b->layout.part[i].size - at) {
-            memcpy((char *)b->mem + offset, buf, size);
+        if (offset >= first && in_area < b->layout.area[i].size &&
+            size <= b->layout.area[i].size - in_area) {
+            memcpy((char *)r->bar[bar].mem + offset, buf, size);
             return true;
         }
     }

@@ -1,24 +1,34 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * epf-query: asks the endpoint what its function looks like
+ * describe: asks the endpoint what its function looks like
  *
- * Runs in the link thread.  Whatever comes back is checked here, so that the
- * main loop can build a PCI device from it without meeting a surprise.
+ * Everything runs in the connection thread.  All answers are checked here,
+ * because the main loop builds a PCI device from them, and QEMU trusts what it
+ * is given.
  */
 #include "qemu/osdep.h"
 #include "qapi/error.h"
 #include "qemu/host-utils.h"
-#include "epf-client.h"
-#include "trace.h"
+#include "hw/pci-ep/shared/peer-mem.h"
+#include "hw/misc/epf-bridge/remote/areas.h"
+#include "hw/misc/epf-bridge/remote/calls.h"
+#include "hw/misc/epf-bridge/remote/describe.h"
+#include "hw/misc/epf-bridge/remote/report.h"
+#include "hw/misc/epf-bridge/trace.h"
 
-/* How often the endpoint may change a BAR while it is being mapped */
-#define MAP_TRIES 16
+/* Times that the endpoint may revoke a BAR while this side maps it */
+#define EPF_DESCRIBE_TRIES 16
 
-static int ask(EpfLink *l, uint16_t cmd, const void *payload, size_t len,
-               size_t min, size_t want, EpwMsg **reply)
+/*
+ * As epf_remote_call(), for a reply of @min to @want bytes that is no error.
+ * The caller frees *@reply, which is NULL unless this returns 0.
+ */
+static int epf_describe_ask(EpfRemote *r, uint16_t cmd, const void *payload,
+                            size_t len, size_t min, size_t want,
+                            EpwMsg **reply)
 {
     struct iovec iov = { .iov_base = (void *)payload, .iov_len = len };
-    int ret = epf_link_call(l, cmd, &iov, 1, NULL, 0, reply);
+    int ret = epf_remote_call(r, cmd, &iov, 1, NULL, 0, reply);
 
     if (!ret) {
         ret = -epw_check_reply(*reply, cmd, min, want);
@@ -30,18 +40,18 @@ static int ask(EpfLink *l, uint16_t cmd, const void *payload, size_t len,
     return ret;
 }
 
-static bool query_info(EpfLink *l, Error **errp)
+static bool epf_describe_device(EpfRemote *r, Error **errp)
 {
     VfuDeviceInfo in = { .argsz = sizeof(in) };
     const VfuDeviceInfo *out;
     EpwMsg *reply = NULL;
     bool ok;
-    int ret = ask(l, VFU_CMD_GET_INFO, &in, sizeof(in), sizeof(in),
-                  sizeof(in), &reply);
+    int ret = epf_describe_ask(r, VFU_CMD_GET_INFO, &in, sizeof(in),
+                               sizeof(in), sizeof(in), &reply);
 
+    ERRP_GUARD();
     if (ret) {
-        error_setg_errno(errp, -ret, "the endpoint does not describe itself; "
-                         "GET_INFO failed");
+        error_setg_errno(errp, -ret, "the endpoint does not describe itself");
         return false;
     }
     out = (const VfuDeviceInfo *)reply->payload;
@@ -49,20 +59,23 @@ static bool query_info(EpfLink *l, Error **errp)
          out->num_regions > VFU_REGION_CONFIG && out->num_irqs > VFU_IRQ_MSIX;
     epw_msg_free(reply);
     if (!ok) {
-        error_setg(errp, "the server does not offer a PCI device; point "
-                   "'socket' to a pci-epc");
+        error_setg(errp, "the server does not offer a PCI device");
+        error_append_hint(errp, "Set 'socket' to the path of a pci-epc.\n");
     }
     return ok;
 }
 
-/* *@reply is valid and its info checked against @index on success. */
-static const VfuRegionInfo *query_region(EpfLink *l, unsigned index,
-                                         EpwMsg **reply, Error **errp)
+/*
+ * Returns the description of region @index, which is part of *@reply; the
+ * caller frees that.
+ */
+static const VfuRegionInfo *epf_describe_region(EpfRemote *r, unsigned index,
+                                                EpwMsg **reply, Error **errp)
 {
     VfuRegionInfo in = { .argsz = sizeof(in), .index = index };
     const VfuRegionInfo *out;
-    int ret = ask(l, VFU_CMD_GET_REGION_INFO, &in, sizeof(in), sizeof(in),
-                  sizeof(in), reply);
+    int ret = epf_describe_ask(r, VFU_CMD_GET_REGION_INFO, &in, sizeof(in),
+                               sizeof(in), sizeof(in), reply);
 
     if (ret) {
         error_setg_errno(errp, -ret, "the endpoint does not describe region "
@@ -80,173 +93,159 @@ static const VfuRegionInfo *query_region(EpfLink *l, unsigned index,
     return out;
 }
 
-static bool check_bar(EpfLink *l, unsigned bar, uint64_t size, Error **errp)
+static bool epf_describe_check_bar(EpfRemote *r, unsigned bar, uint64_t size,
+                                   Error **errp)
 {
-    uint32_t reg = pci_get_long(l->config + PCI_BASE_ADDRESS_0 + bar * 4);
-    bool is64 = (reg & PCI_BASE_ADDRESS_MEM_TYPE_MASK) ==
-                PCI_BASE_ADDRESS_MEM_TYPE_64;
-    uint64_t max = is64 || l->is_virtual ? EPF_BAR64_SIZE_MAX :
-                                           EPF_BAR32_SIZE_MAX;
-    bool upper = bar > 0 && l->bar[bar - 1].size &&
-                 (l->bar[bar - 1].type & PCI_BASE_ADDRESS_MEM_TYPE_64);
+    EpfBarShape *b = &r->bar[bar].shape;
+    uint64_t max;
 
-    if (!size) {
-        return true;
-    }
-    if (upper) {
-        error_setg(errp, "BAR %u of the endpoint is the upper half of BAR %u",
-                   bar, bar - 1);
-    } else if (reg & PCI_BASE_ADDRESS_SPACE_IO) {
-        error_setg(errp, "BAR %u of the endpoint is an I/O BAR; only memory "
-                   "BARs are supported", bar);
-    } else if (!is64 && (reg & PCI_BASE_ADDRESS_MEM_TYPE_MASK)) {
-        error_setg(errp, "BAR %u of the endpoint has a reserved type", bar);
-    } else if (is64 && bar == EPF_NUM_BARS - 1) {
-        error_setg(errp, "BAR %u of the endpoint cannot be 64 bits wide", bar);
-    } else if (!is_power_of_2(size) || size < EPF_BAR_SIZE_MIN || size > max) {
-        error_setg(errp, "BAR %u of the endpoint has size 0x%" PRIx64
-                   "; it must be a power of two from 0x%x to 0x%" PRIx64,
-                   bar, size, EPF_BAR_SIZE_MIN, max);
-    } else {
-        return true;
-    }
-    return false;
+    *b = (EpfBarShape) {
+        .size = size,
+        .type = pci_get_long(r->config + PCI_BASE_ADDRESS_0 + bar * 4) &
+                ~PCI_BASE_ADDRESS_MEM_MASK,
+    };
+    /* The width of a virtual function's BAR is in the SR-IOV capability. */
+    max = epf_bar_is_64(b) || r->is_virtual ? EPF_BAR64_SIZE_MAX :
+                                              EPF_BAR32_SIZE_MAX;
+    return epf_bar_check(bar, b, bar ? &r->bar[bar - 1].shape : NULL, max,
+                         errp);
 }
 
-/* Without room the BAR is still reached by messages. */
-static void reserve_bar(EpfLink *l, unsigned bar)
+/* A BAR for which there is no address space is reached by message. */
+static void epf_describe_reserve(EpfRemote *r, unsigned bar)
 {
-    EpfBar *b = &l->bar[bar];
+    EpfBar *b = &r->bar[bar];
     Error *err = NULL;
 
-    b->mem = ep_mem_reserve(b->size, &err);
+    if (!QEMU_IS_ALIGNED(b->shape.size, qemu_real_host_page_size())) {
+        return;
+    }
+    b->mem = ep_mem_reserve(b->shape.size, &err);
     if (!b->mem) {
-        epf_client_report(l->client, "BAR %u is reached by messages, which is "
-                          "slow: %s", bar, error_get_pretty(err));
-        error_free(err);
+        error_prepend(&err, "BAR %u is reached by messages: ", bar);
+        epf_remote_report_err(r, err);
     }
 }
 
-static void set_bar(EpfLink *l, unsigned bar, uint64_t size)
+/* Asks until the answer describes the BAR as it is at that moment. */
+static bool epf_describe_areas(EpfRemote *r, unsigned bar, Error **errp)
 {
-    EpfBar *b = &l->bar[bar];
+    for (unsigned i = 0; i < EPF_DESCRIBE_TRIES; i++) {
+        unsigned revision = epf_areas_revision(r, bar);
 
-    b->size = size;
-    b->type = pci_get_long(l->config + PCI_BASE_ADDRESS_0 + bar * 4) &
-              (PCI_BASE_ADDRESS_MEM_TYPE_MASK | PCI_BASE_ADDRESS_MEM_PREFETCH);
-    if (QEMU_IS_ALIGNED(size, qemu_real_host_page_size())) {
-        reserve_bar(l, bar);
-    }
-}
-
-static bool query_bar(EpfLink *l, unsigned bar, Error **errp)
-{
-    EpwMsg *reply = NULL;
-    const VfuRegionInfo *info = query_region(l, bar, &reply, errp);
-    bool present = info && info->size;
-    bool ok = info && check_bar(l, bar, info->size, errp);
-
-    if (ok && present) {
-        set_bar(l, bar, info->size);
-    }
-    epw_msg_free(reply);
-    if (!ok || !present) {
-        return ok;
-    }
-    for (unsigned i = 0; i < MAP_TRIES; i++) {
-        unsigned revoked = epf_areas_revoked(l, bar);
-
-        epf_areas_query(l, bar, revoked);
-        if (epf_areas_revoked(l, bar) == revoked) {
-            trace_epf_query_bar(l->generation, bar, l->bar[bar].size,
-                                l->bar[bar].type);
+        epf_areas_query(r, bar, revision);
+        if (epf_areas_revision(r, bar) == revision) {
+            trace_epf_bridge_describe_bar(r->device, r->func, r->generation,
+                                          bar, r->bar[bar].shape.size,
+                                          r->bar[bar].shape.type);
             return true;
         }
     }
-    error_setg(errp, "BAR %u of the endpoint does not come to rest", bar);
+    error_setg(errp, "the endpoint has revoked BAR %u %u times while it was "
+               "mapped", bar, EPF_DESCRIBE_TRIES);
     return false;
 }
 
-static bool read_config(EpfLink *l, Error **errp)
+static bool epf_describe_bar(EpfRemote *r, unsigned bar, Error **errp)
 {
-    uint32_t chunk = MIN(epf_link_caps(l).max_xfer, 1024);
+    EpwMsg *reply = NULL;
+    const VfuRegionInfo *info = epf_describe_region(r, bar, &reply, errp);
+    bool ok = info;
+    uint64_t size = ok ? info->size : 0;
+
+    epw_msg_free(reply);
+    if (!size) {
+        return ok;
+    }
+    if (!epf_describe_check_bar(r, bar, size, errp)) {
+        return false;
+    }
+    epf_describe_reserve(r, bar);
+    return epf_describe_areas(r, bar, errp);
+}
+
+static bool epf_describe_read_config(EpfRemote *r, Error **errp)
+{
+    uint32_t chunk = MIN(epf_remote_caps(r).max_xfer, 1024);
     uint32_t at = 0;
 
     if (chunk < 4) {
-        error_setg(errp, "the server takes at most %u bytes in a message; "
-                   "4 are needed", chunk);
+        error_setg(errp, "the server takes %u bytes in a message, fewer than "
+                   "4", chunk);
         return false;
     }
-    while (at < l->config_size) {
-        uint32_t n = MIN(chunk, l->config_size - at);
+    while (at < r->config_size) {
+        uint32_t n = MIN(chunk, r->config_size - at);
         VfuRegionRw rw = {
             .offset = at, .region = VFU_REGION_CONFIG, .count = n,
         };
         size_t want = sizeof(rw) + n;
         EpwMsg *reply = NULL;
-        int ret = ask(l, VFU_CMD_REGION_READ, &rw, sizeof(rw), want, want,
-                      &reply);
+        int ret = epf_describe_ask(r, VFU_CMD_REGION_READ, &rw, sizeof(rw),
+                                   want, want, &reply);
 
         if (ret) {
             error_setg_errno(errp, -ret, "cannot read the endpoint's "
                              "configuration space");
             return false;
         }
-        memcpy(l->config + at, reply->payload + sizeof(rw), n);
+        memcpy(r->config + at, reply->payload + sizeof(rw), n);
         epw_msg_free(reply);
         at += n;
     }
     return true;
 }
 
-static bool query_config(EpfLink *l, Error **errp)
+static bool epf_describe_config(EpfRemote *r, Error **errp)
 {
     EpwMsg *reply = NULL;
-    const VfuRegionInfo *info = query_region(l, VFU_REGION_CONFIG, &reply,
-                                             errp);
+    const VfuRegionInfo *info;
 
+    ERRP_GUARD();
+    info = epf_describe_region(r, VFU_REGION_CONFIG, &reply, errp);
     if (!info) {
         return false;
     }
-    l->config_size = MIN(info->size, PCIE_CONFIG_SPACE_SIZE);
+    r->config_size = MIN(info->size, PCIE_CONFIG_SPACE_SIZE);
     epw_msg_free(reply);
-    if (l->config_size != PCI_CONFIG_SPACE_SIZE &&
-        l->config_size != PCIE_CONFIG_SPACE_SIZE) {
-        error_setg(errp, "the endpoint's configuration space has %u bytes; "
-                   "it must have 256 or 4096", l->config_size);
+    if (r->config_size != PCI_CONFIG_SPACE_SIZE &&
+        r->config_size != PCIE_CONFIG_SPACE_SIZE) {
+        error_setg(errp, "the endpoint's configuration space has %u bytes, "
+                   "neither 256 nor 4096", r->config_size);
         return false;
     }
-    if (!read_config(l, errp)) {
+    if (!epf_describe_read_config(r, errp)) {
         return false;
     }
-    l->is_virtual = pci_get_word(l->config + PCI_VENDOR_ID) == 0xffff;
-    if (l->is_virtual && !epf_client_function(l->client)) {
+    r->is_virtual = pci_get_word(r->config + PCI_VENDOR_ID) == 0xffff;
+    if (r->is_virtual && !r->func) {
         error_setg(errp, "the endpoint's vendor ID is 0xffff, which means no "
-                   "device; set one in the function");
+                   "device");
+        error_append_hint(errp, "Set a vendor ID in the function.\n");
         return false;
     }
-    if ((l->config[PCI_HEADER_TYPE] & ~PCI_HEADER_TYPE_MULTI_FUNCTION) !=
+    if ((r->config[PCI_HEADER_TYPE] & ~PCI_HEADER_TYPE_MULTI_FUNCTION) !=
         PCI_HEADER_TYPE_NORMAL) {
         error_setg(errp, "the endpoint's header type 0x%02x is not that of an "
-                   "endpoint", l->config[PCI_HEADER_TYPE]);
+                   "endpoint", r->config[PCI_HEADER_TYPE]);
         return false;
     }
-    if (l->config[PCI_INTERRUPT_PIN] > PCI_NUM_PINS) {
+    if (r->config[PCI_INTERRUPT_PIN] > PCI_NUM_PINS) {
         error_setg(errp, "the endpoint's interrupt pin %u does not exist",
-                   l->config[PCI_INTERRUPT_PIN]);
+                   r->config[PCI_INTERRUPT_PIN]);
         return false;
     }
     return true;
 }
 
-static bool query_irqs(EpfLink *l, Error **errp)
+static bool epf_describe_irqs(EpfRemote *r, Error **errp)
 {
     for (unsigned i = VFU_IRQ_INTX; i <= VFU_IRQ_MSIX; i++) {
         VfuIrqInfo in = { .argsz = sizeof(in), .index = i };
         const VfuIrqInfo *out;
         EpwMsg *reply = NULL;
-        int ret = ask(l, VFU_CMD_GET_IRQ_INFO, &in, sizeof(in), sizeof(in),
-                      sizeof(in), &reply);
+        int ret = epf_describe_ask(r, VFU_CMD_GET_IRQ_INFO, &in, sizeof(in),
+                                   sizeof(in), sizeof(in), &reply);
 
         if (ret) {
             error_setg_errno(errp, -ret, "the endpoint does not describe "
@@ -255,22 +254,22 @@ static bool query_irqs(EpfLink *l, Error **errp)
         }
         out = (const VfuIrqInfo *)reply->payload;
         if (out->index == i && (out->flags & VFU_IRQ_INFO_EVENTFD)) {
-            l->irqs[i] = MIN(out->count, PCI_MSIX_FLAGS_QSIZE + 1);
+            r->irqs[i] = MIN(out->count, PCI_MSIX_FLAGS_QSIZE + 1);
         }
         epw_msg_free(reply);
     }
     return true;
 }
 
-bool epf_query(EpfLink *l, Error **errp)
+bool epf_describe(EpfRemote *r, Error **errp)
 {
-    if (!query_info(l, errp) || !query_config(l, errp)) {
+    if (!epf_describe_device(r, errp) || !epf_describe_config(r, errp)) {
         return false;
     }
     for (unsigned bar = 0; bar < EPF_NUM_BARS; bar++) {
-        if (!query_bar(l, bar, errp)) {
+        if (!epf_describe_bar(r, bar, errp)) {
             return false;
         }
     }
-    return query_irqs(l, errp);
+    return epf_describe_irqs(r, errp);
 }

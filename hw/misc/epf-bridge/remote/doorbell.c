@@ -1,43 +1,45 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * epf-doorbell: the doorbells in one BAR of a remote function
+ * doorbell: the doorbells in one BAR of a remote function
  *
- * Files that keep the value are mapped in a reservation, a page for each such
- * doorbell, so that they can be taken back under a vCPU that is about to store.
+ * The files that take the values are mapped in a reservation, with a page for
+ * each doorbell that has a value.  So epf_doorbells_stop() can take them away
+ * even while a vCPU is about to store.
  */
 #include "qemu/osdep.h"
 #include "qapi/error.h"
 #include "qemu/atomic.h"
 #include "qemu/event_notifier.h"
 #include "qemu/host-utils.h"
-#include "hw/pci-ep/ep-mem.h"
-#include "hw/pci-ep/ep-signal.h"
+#include "hw/pci-ep/shared/peer-mem.h"
+#include "hw/pci-ep/shared/eventfd.h"
 #include "system/kvm.h"
-#include "epf-doorbell.h"
+#include "hw/misc/epf-bridge/remote/doorbell.h"
 
 typedef struct EpfDoorbell {
     uint64_t offset;
     EventNotifier *notifier;
-    uint32_t *value;            /* in @shadow; NULL: none is kept */
+    uint32_t *value;            /* in @shadow; NULL: it has no value */
 } EpfDoorbell;
 
 struct EpfDoorbells {
     unsigned refs;
-    bool stopped;               /* atomic */
+    bool stopped;               /* atomic; the rest is constant */
     unsigned count;
     EpfDoorbell doorbell[EPF_MAX_DOORBELLS];
     unsigned num_notifiers;
-    EventNotifier notifier[EPW_MAX_FDS];    /* each has its descriptor */
+    EventNotifier notifier[EPW_MAX_FDS];    /* each owns its descriptor */
     char *shadow;               /* reservation */
     size_t shadow_size;
+    unsigned num_files;
+    /* Freed behind @shadow, so that closing one drops the last reference */
+    EpFile *file[EPF_MAX_DOORBELLS];
 };
 
-/*
- * ------------------------------------------------------------------------
- * What the endpoint says
- */
-static bool is_sound(const VfuRegionIoFd *io, unsigned i, uint64_t size,
-                     const EpwMsg *reply)
+/* ---- The description by the endpoint ---- */
+
+static bool epf_doorbell_is_sound(const VfuRegionIoFd *io, unsigned i,
+                                  uint64_t size, const EpwMsg *reply)
 {
     uint64_t end;
 
@@ -57,8 +59,8 @@ static bool is_sound(const VfuRegionIoFd *io, unsigned i, uint64_t size,
              !(io[i].shadow_offset & 3)));
 }
 
-static bool check(const EpwMsg *reply, unsigned bar, uint64_t size,
-                  Error **errp)
+static bool epf_doorbells_check(const EpwMsg *reply, unsigned bar,
+                                uint64_t size, Error **errp)
 {
     const VfuRegionIoFds *head = (const void *)reply->payload;
     const VfuRegionIoFd *io = (const void *)(head + 1);
@@ -69,18 +71,19 @@ static bool check(const EpwMsg *reply, unsigned bar, uint64_t size,
               epw_msg_len(reply) == sizeof(*head) + head->count * sizeof(*io);
 
     for (unsigned i = 0; ok && i < head->count; i++) {
-        ok = is_sound(io, i, size, reply);
+        ok = epf_doorbell_is_sound(io, i, size, reply);
     }
     if (!ok) {
-        error_setg(errp, "the endpoint does not describe the doorbells of BAR "
-                   "%u properly%s%s; they are reached by messages, which is "
-                   "slow", bar, err ? ": " : "", err ? strerror(err) : "");
+        error_setg(errp, "the doorbells of BAR %u are reached by messages, "
+                   "since the endpoint does not describe them properly%s%s",
+                   bar, err ? ": " : "", err ? strerror(err) : "");
     }
     return ok;
 }
 
-static EventNotifier *take_notifier(EpfDoorbells *d, EpwMsg *reply,
-                                    unsigned index, EventNotifier **taken)
+static EventNotifier *epf_doorbells_take_notifier(EpfDoorbells *d,
+                                                  EpwMsg *reply, unsigned index,
+                                                  EventNotifier **taken)
 {
     if (!taken[index] && epw_is_eventfd(reply->fds[index])) {
         taken[index] = &d->notifier[d->num_notifiers++];
@@ -90,8 +93,8 @@ static EventNotifier *take_notifier(EpfDoorbells *d, EpwMsg *reply,
     return taken[index];
 }
 
-static bool reserve_shadow(EpfDoorbells *d, const VfuRegionIoFd *io,
-                           Error **errp)
+static bool epf_doorbells_reserve(EpfDoorbells *d, const VfuRegionIoFd *io,
+                                  Error **errp)
 {
     unsigned n = 0;
 
@@ -105,9 +108,9 @@ static bool reserve_shadow(EpfDoorbells *d, const VfuRegionIoFd *io,
     return !n || d->shadow;
 }
 
-static bool map_shadow(EpfDoorbells *d, unsigned i, char *at,
-                       const VfuRegionIoFd *io, const EpwMsg *reply,
-                       bool trust_unsealed, Error **errp)
+static bool epf_doorbells_map(EpfDoorbells *d, unsigned i, char *at,
+                              const VfuRegionIoFd *io, const EpwMsg *reply,
+                              bool trust_unsealed, Error **errp)
 {
     size_t page = qemu_real_host_page_size();
     uint64_t begin = QEMU_ALIGN_DOWN(io->shadow_offset, page);
@@ -115,28 +118,29 @@ static bool map_shadow(EpfDoorbells *d, unsigned i, char *at,
     EpFile *f;
     int ret;
 
+    ERRP_GUARD();
     if (fd < 0) {
-        error_setg_errno(errp, errno, "cannot keep the file of a doorbell; "
-                         "raise 'ulimit -n'");
+        error_setg_errno(errp, errno, "cannot keep the file of a doorbell");
+        error_append_hint(errp, "Raise 'ulimit -n'.\n");
         return false;
     }
     f = ep_file_new(fd, trust_unsealed, errp);
     if (!f) {
         return false;
     }
+    d->file[d->num_files++] = f;
     ret = ep_mem_map(at, page, f, begin, true);
-    ep_file_unref(f);
     if (ret) {
-        error_setg_errno(errp, -ret, "cannot map the file of a doorbell of "
-                         "the endpoint; its page has to be inside of the file");
+        error_setg_errno(errp, -ret, "cannot map the page of a doorbell's "
+                         "file");
         return false;
     }
     d->doorbell[i].value = (uint32_t *)(at + (io->shadow_offset - begin));
     return true;
 }
 
-static bool fill(EpfDoorbells *d, EpwMsg *reply, bool trust_unsealed,
-                 Error **errp)
+static bool epf_doorbells_fill(EpfDoorbells *d, EpwMsg *reply,
+                               bool trust_unsealed, Error **errp)
 {
     const VfuRegionIoFds *head = (const void *)reply->payload;
     const VfuRegionIoFd *io = (const void *)(head + 1);
@@ -144,7 +148,7 @@ static bool fill(EpfDoorbells *d, EpwMsg *reply, bool trust_unsealed,
     char *at;
 
     d->count = head->count;
-    if (!reserve_shadow(d, io, errp)) {
+    if (!epf_doorbells_reserve(d, io, errp)) {
         return false;
     }
     at = d->shadow;
@@ -153,16 +157,18 @@ static bool fill(EpfDoorbells *d, EpwMsg *reply, bool trust_unsealed,
 
         b->offset = io[i].offset;
         if (io[i].type == VFU_IO_FD_SHADOW) {
-            if (!map_shadow(d, i, at, &io[i], reply, trust_unsealed, errp)) {
+            if (!epf_doorbells_map(d, i, at, &io[i], reply, trust_unsealed,
+                                   errp)) {
                 return false;
             }
             at += qemu_real_host_page_size();
         }
-        b->notifier = take_notifier(d, reply, io[i].fd_index, taken);
+        b->notifier = epf_doorbells_take_notifier(d, reply, io[i].fd_index,
+                                                  taken);
         if (!b->notifier) {
-            error_setg(errp, "what the endpoint passed for a doorbell is not "
-                       "an eventfd; its doorbells are reached by messages, "
-                       "which is slow");
+            error_setg(errp, "the doorbells are reached by messages, since "
+                       "the endpoint passed something for one that is not an "
+                       "eventfd");
             return false;
         }
     }
@@ -174,24 +180,22 @@ EpfDoorbells *epf_doorbells_new(EpwMsg *reply, unsigned bar, uint64_t size,
 {
     EpfDoorbells *d;
 
-    if (!check(reply, bar, size, errp) ||
+    if (!epf_doorbells_check(reply, bar, size, errp) ||
         !((const VfuRegionIoFds *)reply->payload)->count ||
-        !ep_signal_init(errp)) {
+        !ep_eventfd_init(errp)) {
         return NULL;
     }
     d = g_new0(EpfDoorbells, 1);
     d->refs = 1;
-    if (!fill(d, reply, trust_unsealed, errp)) {
+    if (!epf_doorbells_fill(d, reply, trust_unsealed, errp)) {
         epf_doorbells_unref(d);
         return NULL;
     }
     return d;
 }
 
-/*
- * ------------------------------------------------------------------------
- * Life
- */
+/* ---- Life ---- */
+
 EpfDoorbells *epf_doorbells_ref(EpfDoorbells *d)
 {
     qatomic_inc(&d->refs);
@@ -207,6 +211,9 @@ void epf_doorbells_unref(EpfDoorbells *d)
         close(event_notifier_get_fd(&d->notifier[i]));
     }
     ep_mem_release(d->shadow, d->shadow_size);
+    for (unsigned i = 0; i < d->num_files; i++) {
+        ep_file_free(d->file[i]);
+    }
     g_free(d);
 }
 
@@ -230,7 +237,7 @@ bool epf_doorbells_ring(EpfDoorbells *d, uint64_t offset, uint32_t val)
             if (b->value) {
                 qatomic_set(b->value, val);
             }
-            ep_signal(event_notifier_get_fd(b->notifier));
+            ep_eventfd_signal(event_notifier_get_fd(b->notifier));
             return true;
         }
     }
@@ -238,10 +245,10 @@ bool epf_doorbells_ring(EpfDoorbells *d, uint64_t offset, uint32_t val)
 }
 
 /*
- * One whose value is kept takes a vCPU to store it.  Without KVM it is QEMU that
- * would signal, with a write that the endpoint can make wait for ever.
+ * KVM does not store values.  Without KVM, QEMU would signal the eventfd by a
+ * write, which an endpoint that fills the counter could block for ever.
  */
-static bool is_for_kvm(const EpfDoorbell *b)
+static bool epf_doorbell_is_for_kvm(const EpfDoorbell *b)
 {
     return kvm_enabled() && !b->value;
 }
@@ -252,7 +259,7 @@ void epf_doorbells_attach(EpfDoorbells *d, MemoryRegion *mr)
     for (unsigned i = 0; i < d->count; i++) {
         EpfDoorbell *b = &d->doorbell[i];
 
-        if (is_for_kvm(b)) {
+        if (epf_doorbell_is_for_kvm(b)) {
             memory_region_add_eventfd(mr, b->offset, 4, false, 0, b->notifier);
         }
     }
@@ -265,7 +272,7 @@ void epf_doorbells_detach(EpfDoorbells *d, MemoryRegion *mr)
     for (unsigned i = 0; i < d->count; i++) {
         EpfDoorbell *b = &d->doorbell[i];
 
-        if (is_for_kvm(b)) {
+        if (epf_doorbell_is_for_kvm(b)) {
             memory_region_del_eventfd(mr, b->offset, 4, false, 0, b->notifier);
         }
     }

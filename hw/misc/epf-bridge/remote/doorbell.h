@@ -1,43 +1,52 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * epf-doorbell: the doorbells in one BAR of a remote function
+ * doorbell: the doorbells in one BAR of a remote function
  *
- * A 32-bit write of the guest signals an eventfd of the endpoint, perhaps after
- * the value was stored in a file.  No message passes, and KVM alone does it for
- * those without a value.
+ * A 32-bit store of the guest signals an eventfd of the endpoint; before that,
+ * the value is stored in a file of the endpoint if it has one.  No message is
+ * needed.  With KVM the kernel alone signals doorbells without a value.
  */
-#ifndef HW_MISC_EPF_DOORBELL_H
-#define HW_MISC_EPF_DOORBELL_H
+#ifndef HW_MISC_EPF_BRIDGE_REMOTE_DOORBELL_H
+#define HW_MISC_EPF_BRIDGE_REMOTE_DOORBELL_H
 
-#include "hw/pci-ep/compat.h"
-#include "hw/pci-ep/epw.h"
+#include "hw/pci-ep/shared/compat.h"
+#include "hw/pci-ep/wire/wire.h"
 
 #define EPF_MAX_DOORBELLS 64
 
 typedef struct EpfDoorbells EpfDoorbells;
 
 /*
- * What the endpoint's answer to GET_REGION_IO_FDS for a BAR of @size describes;
- * takes its descriptors.  NULL: nothing, and with @errp set nothing that can be
- * used.
+ * Makes the doorbells that @reply, the endpoint's answer to GET_REGION_IO_FDS,
+ * describes for BAR number @bar of @size bytes; takes the descriptors that it
+ * needs out of @reply.  @trust_unsealed: see ep_file_new().  Returns NULL
+ * without an error when there are none, and with @errp set when something is
+ * wrong with one of them.  Any thread.
  */
 EpfDoorbells *epf_doorbells_new(EpwMsg *reply, unsigned bar, uint64_t size,
                                 bool trust_unsealed, Error **errp);
 EpfDoorbells *epf_doorbells_ref(EpfDoorbells *d);
+/* Does nothing when @d is NULL.  Any thread. */
 void epf_doorbells_unref(EpfDoorbells *d);
 
-/* From now on epf_doorbells_ring() does nothing.  Any thread. */
+/* After this epf_doorbells_ring() does nothing.  Any thread. */
 void epf_doorbells_stop(EpfDoorbells *d);
 
-/* False: no doorbell at @offset, or stopped.  @d may be NULL. */
+/*
+ * Rings the doorbell at @offset in the BAR.  Returns false if there is none, or
+ * if @d was stopped or is NULL: the caller then sends a message. vCPUs, with or
+ * without the BQL.
+ */
 bool epf_doorbells_ring(EpfDoorbells *d, uint64_t offset, uint32_t val);
 
 /*
- * Lets KVM ring when a vCPU writes to @mr, until detached; without KVM it takes
- * epf_doorbells_ring().  BQL, not inside a memory transaction: what was there
- * before must be gone before something else is at the same address.
+ * Has KVM ring when a vCPU stores to @mr, until epf_doorbells_detach().
+ * Without KVM it does nothing, and stores have to call epf_doorbells_ring().
+ *
+ * The caller holds the BQL and is not inside a memory transaction: KVM refuses
+ * a second eventfd at an address that still has one.
  */
 void epf_doorbells_attach(EpfDoorbells *d, MemoryRegion *mr);
 void epf_doorbells_detach(EpfDoorbells *d, MemoryRegion *mr);
 
-#endif /* HW_MISC_EPF_DOORBELL_H */
+#endif /* HW_MISC_EPF_BRIDGE_REMOTE_DOORBELL_H */
