@@ -1,25 +1,28 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Differences between endpoint frameworks, 6.12 and later
+ * Differences between endpoint frameworks from Linux 6.12 on, and accesses to
+ * the framework for which it has no exported function
  *
- * What the headers tell is answered by the probes in Kbuild and handled here.
- * What changed without a trace in the headers is found out at probe time by
- * qemu_ep_calibrate().
+ * The probes in linux/Kbuild ask the kernel headers, and the macros and inline
+ * functions here use the answers.  qemu_ep_compat_calibrate() finds out at run
+ * time what changed without a trace in the headers.
  */
 #ifndef PCIE_QEMU_EP_COMPAT_H
 #define PCIE_QEMU_EP_COMPAT_H
 
+#include <linux/debugfs.h>
+#include <linux/dmaengine.h>
 #include <linux/pci-epc.h>
 #include <linux/pci-epf.h>
 
 #include <hw/pci-ep/pci-epc-regs.h>
 
 /**
- * struct qemu_ep_encoding - how this kernel's core passes interrupt counts
+ * struct qemu_ep_encoding - how the core of this kernel passes interrupt counts
  * @set_msi_log2: set_msi() gets the logarithm of the number of vectors
  * @get_msi_log2: get_msi() returns the logarithm of the number of vectors
- * @set_msix_less: what set_msix() gets is this much less than the table size
- * @get_msix_less: what get_msix() returns is this much less than the table size
+ * @set_msix_less: set_msix() gets the table size minus this number
+ * @get_msix_less: get_msix() returns the table size minus this number
  */
 struct qemu_ep_encoding {
 	bool set_msi_log2;
@@ -28,7 +31,81 @@ struct qemu_ep_encoding {
 	u8 get_msix_less;
 };
 
-int qemu_ep_calibrate(struct device *dev, struct qemu_ep_encoding *enc);
+/**
+ * qemu_ep_compat_calibrate() - find out how the core passes interrupt counts
+ * @dev: device to report errors on
+ * @enc: filled in
+ *
+ * Return: 0, -ENOMEM, or -EOPNOTSUPP if the core does something unknown.
+ */
+int qemu_ep_compat_calibrate(struct device *dev, struct qemu_ep_encoding *enc);
+
+/**
+ * qemu_ep_compat_get_linked() - look up the function that is linked at a number
+ * @epc: the controller
+ * @func: function number
+ * @vfunc: number of the virtual function, 0 for the function itself
+ * @epf: set to the function with a reference on its device, or to NULL if no
+ *	function is linked there
+ *
+ * Context: process context, may sleep for 20 ms; with or without epc->lock.
+ *
+ * Return: false if the list of functions is in use for that long.  @epf is not
+ * changed then.
+ */
+bool qemu_ep_compat_get_linked(struct pci_epc *epc, u8 func, u8 vfunc,
+			       struct pci_epf **epf);
+
+/**
+ * qemu_ep_compat_linked() - numbers of all linked functions
+ * @epc: the controller
+ * @funcs: set to a mask of function numbers
+ * @vfuncs: set to a mask of the numbers of virtual functions of function 0;
+ *	NULL if the controller has none
+ *
+ * Context: process context, may sleep for 20 ms; with or without epc->lock.
+ *
+ * Return: false if the list of functions is in use for that long.  @vfuncs is
+ * not changed then.
+ */
+bool qemu_ep_compat_linked(struct pci_epc *epc, unsigned long *funcs,
+			   unsigned long *vfuncs);
+
+/**
+ * qemu_ep_compat_has_functions() - is any function still linked?
+ * @epc: the controller
+ *
+ * Return: true if one is.
+ */
+bool qemu_ep_compat_has_functions(struct pci_epc *epc);
+
+/**
+ * qemu_ep_compat_visit_functions() - call a callback for each linked function
+ * @epc: the controller
+ * @visit: the callback, which runs with epc->list_lock and epf->lock held
+ * @data: passed to @visit
+ *
+ * Functions that use the controller as their second one are left out, since all
+ * events of the framework are about the first one.
+ */
+void qemu_ep_compat_visit_functions(struct pci_epc *epc,
+				    void (*visit)(struct pci_epf *epf,
+						  void *data),
+				    void *data);
+
+/**
+ * qemu_ep_compat_deny_init() - do not start functions that are linked later
+ * @epc: the controller, which goes away
+ */
+void qemu_ep_compat_deny_init(struct pci_epc *epc);
+
+/**
+ * qemu_ep_compat_deny_operations() - have all operations refused from now on
+ * @epc: the controller, which goes away
+ *
+ * No operation is running when this returns, except align_addr().
+ */
+void qemu_ep_compat_deny_operations(struct pci_epc *epc);
 
 #ifdef PCIE_QEMU_EP_HAVE_ALIGN_ADDR
 #define QEMU_EP_ALIGN_ADDR_OP	.align_addr = qemu_ep_align_addr,
@@ -87,6 +164,19 @@ static inline void qemu_ep_set_dynamic(struct pci_epc_features *features,
 #endif
 }
 
+/*
+ * Gives the directory of a dmaengine device in debugfs another name.  Kernels
+ * without debugfs_change_name() (6.15) keep the name.
+ */
+static inline void qemu_ep_rename_dma_dir(struct dma_device *dev,
+					  const char *suffix)
+{
+#ifdef PCIE_QEMU_EP_HAVE_DEBUGFS_NAME
+	debugfs_change_name(dev->dbg_dev_root, "%s-%s", dev_name(dev->dev),
+			    suffix);
+#endif
+}
+
 #ifdef PCIE_QEMU_EP_HAVE_AUX
 #define QEMU_EP_AUX_OPS							\
 	.get_aux_resources_count = qemu_ep_get_aux_resources_count,	\
@@ -112,40 +202,6 @@ static inline void qemu_ep_fill_aux_doorbell(struct pci_epc_aux_resource *res,
 					     phys_addr_t addr, int irq)
 {
 }
-#endif
-
-struct qemu_ep;
-
-/* pcie-qemu-ep-dma.c */
-#if IS_ENABLED(CONFIG_DMA_ENGINE)
-int qemu_ep_dma_init(struct qemu_ep *ep);
-void qemu_ep_dma_exit(struct qemu_ep *ep);
-int qemu_ep_dma_mapped(struct qemu_ep *ep, u8 fn, u64 offset, u64 pci_addr,
-		       u64 size);
-void qemu_ep_dma_unmapped(struct qemu_ep *ep, u64 offset);
-extern const struct attribute_group *qemu_ep_dma_groups[];
-#define QEMU_EP_DMA_GROUPS	qemu_ep_dma_groups
-#else
-static inline int qemu_ep_dma_init(struct qemu_ep *ep)
-{
-	return 0;
-}
-
-static inline void qemu_ep_dma_exit(struct qemu_ep *ep)
-{
-}
-
-static inline int qemu_ep_dma_mapped(struct qemu_ep *ep, u8 fn, u64 offset,
-				     u64 pci_addr, u64 size)
-{
-	return 0;
-}
-
-static inline void qemu_ep_dma_unmapped(struct qemu_ep *ep, u64 offset)
-{
-}
-
-#define QEMU_EP_DMA_GROUPS	NULL
 #endif
 
 #endif /* PCIE_QEMU_EP_COMPAT_H */

@@ -2,12 +2,18 @@
 /*
  * Operations of the endpoint framework
  *
- * The core runs each of them under the lock of the endpoint controller, except
- * align_addr(), and refuses all but align_addr(), start() and stop() until
- * max_functions is set, that is, before the driver data is.
+ * The core calls each of them with epc->lock held, except align_addr().  Until
+ * probe sets epc->max_functions the core refuses all but align_addr(), start()
+ * and stop(), so only these three can run before the driver data is set.
+ *
+ * A function that stays linked when the driver is unbound may call operations
+ * for ever.  remove clears epc->max_functions and the driver data, with
+ * epc->lock held.  The core then refuses operations, but it looks at
+ * max_functions before it takes the lock.  So operations check the driver data.
+ * align_addr() may still see the controller, whose structure is kept for such a
+ * function, see qemu_ep_destroy_epc().
  */
 #include <linux/io-64-nonatomic-lo-hi.h>
-#include <linux/delay.h>
 #include <linux/log2.h>
 #include <linux/minmax.h>
 #include <linux/module.h>
@@ -15,47 +21,55 @@
 #include <linux/pci.h>
 #include <linux/sizes.h>
 
-#include "pcie-qemu-ep.h"
+#include "../dma/maps.h"
+#include "controller.h"
+#include "ops.h"
 
-static bool msix = true;
-module_param(msix, bool, 0444);
+static bool qemu_ep_msix = true;
+module_param_named(msix, qemu_ep_msix, bool, 0444);
 MODULE_PARM_DESC(msix, "Offer MSI-X to the functions, else MSI only");
 
-#define BAR_SIZE_MAX_32		BIT_ULL(31)
-#define BAR_SIZE_MAX_64		BIT_ULL(40)
+#define QEMU_EP_BAR_MAX_32		BIT_ULL(31)
+#define QEMU_EP_BAR_MAX_64		BIT_ULL(40)
 
 static int qemu_ep_write_header(struct pci_epc *epc, u8 func, u8 vfunc,
 				struct pci_epf_header *hdr)
 {
 	struct qemu_ep *ep = epc_get_drvdata(epc);
-	u8 fn = qemu_ep_page(ep, func, vfunc);
-	void __iomem *page = qemu_ep_fn(ep, fn);
+	void __iomem *regs;
+	u8 page;
 	int ret;
 
-	/* Virtual functions have the vendor of function 0. */
+	if (!ep)
+		return -ENODEV;
+	page = qemu_ep_page(ep, func, vfunc);
+	regs = qemu_ep_page_regs(ep, page);
+
+	/* A virtual function has the vendor of function 0. */
 	if (!vfunc && hdr->vendorid == (u16)PCI_ANY_ID) {
-		dev_err(qemu_ep_parent(ep), "function %u has no vendor id: write vendorid and deviceid before linking it\n",
-			fn);
+		dev_err(qemu_ep_parent(ep), "function page %u has no vendor id\n",
+			page);
 		return -EINVAL;
 	}
 
-	guard(mutex)(&ep->cmd_lock);
-	qemu_ep_claim(ep, fn);
-	writel(hdr->vendorid | (u32)hdr->deviceid << 16, page + EPC_FN_ID);
+	guard(mutex)(&ep->cmd.lock);
+	qemu_ep_pages_claim(ep, page);
+	writel(hdr->vendorid | (u32)hdr->deviceid << 16, regs + EPC_FN_ID);
 	writel(hdr->revid | (u32)hdr->progif_code << 8 |
 	       (u32)hdr->subclass_code << 16 | (u32)hdr->baseclass_code << 24,
-	       page + EPC_FN_CLASS);
+	       regs + EPC_FN_CLASS);
 	writel(hdr->subsys_vendor_id | (u32)hdr->subsys_id << 16,
-	       page + EPC_FN_SUBSYS);
-	writel(hdr->interrupt_pin, page + EPC_FN_INT_PIN);
-	ret = qemu_ep_fn_command(ep, fn, EPC_CMD_SET_HEADER);
+	       regs + EPC_FN_SUBSYS);
+	writel(hdr->interrupt_pin, regs + EPC_FN_INT_PIN);
+	ret = qemu_ep_cmd_run(ep, page, EPC_CMD_SET_HEADER);
 	if (!ret)
-		ep->int_pin[fn] = vfunc ? 0 : hdr->interrupt_pin;
+		WRITE_ONCE(ep->pages.int_pin[page],
+			   vfunc ? 0 : hdr->interrupt_pin);
 	return ret;
 }
 
-/* Not all kernels check these before they call the driver. */
-static bool bar_is_valid(const struct pci_epf_bar *bar)
+/* Kernel 6.12 does not check these before it calls the driver. */
+static bool qemu_ep_bar_is_valid(const struct pci_epf_bar *bar)
 {
 	bool is_64bit = bar->flags & PCI_BASE_ADDRESS_MEM_TYPE_64;
 
@@ -66,21 +80,24 @@ static bool bar_is_valid(const struct pci_epf_bar *bar)
 	if (bar->flags & PCI_BASE_ADDRESS_SPACE_IO)
 		return false;
 	return is_power_of_2(bar->size) &&
-	       bar->size <= (is_64bit ? BAR_SIZE_MAX_64 : BAR_SIZE_MAX_32);
+	       bar->size <= (is_64bit ? QEMU_EP_BAR_MAX_64 :
+					QEMU_EP_BAR_MAX_32);
 }
 
 /*
- * Pieces of the BAR lead to different places, in order and back to back.  All of
- * that is copied: @bar->submap goes when the caller likes.
+ * Gives each area of a BAR a target of its own.  The areas follow one another
+ * without gaps.  The device copies them: the caller may free @bar->submap at
+ * once.
  */
-static int set_areas(struct qemu_ep *ep, u8 fn, const struct pci_epf_bar *bar)
+static int qemu_ep_set_areas(struct qemu_ep *ep, u8 page,
+			     const struct pci_epf_bar *bar)
 {
-	void __iomem *page = qemu_ep_fn(ep, fn);
+	void __iomem *regs = qemu_ep_page_regs(ep, page);
 	u32 count = qemu_ep_submap_count(bar);
 	u64 total = 0;
 	u32 n;
 
-	lockdep_assert_held(&ep->cmd_lock);
+	lockdep_assert_held(&ep->cmd.lock);
 
 	if (!(ep->features & EPC_FEATURE_SUBRANGE))
 		return -EOPNOTSUPP;
@@ -88,7 +105,7 @@ static int set_areas(struct qemu_ep *ep, u8 fn, const struct pci_epf_bar *bar)
 		return -ENOSPC;
 
 	for (n = 0; n < count; n++) {
-		void __iomem *area = page + EPC_FN_AREA(n);
+		void __iomem *area = regs + EPC_FN_AREA(n);
 
 		if (check_add_overflow(total, qemu_ep_submap_size(bar, n),
 				       &total))
@@ -97,37 +114,29 @@ static int set_areas(struct qemu_ep *ep, u8 fn, const struct pci_epf_bar *bar)
 		writeq(qemu_ep_submap_size(bar, n), area + EPC_AREA_SIZE);
 		writel(EPC_AREA_TARGET, area + EPC_AREA_TYPE);
 	}
-	if (total != bar->size || total > ep->bar_size[fn][bar->barno]) {
-		dev_err(qemu_ep_parent(ep), "function %u: pieces of BAR %d have %llu bytes: set the whole BAR first, then pieces that fill it\n",
-			fn, bar->barno, total);
+	if (total != bar->size ||
+	    total > ep->pages.bar_size[page][bar->barno]) {
+		dev_err(qemu_ep_parent(ep), "function page %u: areas of BAR %d have %llu bytes\n",
+			page, bar->barno, total);
 		return -EINVAL;
 	}
-	writel(bar->barno, page + EPC_FN_BAR);
-	writel(count, page + EPC_FN_COUNT);
-	return qemu_ep_fn_command(ep, fn, EPC_CMD_SET_AREAS);
+	writel(bar->barno, regs + EPC_FN_BAR);
+	writel(count, regs + EPC_FN_COUNT);
+	return qemu_ep_cmd_run(ep, page, EPC_CMD_SET_AREAS);
 }
 
-/*
- * The first call defines the BAR, later calls retarget it.  @bar stays with the
- * caller, who may change it in place before the next call.
- */
-static int qemu_ep_set_bar(struct pci_epc *epc, u8 func, u8 vfunc,
-			   struct pci_epf_bar *bar)
+/* Gives a BAR a single target. */
+static int qemu_ep_set_target(struct qemu_ep *ep, u8 page,
+			      const struct pci_epf_bar *bar)
 {
-	struct qemu_ep *ep = epc_get_drvdata(epc);
-	u8 fn = qemu_ep_page(ep, func, vfunc);
-	void __iomem *page = qemu_ep_fn(ep, fn);
+	void __iomem *regs = qemu_ep_page_regs(ep, page);
 	u64 target = bar->phys_addr;
 	u32 flags = 0;
 	int ret;
 
-	if (!bar_is_valid(bar)) {
-		dev_err(qemu_ep_parent(ep), "function %u: BAR %d of %zu bytes, flags %#x: only memory BARs of a power of two are supported\n",
-			fn, bar->barno, bar->size, bar->flags);
-		return -EINVAL;
-	}
+	lockdep_assert_held(&ep->cmd.lock);
 
-	/* That is how functions say: no memory behind this BAR yet. */
+	/* pci-epf-vntb defines BARs before it has memory for them. */
 	if (!bar->phys_addr && !bar->addr)
 		target = EPC_ADDR_NONE;
 	if (bar->flags & PCI_BASE_ADDRESS_MEM_TYPE_64)
@@ -135,39 +144,63 @@ static int qemu_ep_set_bar(struct pci_epc *epc, u8 func, u8 vfunc,
 	if (bar->flags & PCI_BASE_ADDRESS_MEM_PREFETCH)
 		flags |= EPC_BAR_FLAG_PREFETCH;
 
-	guard(mutex)(&ep->cmd_lock);
-	qemu_ep_claim(ep, fn);
-	if (qemu_ep_submap_count(bar))
-		return set_areas(ep, fn, bar);
-
-	writel(bar->barno, page + EPC_FN_BAR);
-	writel(flags, page + EPC_FN_BAR_FLAGS);
-	writeq(target, page + EPC_FN_ADDR);
-	writeq(bar->size, page + EPC_FN_SIZE);
-	ret = qemu_ep_fn_command(ep, fn, EPC_CMD_SET_BAR);
-	if (!ret && !ep->bar_size[fn][bar->barno])
-		ep->bar_size[fn][bar->barno] = bar->size;
+	writel(bar->barno, regs + EPC_FN_BAR);
+	writel(flags, regs + EPC_FN_BAR_FLAGS);
+	writeq(target, regs + EPC_FN_ADDR);
+	writeq(bar->size, regs + EPC_FN_SIZE);
+	ret = qemu_ep_cmd_run(ep, page, EPC_CMD_SET_BAR);
+	if (!ret && !ep->pages.bar_size[page][bar->barno])
+		ep->pages.bar_size[page][bar->barno] = bar->size;
 	return ret;
+}
+
+/*
+ * The first call defines the BAR, later calls retarget it.  Nothing here keeps a
+ * pointer to @bar, which the caller may change in place before the next call.
+ */
+static int qemu_ep_set_bar(struct pci_epc *epc, u8 func, u8 vfunc,
+			   struct pci_epf_bar *bar)
+{
+	struct qemu_ep *ep = epc_get_drvdata(epc);
+	u8 page;
+
+	if (!ep)
+		return -ENODEV;
+	page = qemu_ep_page(ep, func, vfunc);
+	if (!qemu_ep_bar_is_valid(bar)) {
+		dev_err(qemu_ep_parent(ep), "function page %u: BAR %d of %zu bytes with flags %#x is not supported\n",
+			page, bar->barno, bar->size, bar->flags);
+		return -EINVAL;
+	}
+
+	guard(mutex)(&ep->cmd.lock);
+	qemu_ep_pages_claim(ep, page);
+	return qemu_ep_submap_count(bar) ? qemu_ep_set_areas(ep, page, bar) :
+					   qemu_ep_set_target(ep, page, bar);
 }
 
 static void qemu_ep_clear_bar(struct pci_epc *epc, u8 func, u8 vfunc,
 			      struct pci_epf_bar *bar)
 {
 	struct qemu_ep *ep = epc_get_drvdata(epc);
-	u8 fn = qemu_ep_page(ep, func, vfunc);
+	u8 page;
 
-	guard(mutex)(&ep->cmd_lock);
-	writel(bar->barno, qemu_ep_fn(ep, fn) + EPC_FN_BAR);
-	/* While the link is started the BAR stays, only its target goes. */
-	if (!qemu_ep_fn_command(ep, fn, EPC_CMD_CLEAR_BAR) &&
-	    !READ_ONCE(ep->started))
-		ep->bar_size[fn][bar->barno] = 0;
+	if (!ep)
+		return;
+	page = qemu_ep_page(ep, func, vfunc);
+	guard(mutex)(&ep->cmd.lock);
+	writel(bar->barno, qemu_ep_page_regs(ep, page) + EPC_FN_BAR);
+	/* While the link is started the BAR only loses its target. */
+	if (!qemu_ep_cmd_run(ep, page, EPC_CMD_CLEAR_BAR) &&
+	    !qemu_ep_notify_started(ep))
+		ep->pages.bar_size[page][bar->barno] = 0;
 }
 
 /*
- * One map takes at most a quarter of the window: the allocator hands out powers
- * of two, and a copy within the host holds two maps beside those that other
- * functions keep.  Callers map the rest in further steps.
+ * Limits a map to a quarter of the window; callers map the rest in further
+ * steps.  The allocator of the framework hands out powers of two, and a copy
+ * within the host holds two maps at once, besides the maps that other functions
+ * keep.
  */
 static u64 __maybe_unused qemu_ep_align_addr(struct pci_epc *epc, u64 pci_addr,
 					     size_t *size, size_t *offset)
@@ -176,100 +209,126 @@ static u64 __maybe_unused qemu_ep_align_addr(struct pci_epc *epc, u64 pci_addr,
 	size_t max;
 
 	*offset = 0;
-	if (!ep || !ep->window_size)
+	if (!ep || !ep->window.size)
 		return pci_addr;
 
 	max = max_t(size_t, ep->granule,
-		    rounddown_pow_of_two(ep->window_size) / 4);
+		    rounddown_pow_of_two(ep->window.size) / 4);
 	*offset = pci_addr & (ep->granule - 1);
 	*size = min(*size, max - *offset);
 	*size = ALIGN(*offset + *size, ep->granule);
 	return pci_addr - *offset;
 }
 
-/* All in granules. */
-static int map_granules(struct qemu_ep *ep, u8 fn, u64 offset, u64 pci_addr,
-			u64 size)
+/* @offset, @pci_addr and @size are multiples of the granule. */
+static int qemu_ep_map_granules(struct qemu_ep *ep, u8 page, u64 offset,
+				u64 pci_addr, u64 size)
 {
-	void __iomem *page = qemu_ep_fn(ep, fn);
+	void __iomem *regs = qemu_ep_page_regs(ep, page);
 	int ret;
 
-	guard(mutex)(&ep->cmd_lock);
-	writeq(offset, page + EPC_FN_OFFSET);
-	writeq(pci_addr, page + EPC_FN_ADDR);
-	writeq(size, page + EPC_FN_SIZE);
-	ret = qemu_ep_fn_command(ep, fn, EPC_CMD_MAP);
+	guard(mutex)(&ep->cmd.lock);
+	writeq(offset, regs + EPC_FN_OFFSET);
+	writeq(pci_addr, regs + EPC_FN_ADDR);
+	writeq(size, regs + EPC_FN_SIZE);
+	ret = qemu_ep_cmd_run(ep, page, EPC_CMD_MAP);
 	if (ret) {
-		/* The device has forgotten a map that it was to replace. */
+		/* On other errors the map that was to be replaced is gone. */
 		if (ret != -EINVAL)
-			qemu_ep_dma_unmapped(ep, offset);
+			qemu_ep_maps_remove(ep, offset);
 		return ret;
 	}
-	ret = qemu_ep_dma_mapped(ep, fn, offset, pci_addr, size);
+	ret = qemu_ep_maps_add(ep, page, offset, pci_addr, size);
 	if (ret)
-		qemu_ep_fn_command(ep, fn, EPC_CMD_UNMAP);
+		qemu_ep_cmd_run(ep, page, EPC_CMD_UNMAP);
 	return ret;
 }
 
-static bool in_window(struct qemu_ep *ep, phys_addr_t phys_addr, u64 size)
+static bool qemu_ep_in_window(struct qemu_ep *ep, phys_addr_t phys_addr,
+			      u64 size)
 {
-	u64 offset = phys_addr - ep->window_base;
+	u64 offset = phys_addr - ep->window.base;
 
-	return phys_addr >= ep->window_base && offset < ep->window_size &&
-	       size && size <= ep->window_size - offset;
+	return phys_addr >= ep->window.base && offset < ep->window.size &&
+	       size && size <= ep->window.size - offset;
 }
 
 /*
- * Functions map with byte addresses and sizes, the device in granules.  Map the
- * granules around the range, which is possible when both sides have the same
- * offset in their granule.  Window memory is allocated in whole granules, so the
- * rest of them is nobody else's.
+ * Functions give addresses and sizes in bytes, the device maps granules.  This
+ * maps the granules around the range, so both addresses need the same offset in
+ * their granule.  The framework allocates window memory in whole granules, so
+ * no other function uses the rest of the first and the last one.
  */
 static int qemu_ep_map_addr(struct pci_epc *epc, u8 func, u8 vfunc,
 			    phys_addr_t phys_addr, u64 pci_addr, size_t size)
 {
 	struct qemu_ep *ep = epc_get_drvdata(epc);
-	u8 fn = qemu_ep_page(ep, func, vfunc);
-	u64 offset = phys_addr - ep->window_base;
-	u64 slack = offset & (ep->granule - 1);
+	u64 offset, slack;
+	u8 page;
 
-	if (!in_window(ep, phys_addr, size))
+	if (!ep)
+		return -ENODEV;
+	page = qemu_ep_page(ep, func, vfunc);
+	offset = phys_addr - ep->window.base;
+	slack = offset & (ep->granule - 1);
+	if (!qemu_ep_in_window(ep, phys_addr, size))
 		return -EINVAL;
 	if ((pci_addr & (ep->granule - 1)) != slack) {
-		dev_err_ratelimited(qemu_ep_parent(ep), "function %u: host address %#llx cannot be mapped: align host buffers to %u bytes\n",
-				    fn, pci_addr, ep->granule);
+		dev_err_ratelimited(qemu_ep_parent(ep), "function page %u: host address %#llx cannot be mapped with a granule of %u bytes\n",
+				    page, pci_addr, ep->granule);
 		return -EINVAL;
 	}
 
-	return map_granules(ep, fn, offset - slack, pci_addr - slack,
-			    ALIGN(size + slack, ep->granule));
+	return qemu_ep_map_granules(ep, page, offset - slack, pci_addr - slack,
+				    ALIGN(size + slack, ep->granule));
 }
 
 static void qemu_ep_unmap_addr(struct pci_epc *epc, u8 func, u8 vfunc,
 			       phys_addr_t phys_addr)
 {
 	struct qemu_ep *ep = epc_get_drvdata(epc);
-	u8 fn = qemu_ep_page(ep, func, vfunc);
-	u64 offset = phys_addr - ep->window_base;
+	u64 offset;
+	u8 page;
 
-	if (phys_addr < ep->window_base || offset >= ep->window_size)
+	if (!ep || !qemu_ep_in_window(ep, phys_addr, 1))
 		return;
+	page = qemu_ep_page(ep, func, vfunc);
+	offset = phys_addr - ep->window.base;
 
-	/* Stores to the window come before the end of the map. */
+	/* The host must see all stores to the window before the map ends. */
 	wmb();
 	offset = ALIGN_DOWN(offset, ep->granule);
-	guard(mutex)(&ep->cmd_lock);
-	qemu_ep_dma_unmapped(ep, offset);
-	writeq(offset, qemu_ep_fn(ep, fn) + EPC_FN_OFFSET);
-	qemu_ep_fn_command(ep, fn, EPC_CMD_UNMAP);
+	guard(mutex)(&ep->cmd.lock);
+	qemu_ep_maps_remove(ep, offset);
+	writeq(offset, qemu_ep_page_regs(ep, page) + EPC_FN_OFFSET);
+	qemu_ep_cmd_run(ep, page, EPC_CMD_UNMAP);
+}
+
+/*
+ * Runs EPC_CMD_SET_MSI or EPC_CMD_SET_MSIX, after qemu_ep_pages_claim().  The
+ * other arguments of the command are in their registers.
+ */
+static int qemu_ep_set_vectors(struct qemu_ep *ep, u8 page, u32 count, u32 cmd)
+{
+	int ret;
+
+	lockdep_assert_held(&ep->cmd.lock);
+
+	writel(count, qemu_ep_page_regs(ep, page) + EPC_FN_COUNT);
+	ret = qemu_ep_cmd_run(ep, page, cmd);
+	qemu_ep_irqs_reread(ep, page);
+	return ret;
 }
 
 static int qemu_ep_set_msi(struct pci_epc *epc, u8 func, u8 vfunc, u8 nr_irqs)
 {
 	struct qemu_ep *ep = epc_get_drvdata(epc);
-	u8 fn = qemu_ep_page(ep, func, vfunc);
 	u32 count = nr_irqs;
+	u8 page;
 
+	if (!ep)
+		return -ENODEV;
+	page = qemu_ep_page(ep, func, vfunc);
 	if (ep->encoding.set_msi_log2) {
 		if (nr_irqs > ilog2(EPC_MAX_MSI))
 			return -EINVAL;
@@ -280,26 +339,19 @@ static int qemu_ep_set_msi(struct pci_epc *epc, u8 func, u8 vfunc, u8 nr_irqs)
 	if (!(ep->features & EPC_FEATURE_MSI))
 		return -EOPNOTSUPP;
 
-	guard(mutex)(&ep->cmd_lock);
-	qemu_ep_claim(ep, fn);
-	writel(count, qemu_ep_fn(ep, fn) + EPC_FN_COUNT);
-	return qemu_ep_fn_command(ep, fn, EPC_CMD_SET_MSI);
-}
-
-/* Vectors the host has enabled right now, 0 when the interrupt is off. */
-static u32 enabled_vectors(struct qemu_ep *ep, u8 fn, u32 reg)
-{
-	u32 state = readl(qemu_ep_fn(ep, fn) + reg);
-
-	return state & EPC_FN_IRQ_ENABLED ? state & 0xffff : 0;
+	guard(mutex)(&ep->cmd.lock);
+	qemu_ep_pages_claim(ep, page);
+	return qemu_ep_set_vectors(ep, page, count, EPC_CMD_SET_MSI);
 }
 
 static int qemu_ep_get_msi(struct pci_epc *epc, u8 func, u8 vfunc)
 {
 	struct qemu_ep *ep = epc_get_drvdata(epc);
-	u8 fn = qemu_ep_page(ep, func, vfunc);
-	u32 count = enabled_vectors(ep, fn, EPC_FN_MSI);
+	u32 count;
 
+	if (!ep)
+		return -ENODEV;
+	count = qemu_ep_irqs_msi(ep, qemu_ep_page(ep, func, vfunc));
 	if (!count)
 		return -EINVAL;
 	return ep->encoding.get_msi_log2 ? ilog2(count) : count;
@@ -309,113 +361,56 @@ static int qemu_ep_set_msix(struct pci_epc *epc, u8 func, u8 vfunc, u16 nr_irqs,
 			    enum pci_barno bir, u32 offset)
 {
 	struct qemu_ep *ep = epc_get_drvdata(epc);
-	u8 fn = qemu_ep_page(ep, func, vfunc);
-	void __iomem *page = qemu_ep_fn(ep, fn);
-	u32 count = nr_irqs + ep->encoding.set_msix_less;
+	void __iomem *regs;
+	u32 count;
+	u8 page;
 
+	if (!ep)
+		return -ENODEV;
+	page = qemu_ep_page(ep, func, vfunc);
+	regs = qemu_ep_page_regs(ep, page);
+	count = nr_irqs + ep->encoding.set_msix_less;
 	if (!count || count > EPC_MAX_MSIX)
 		return -EINVAL;
-	if (!ep->epc_features.msix_capable)
+	if (!ep->pf_features.msix_capable)
 		return -EOPNOTSUPP;
 
-	guard(mutex)(&ep->cmd_lock);
-	qemu_ep_claim(ep, fn);
-	writel(count, page + EPC_FN_COUNT);
-	writel(bir, page + EPC_FN_BAR);
-	writeq(offset, page + EPC_FN_OFFSET);
-	return qemu_ep_fn_command(ep, fn, EPC_CMD_SET_MSIX);
+	guard(mutex)(&ep->cmd.lock);
+	qemu_ep_pages_claim(ep, page);
+	writel(bir, regs + EPC_FN_BAR);
+	writeq(offset, regs + EPC_FN_OFFSET);
+	return qemu_ep_set_vectors(ep, page, count, EPC_CMD_SET_MSIX);
 }
 
 static int qemu_ep_get_msix(struct pci_epc *epc, u8 func, u8 vfunc)
 {
 	struct qemu_ep *ep = epc_get_drvdata(epc);
-	u8 fn = qemu_ep_page(ep, func, vfunc);
-	u32 count = enabled_vectors(ep, fn, EPC_FN_MSIX);
+	u32 count;
 
+	if (!ep)
+		return -ENODEV;
+	count = qemu_ep_irqs_msix(ep, qemu_ep_page(ep, func, vfunc));
 	if (!count)
 		return -EINVAL;
 	return count - ep->encoding.get_msix_less;
-}
-
-/*
- * A pulse: no function deasserts an interrupt by itself.  It is as long as those
- * of other endpoint controllers, so that the host can see the level.
- */
-static int raise_intx(struct qemu_ep *ep, u8 fn)
-{
-	u32 command = readl(qemu_ep_fn(ep, fn) + EPC_FN_PCI_COMMAND);
-	void __iomem *raise = qemu_ep_raise(ep, fn) + EPC_RAISE_INTX;
-
-	if (!ep->int_pin[fn] || (command & PCI_COMMAND_INTX_DISABLE))
-		return -EOPNOTSUPP;
-
-	/* As in qemu_ep_raise_message() */
-	wmb();
-	writel(1, raise);
-	usleep_range(1000, 2000);
-	writel(0, raise);
-	return 0;
-}
-
-/**
- * qemu_ep_raise_message() - raise MSI or MSI-X
- * @ep: the controller
- * @fn: number of the function's page
- * @type: PCI_IRQ_MSI or PCI_IRQ_MSIX
- * @num: number of the interrupt, from 1.  The device keeps a masked one pending.
- *
- * Context: any.
- *
- * Return: 0, -EINVAL or -EOPNOTSUPP.
- */
-int qemu_ep_raise_message(struct qemu_ep *ep, u8 fn, unsigned int type,
-			  u16 num)
-{
-	u32 command = readl(qemu_ep_fn(ep, fn) + EPC_FN_PCI_COMMAND);
-	u32 reg, area, count;
-
-	switch (type) {
-	case PCI_IRQ_MSI:
-		reg = EPC_FN_MSI;
-		area = EPC_RAISE_MSI(0);
-		break;
-	case PCI_IRQ_MSIX:
-		reg = EPC_FN_MSIX;
-		area = EPC_RAISE_MSIX(0);
-		break;
-	default:
-		return -EINVAL;
-	}
-
-	/* A message is a memory write, which takes a bus master. */
-	count = enabled_vectors(ep, fn, reg);
-	if (!count || !(command & PCI_COMMAND_MASTER))
-		return -EOPNOTSUPP;
-	if (!num || num > count)
-		return -EINVAL;
-
-	/*
-	 * What the function stored to the window and to its BARs comes before
-	 * the interrupt, also when the mapping combines writes.
-	 */
-	wmb();
-	writel(1, qemu_ep_raise(ep, fn) + area + 4 * (num - 1));
-	return 0;
 }
 
 static int qemu_ep_raise_irq(struct pci_epc *epc, u8 func, u8 vfunc,
 			     unsigned int type, u16 num)
 {
 	struct qemu_ep *ep = epc_get_drvdata(epc);
-	u8 fn = qemu_ep_page(ep, func, vfunc);
+	u8 page;
 
+	if (!ep)
+		return -ENODEV;
+	page = qemu_ep_page(ep, func, vfunc);
 	if (type == PCI_IRQ_INTX)
-		return raise_intx(ep, fn);
-	return qemu_ep_raise_message(ep, fn, type, num);
+		return qemu_ep_raise_intx(ep, page);
+	return qemu_ep_raise_message(ep, page, type, num);
 }
 
-/* Offset of the MSI capability in configuration space, 0 without one. */
-static u8 find_msi(void __iomem *config)
+/* Returns the offset of the MSI capability, 0 if there is none. */
+static u8 qemu_ep_find_msi(void __iomem *config)
 {
 	u8 pos = readb(config + PCI_CAPABILITY_LIST);
 	int left;
@@ -429,12 +424,13 @@ static u8 find_msi(void __iomem *config)
 	return 0;
 }
 
-/* Where the host wants its first message, and what is to be written there. */
-static int read_message(struct qemu_ep *ep, u8 fn, u64 *addr, u32 *data)
+/* Reads address and data of the first message that the host has configured. */
+static int qemu_ep_read_message(struct qemu_ep *ep, u8 page, u64 *addr,
+				u32 *data)
 {
-	void __iomem *config = qemu_ep_fn(ep, fn) + EPC_FN_CONFIG;
+	void __iomem *config = qemu_ep_page_regs(ep, page) + EPC_FN_CONFIG;
 	void __iomem *cap;
-	u8 pos = find_msi(config);
+	u8 pos = qemu_ep_find_msi(config);
 
 	if (!pos)
 		return -EOPNOTSUPP;
@@ -450,35 +446,39 @@ static int read_message(struct qemu_ep *ep, u8 fn, u64 *addr, u32 *data)
 }
 
 /*
- * Window memory that sends an MSI when written: all messages of a function go to
- * one address and differ in their data.
+ * Maps window memory to the address of the MSI messages, so that a store to it
+ * interrupts the host.  All messages of a function have one address and differ
+ * in their data.  Only pci-epf-ntb uses this.
  */
 static int qemu_ep_map_msi_irq(struct pci_epc *epc, u8 func, u8 vfunc,
 			       phys_addr_t phys_addr, u8 num, u32 entry_size,
 			       u32 *msi_data, u32 *msi_addr_offset)
 {
 	struct qemu_ep *ep = epc_get_drvdata(epc);
-	u8 fn = qemu_ep_page(ep, func, vfunc);
-	u64 offset = phys_addr - ep->window_base;
-	u32 count = enabled_vectors(ep, fn, EPC_FN_MSI);
-	u32 data = 0, slack;
-	u64 addr = 0;
+	u32 data = 0, slack, count;
+	u64 addr = 0, offset;
+	u8 page, i;
 	int ret;
-	u8 i;
 
+	if (!ep)
+		return -ENODEV;
+	page = qemu_ep_page(ep, func, vfunc);
+	offset = phys_addr - ep->window.base;
+	count = qemu_ep_irqs_msi(ep, page);
 	if (!count)
 		return -EOPNOTSUPP;
 	if (num > count || !IS_ALIGNED(offset | entry_size, ep->granule) ||
-	    !in_window(ep, phys_addr, (u64)num * entry_size)) {
-		dev_err(qemu_ep_parent(ep), "function %u: cannot map %u messages with %u bytes each: the host enabled %u, and each takes a multiple of %u bytes\n",
-			fn, num, entry_size, count, ep->granule);
+	    !qemu_ep_in_window(ep, phys_addr, (u64)num * entry_size)) {
+		dev_err(qemu_ep_parent(ep), "function page %u: cannot map %u messages of %u bytes, %u are enabled, the granule is %u bytes\n",
+			page, num, entry_size, count, ep->granule);
 		return -EINVAL;
 	}
-	ret = read_message(ep, fn, &addr, &data);
+	ret = qemu_ep_read_message(ep, page, &addr, &data);
 	slack = addr & (ep->granule - 1);
 	for (i = 0; i < num && !ret; i++)
-		ret = map_granules(ep, fn, offset + (u64)i * entry_size,
-				   addr - slack, ep->granule);
+		ret = qemu_ep_map_granules(ep, page,
+					   offset + (u64)i * entry_size,
+					   addr - slack, ep->granule);
 	if (ret) {
 		while (i--)
 			qemu_ep_unmap_addr(epc, func, vfunc,
@@ -498,17 +498,17 @@ static int qemu_ep_start(struct pci_epc *epc)
 	if (!ep)
 		return -ENODEV;
 
-	qemu_ep_remove_unlinked(ep);
-	if (!qemu_ep_notify_allow(ep))
+	qemu_ep_pages_clear_unlinked(ep);
+	if (!qemu_ep_notify_start(ep))
 		return -ENODEV;
 
-	ret = qemu_ep_link_command(ep, EPC_LINK_START);
+	ret = qemu_ep_cmd_link(ep, EPC_LINK_START);
 	if (ret)
-		qemu_ep_notify_forbid(ep);
+		qemu_ep_notify_stop(ep);
 	return ret;
 }
 
-/* See pcie-qemu-ep-notify.c for what must not be waited for here. */
+/* The head of notify.c says what this must not wait for. */
 static void qemu_ep_stop(struct pci_epc *epc)
 {
 	struct qemu_ep *ep = epc_get_drvdata(epc);
@@ -516,9 +516,9 @@ static void qemu_ep_stop(struct pci_epc *epc)
 	if (!ep)
 		return;
 
-	qemu_ep_notify_forbid(ep);
-	qemu_ep_link_command(ep, EPC_LINK_STOP);
-	qemu_ep_notify_down(ep);
+	qemu_ep_notify_stop(ep);
+	qemu_ep_cmd_link(ep, EPC_LINK_STOP);
+	qemu_ep_notify_stopped(ep);
 }
 
 static const struct pci_epc_features *
@@ -526,13 +526,15 @@ qemu_ep_get_features(struct pci_epc *epc, u8 func, u8 vfunc)
 {
 	struct qemu_ep *ep = epc_get_drvdata(epc);
 
-	return vfunc ? &ep->vf_features : &ep->epc_features;
+	if (!ep)
+		return NULL;
+	return vfunc ? &ep->vf_features : &ep->pf_features;
 }
 
 /*
- * The configfs directory of the controller holds a reference on the owner as
- * long as the device is bound.  So the module cannot be removed under linked
- * functions; unbind the device first, then remove it.
+ * The configfs directory of the controller holds a reference on .owner while
+ * the device is bound.  So the module cannot be removed before the device is
+ * unbound.
  */
 const struct pci_epc_ops qemu_ep_ops = {
 	.write_header = qemu_ep_write_header,
@@ -554,24 +556,21 @@ const struct pci_epc_ops qemu_ep_ops = {
 	.owner = THIS_MODULE,
 };
 
-/**
- * qemu_ep_init_features() - fill in what the framework is told
- * @ep: the controller, its registers read
- */
 void qemu_ep_init_features(struct qemu_ep *ep)
 {
-	struct pci_epc_features *features = &ep->epc_features;
+	struct pci_epc_features *features = &ep->pf_features;
 	u32 dynamic = EPC_FEATURE_RETARGET | EPC_FEATURE_DOORBELL;
 	int bar;
 
 	features->linkup_notifier = 1;
 	features->msi_capable = !!(ep->features & EPC_FEATURE_MSI);
-	features->msix_capable = msix && ep->features & EPC_FEATURE_MSIX;
+	features->msix_capable = qemu_ep_msix &&
+				 ep->features & EPC_FEATURE_MSIX;
 	qemu_ep_set_intx_capable(features, ep->features & EPC_FEATURE_INTX);
-	/* Functions take it for a promise that there are doorbells, too. */
+	/* pci-epf-test takes the flag as a promise that there are doorbells. */
 	qemu_ep_set_dynamic(features, (ep->features & dynamic) == dynamic,
 			    ep->features & EPC_FEATURE_SUBRANGE);
-	/* The host sees at least 4 KiB of a BAR. */
+	/* The device shows at least 4 KiB of a BAR to the host. */
 	features->align = max_t(size_t, SZ_4K, ep->granule);
 	for (bar = BAR_0; bar <= BAR_5; bar++)
 		features->bar[bar].type = BAR_PROGRAMMABLE;

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Extensions of the endpoint framework: doorbells, capabilities, events
+ * Extensions of the endpoint framework: doorbells, trapped BARs, DMA,
+ * capabilities, events
  *
- * A driver of an endpoint controller registers what its controller can do
- * beyond the framework.  An endpoint function finds it by the controller it is
- * linked to, and does without when there is none.
+ * The driver of an endpoint controller registers operations that the framework
+ * does not have.  An endpoint function finds them by the controller that it is
+ * linked to, and should work without them.
  *
- * Functions, usually in bind() or epc_init():
+ * A function calls, usually in bind() or epc_init():
  *
  *	func = pci_epc_ext_open(epf->epc, epf->func_no, epf->vfunc_no,
  *				handler, data);
@@ -15,22 +16,24 @@
  *
  *	pci_epc_ext_close(func);
  *
- * Lifetime.  Doorbells and capabilities belong to the handle and go with it; so
- * may all else that the function has set up in the controller.
- * When the controller goes first, the handler is told PCI_EPC_EXT_GONE as the
- * last event: it has to release the interrupts of its doorbells before it
- * returns.  After that every call but pci_epc_ext_close() fails with -ENODEV,
- * and the handle stays valid until it is closed.
+ * Lifetime.  Doorbells, capabilities and the trap belong to the handle and are removed
+ * with it, and so may be all other configuration of the function in the
+ * controller.  If the controller goes first, the handler gets PCI_EPC_EXT_GONE
+ * as the last event, and has to release the interrupts of its doorbells before
+ * it returns.  After that every call but pci_epc_ext_close() fails with
+ * -ENODEV, and the handle stays valid until it is closed.
  *
- * Locks.  Nothing here takes or needs the locks of the framework (epc->lock,
- * epf->lock, epc->list_lock), so every call may be made with or without them.
- * The handler is called from a work item without any lock.
+ * Locks.  No call takes or needs a lock of the framework (epc->lock, epf->lock,
+ * epc->list_lock), so every call may be made with or without them.  A work item
+ * calls the handler without any lock.
  */
 #ifndef PCI_EPC_EXT_H
 #define PCI_EPC_EXT_H
 
 #include <linux/bits.h>
+#include <linux/dma-direction.h>
 #include <linux/list.h>
+#include <linux/sizes.h>
 #include <linux/types.h>
 
 struct pci_epc;
@@ -40,18 +43,22 @@ struct pci_epc_ext_func;
 /**
  * enum pci_epc_ext_event_type - what happened to a function
  * @PCI_EPC_EXT_CONFIG_WRITE: the host wrote to a capability that the function
- *	added; @offset, @size and @value of the event tell what, before the mask
- * @PCI_EPC_EXT_COMMAND: the host changed the Command register to @value; of a
- *	virtual function memory space is set while the host has its BARs enabled
+ *	added; the event has @offset, @size and the @value before the mask
+ * @PCI_EPC_EXT_COMMAND: the host changed the Command register to @value.  For a
+ *	virtual function, memory space is set while the host has its BARs enabled.
  * @PCI_EPC_EXT_DSTATE: the host changed the power state to @value, 0 for D0 to
  *	3 for D3hot
  * @PCI_EPC_EXT_FLR: function level reset
  * @PCI_EPC_EXT_HOT_RESET: the host reset the bus the function is on
  * @PCI_EPC_EXT_PERST: the host machine was reset
- * @PCI_EPC_EXT_VFS: told to a function with virtual functions: the host has
- *	the first @value of them enabled, from now on or anew
- * @PCI_EPC_EXT_LOST: events were lost here: read the state that matters anew
- * @PCI_EPC_EXT_GONE: the controller goes away, see the top of this file
+ * @PCI_EPC_EXT_VFS: for a function with virtual functions: the host has just
+ *	enabled the first @value of them
+ * @PCI_EPC_EXT_IRQ_STATE: MSI or MSI-X was enabled or disabled, or an interrupt
+ *	masked or unmasked, by the host or by a reset; see
+ *	pci_epc_ext_irq_state().  Changes before the handler begins are one
+ *	event.
+ * @PCI_EPC_EXT_LOST: events were lost before this one, so read the state again
+ * @PCI_EPC_EXT_GONE: the controller goes away, see the head of this file
  */
 enum pci_epc_ext_event_type {
 	PCI_EPC_EXT_CONFIG_WRITE,
@@ -61,6 +68,7 @@ enum pci_epc_ext_event_type {
 	PCI_EPC_EXT_HOT_RESET,
 	PCI_EPC_EXT_PERST,
 	PCI_EPC_EXT_VFS,
+	PCI_EPC_EXT_IRQ_STATE,
 	PCI_EPC_EXT_LOST,
 	PCI_EPC_EXT_GONE,
 };
@@ -69,7 +77,7 @@ enum pci_epc_ext_event_type {
  * struct pci_epc_ext_event - one event
  * @type: what happened
  * @size: bytes that were written: 1, 2 or 4
- * @offset: of the register in configuration space
+ * @offset: offset of the register in configuration space
  * @value: see &enum pci_epc_ext_event_type
  */
 struct pci_epc_ext_event {
@@ -84,29 +92,31 @@ struct pci_epc_ext_event {
  * @data: as given to pci_epc_ext_open()
  * @event: the event
  *
- * Context: process context, one event at a time for each handle.  Configuration
- * writes come in their order and each for itself.  Of two things of different
- * kinds that happened at nearly the same time either may come first, and of two
- * of the same kind that are not writes only one may come.  May sleep, may call
- * operations of the endpoint framework and everything here but
- * pci_epc_ext_open() and pci_epc_ext_close().  Must not wait for who closes the
- * handle, so not for epf->lock, which unbind() holds.
+ * Context: process context, one event at a time for each handle.  May sleep,
+ * may call operations of the endpoint framework and every function of this file
+ * but pci_epc_ext_open() and pci_epc_ext_close().  Must not wait for the thread
+ * that closes the handle, so not for epf->lock, which is held in unbind().
+ *
+ * Each configuration write is an event of its own, and their order is kept.  Of
+ * two events of different types that happen at nearly the same time either may
+ * come first.  Two events of one type, other than writes, may be reported as
+ * one.
  */
 typedef void (*pci_epc_ext_handler_t)(void *data,
 				      const struct pci_epc_ext_event *event);
 
-/* Keep what the host writes.  Costs time on the side of the host. */
+/* Keep the value that the host writes, which takes the host more time. */
 #define PCI_EPC_EXT_DOORBELL_VALUE	BIT(0)
 
 /**
- * struct pci_epc_ext_doorbell - a register that interrupts when the host writes
- * @virq: interrupt number for request_irq().  Nobody else uses it.
- * @has_value: pci_epc_ext_read_doorbell() tells what was written
- * @target: where a BAR has to lead, for &struct pci_epf_bar.phys_addr or
- *	&struct pci_epf_bar_submap.phys_addr.  Doorbells of a controller usually
- *	have it in common.
- * @offset: of this doorbell from @target; the host writes 32 bits there
- * @target_size: what may be led to from @target on
+ * struct pci_epc_ext_doorbell - a register that interrupts when it is written
+ * @virq: interrupt number for request_irq(), not shared
+ * @has_value: pci_epc_ext_read_doorbell() returns the value that was written
+ * @target: target for a BAR, for &struct pci_epf_bar.phys_addr or
+ *	&struct pci_epf_bar_submap.phys_addr.  All doorbells of a controller
+ *	usually have the same one.
+ * @offset: offset of this doorbell from @target; the host writes 32 bits there
+ * @target_size: bytes from @target on that can be the target of a BAR
  * @index: for the driver of the controller
  * @func: private
  * @node: private
@@ -123,11 +133,54 @@ struct pci_epc_ext_doorbell {
 };
 
 /**
+ * struct pci_epc_ext_trap_ops - a function's answers to accesses of the host
+ * @read: the host reads @size bytes (1, 2, 4 or 8, aligned) at @offset of BAR
+ *	@bar and waits for the value, which is the return value
+ * @write: the host has written @value there, and goes on meanwhile
+ * @reset: the host has reset the function, or is gone; may be NULL.  What was
+ *	called before happened before the reset.
+ *
+ * Context: process context.  The calls for one function come one at a time, in
+ * the order in which the host made the accesses.  They may sleep, but not long:
+ * a host that waits for longer than the controller allows reads all ones.  They
+ * must not wait for anything that the host does, such as DMA to its memory:
+ * the CPU of the host that would do it may be the one that waits.
+ */
+struct pci_epc_ext_trap_ops {
+	u64 (*read)(void *data, unsigned int bar, u64 offset,
+		    unsigned int size);
+	void (*write)(void *data, unsigned int bar, u64 offset,
+		      unsigned int size, u64 value);
+	void (*reset)(void *data);
+};
+
+/* Most segments of one call, and most bytes of one segment */
+#define PCI_EPC_EXT_DMA_SEGS	1024
+#define PCI_EPC_EXT_DMA_SEG_LEN	SZ_1G
+
+/**
+ * struct pci_epc_ext_dma_seg - a piece of a DMA transfer
+ * @pci_addr: bus address in the host
+ * @buf: memory of this machine that dma_map_single() takes: from kmalloc() or
+ *	the page allocator, and neither on a stack nor from vmalloc()
+ * @len: number of bytes, from 1 to PCI_EPC_EXT_DMA_SEG_LEN
+ */
+struct pci_epc_ext_dma_seg {
+	u64 pci_addr;
+	void *buf;
+	size_t len;
+};
+
+/* State of an interrupt: the host has enabled its type, or has masked it. */
+#define PCI_EPC_EXT_IRQ_ENABLED		BIT(0)
+#define PCI_EPC_EXT_IRQ_MASKED		BIT(1)
+
+/**
  * struct pci_epc_ext_cap - a capability to add
  * @id: capability id, 8 bits unless @extended
  * @version: version of an extended capability, 4 bits
- * @extended: in extended configuration space
- * @size: bytes, with the header of the capability
+ * @extended: the capability is in extended configuration space
+ * @size: size in bytes with the header of the capability
  */
 struct pci_epc_ext_cap {
 	u16 id;
@@ -137,24 +190,35 @@ struct pci_epc_ext_cap {
 };
 
 /**
- * struct pci_epc_ext_ops - what a driver of a controller offers
- * @alloc_doorbell: find a free doorbell and fill in the public part of it; or
- *	-ENOSPC
- * @free_doorbell: the host cannot ring it any more when this returns
- * @read_doorbell: value the host wrote last; any context
- * @add_cap: add a capability; its offset, or -EBUSY when the link is started,
- *	-ENOSPC when there is no room, -EINVAL for what is not a capability
- * @write_config: set a register of an added capability and which bits of it the
- *	host may write
+ * struct pci_epc_ext_ops - operations of a driver of a controller
+ * @alloc_doorbell: find a free doorbell and fill in its public members; returns
+ *	-ENOSPC if there is none
+ * @free_doorbell: free a doorbell; when it returns the host cannot ring it any
+ *	more
+ * @read_doorbell: get the value that the host wrote last; any context
+ * @trap: call @trap_ops for accesses of the function's host, and set *target to
+ *	the target of a BAR that makes it a trapped one; returns -EBUSY if it
+ *	does already, -EOPNOTSUPP if the controller cannot
+ * @untrap: carry out what the host has done before, and return when no call of
+ *	@trap_ops runs or will come any more
+ * @dma_rw: transfer @n segments, which were checked; see pci_epc_ext_dma_rw()
+ * @add_cap: add a capability and return its offset; returns -EBUSY if the link
+ *	is started, -ENOSPC if there is no room, -EINVAL if it is not a
+ *	capability
+ * @write_config: set a register of an added capability, and the bits of it that
+ *	the host may write
  * @read_config: read configuration space as the host does
  * @raise_irq: raise MSI or MSI-X @num, counted from 1; any context
- * @release: the function is done: forget its capabilities, at the latest when
- *	the next function is set up in its place
+ * @set_intx: assert or deassert INTx, which then stays so; any context
+ * @irq_state: return PCI_EPC_EXT_IRQ_* of MSI or MSI-X @num, counted from 1; any
+ *	context
+ * @release: the function was closed: remove its capabilities, at the latest
+ *	before another function is configured in its place
  *
- * Each may be NULL.  All but those said to be for any context are called in
- * process context and may sleep; several may run at once.  None is called after
- * pci_epc_ext_unregister() has returned, so doorbells that are left then are not
- * freed one by one.
+ * Each may be NULL.  Those without "any context" are called in process context
+ * and may sleep.  Several may run at once.  None is called after
+ * pci_epc_ext_unregister() has returned, so doorbells that still exist then are
+ * not freed one by one.
  */
 struct pci_epc_ext_ops {
 	int (*alloc_doorbell)(struct pci_epc *epc, u8 func_no, u8 vfunc_no,
@@ -164,6 +228,13 @@ struct pci_epc_ext_ops {
 			      struct pci_epc_ext_doorbell *doorbell);
 	int (*read_doorbell)(struct pci_epc *epc,
 			     struct pci_epc_ext_doorbell *doorbell, u32 *value);
+	int (*trap)(struct pci_epc *epc, u8 func_no, u8 vfunc_no,
+		    const struct pci_epc_ext_trap_ops *trap_ops, void *data,
+		    dma_addr_t *target);
+	int (*untrap)(struct pci_epc *epc, u8 func_no, u8 vfunc_no);
+	int (*dma_rw)(struct pci_epc *epc, u8 func_no, u8 vfunc_no,
+		      const struct pci_epc_ext_dma_seg *segs, unsigned int n,
+		      enum dma_data_direction dir);
 	int (*add_cap)(struct pci_epc *epc, u8 func_no, u8 vfunc_no,
 		       const struct pci_epc_ext_cap *cap);
 	int (*write_config)(struct pci_epc *epc, u8 func_no, u8 vfunc_no,
@@ -171,6 +242,10 @@ struct pci_epc_ext_ops {
 	int (*read_config)(struct pci_epc *epc, u8 func_no, u8 vfunc_no,
 			   u16 offset, u8 size, u32 *value);
 	int (*raise_irq)(struct pci_epc *epc, u8 func_no, u8 vfunc_no,
+			 unsigned int type, u16 num);
+	int (*set_intx)(struct pci_epc *epc, u8 func_no, u8 vfunc_no,
+			bool asserted);
+	int (*irq_state)(struct pci_epc *epc, u8 func_no, u8 vfunc_no,
 			 unsigned int type, u16 num);
 	void (*release)(struct pci_epc *epc, u8 func_no, u8 vfunc_no);
 };
@@ -195,6 +270,15 @@ void pci_epc_ext_free_doorbell(struct pci_epc_ext_doorbell *doorbell);
 int pci_epc_ext_read_doorbell(struct pci_epc_ext_doorbell *doorbell,
 			      u32 *value);
 
+int pci_epc_ext_trap(struct pci_epc_ext_func *func,
+		     const struct pci_epc_ext_trap_ops *ops, void *data,
+		     dma_addr_t *target);
+int pci_epc_ext_untrap(struct pci_epc_ext_func *func);
+
+int pci_epc_ext_dma_rw(struct pci_epc_ext_func *func,
+		       const struct pci_epc_ext_dma_seg *segs, unsigned int n,
+		       enum dma_data_direction dir);
+
 int pci_epc_ext_add_cap(struct pci_epc_ext_func *func,
 			const struct pci_epc_ext_cap *cap);
 int pci_epc_ext_write_config(struct pci_epc_ext_func *func, u16 offset, u8 size,
@@ -202,6 +286,9 @@ int pci_epc_ext_write_config(struct pci_epc_ext_func *func, u16 offset, u8 size,
 int pci_epc_ext_read_config(struct pci_epc_ext_func *func, u16 offset, u8 size,
 			    u32 *value);
 int pci_epc_ext_raise_irq(struct pci_epc_ext_func *func, unsigned int type,
+			  u16 num);
+int pci_epc_ext_set_intx(struct pci_epc_ext_func *func, bool asserted);
+int pci_epc_ext_irq_state(struct pci_epc_ext_func *func, unsigned int type,
 			  u16 num);
 
 #endif /* PCI_EPC_EXT_H */
