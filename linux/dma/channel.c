@@ -2,20 +2,26 @@
 /*
  * One DMA channel: its ring, submission, completion, termination
  *
- * Transactions move from list to list: prepared, submitted, issued, running,
- * done.  All of that is possible with interrupts off.
+ * A transaction moves through the lists of the channel: prepared, submitted,
+ * issued, running, done.  Clients may call all operations but synchronize()
+ * with interrupts off.
  */
 #include <linux/io-64-nonatomic-lo-hi.h>
+#include <linux/array_size.h>
+#include <linux/cleanup.h>
 #include <linux/delay.h>
 #include <linux/dma-mapping.h>
+#include <linux/limits.h>
+#include <linux/lockdep.h>
+#include <linux/minmax.h>
 #include <linux/pci.h>
 #include <linux/slab.h>
 
-#include "pcie-qemu-ep-dma.h"
+#include "channel.h"
 
-#define RING_SIZE	256
+#define QEMU_EP_RING_SIZE	256
 
-/* As EPC_DMA_DESC_* */
+/* pci-epc-regs.h describes it with EPC_DMA_DESC_* */
 struct qemu_ep_dma_desc {
 	__le64 src;
 	__le64 dst;
@@ -29,30 +35,41 @@ static_assert(sizeof(struct qemu_ep_dma_desc) == EPC_DMA_DESC_SIZE);
 static_assert(offsetof(struct qemu_ep_dma_desc, flags) == EPC_DMA_DESC_FLAGS);
 static_assert(offsetof(struct qemu_ep_dma_desc, done) == EPC_DMA_DESC_DONE);
 
-static struct qemu_ep_tx *to_tx(struct dma_async_tx_descriptor *tx)
+static struct qemu_ep_tx *qemu_ep_to_tx(struct dma_async_tx_descriptor *tx)
 {
 	return container_of(tx, struct qemu_ep_tx, tx);
 }
 
-static bool wants_callback(const struct dma_async_tx_descriptor *tx)
+/* Bytes that the device has not copied; dmaengine counts them in 32 bits. */
+static u32 qemu_ep_tx_residue(const struct qemu_ep_tx *t)
+{
+	u64 len = 0;
+	u32 i;
+
+	for (i = 0; i < t->count; i++)
+		len += t->xfer[i].len;
+	return min_t(u64, len - min(t->done, len), U32_MAX);
+}
+
+static bool qemu_ep_tx_wants_callback(const struct dma_async_tx_descriptor *tx)
 {
 	return tx->flags & DMA_PREP_INTERRUPT || tx->callback ||
 	       tx->callback_result;
 }
 
-static void put_desc(struct qemu_ep_chan *c, struct qemu_ep_tx *t)
+static void qemu_ep_chan_post_one(struct qemu_ep_chan *c, struct qemu_ep_tx *t)
 {
-	struct qemu_ep_dma_desc *d = &c->ring[c->producer % RING_SIZE];
-	const struct qemu_ep_xfer *x = &t->xfer[t->fed++];
-	bool last = t->fed == t->count;
+	struct qemu_ep_dma_desc *d = &c->ring[c->producer % QEMU_EP_RING_SIZE];
+	const struct qemu_ep_xfer *x = &t->xfer[t->posted++];
+	bool last = t->posted == t->count;
 	u32 flags = x->flags;
 
 	c->producer++;
 	if (!last)
 		flags |= EPC_DMA_CHAIN;
-	/* When the ring is full, the device has to tell that there is room. */
-	if ((last && wants_callback(&t->tx)) ||
-	    c->producer - c->consumer == RING_SIZE)
+	/* The interrupt says that a full ring has room again. */
+	if ((last && qemu_ep_tx_wants_callback(&t->tx)) ||
+	    c->producer - c->consumer == QEMU_EP_RING_SIZE)
 		flags |= EPC_DMA_IRQ;
 
 	d->src = cpu_to_le64(x->src);
@@ -63,14 +80,18 @@ static void put_desc(struct qemu_ep_chan *c, struct qemu_ep_tx *t)
 	d->status = cpu_to_le32(EPC_DMA_PENDING);
 }
 
-/* Gives the device as much as there is room for. */
-static void feed(struct qemu_ep_chan *c)
+/* Posts copies of issued transactions as long as the ring has room. */
+static void qemu_ep_chan_post(struct qemu_ep_chan *c)
 {
 	u32 before = c->producer;
 
-	while (c->producer - c->consumer < RING_SIZE) {
-		struct qemu_ep_tx *t = c->feeding;
+	lockdep_assert_held(&c->lock);
 
+	while (c->producer - c->consumer < QEMU_EP_RING_SIZE) {
+		struct qemu_ep_tx *t = c->partial;
+
+		if (!t && c->asleep)
+			break;
 		if (!t) {
 			t = list_first_entry_or_null(&c->issued,
 						     struct qemu_ep_tx, node);
@@ -78,100 +99,132 @@ static void feed(struct qemu_ep_chan *c)
 				break;
 			list_move_tail(&t->node, &c->running);
 		}
-		put_desc(c, t);
-		c->feeding = t->fed < t->count ? t : NULL;
+		qemu_ep_chan_post_one(c, t);
+		c->partial = t->posted < t->count ? t : NULL;
 	}
-	/* writel() comes after stores to coherent memory. */
+	/* writel() orders the stores to the ring before it. */
 	if (c->producer != before)
 		writel(c->producer, c->regs + EPC_DMA_PRODUCER);
 }
 
-static void complete_tx(struct qemu_ep_chan *c, struct qemu_ep_tx *t)
+/* Remembers that transactions have failed, for qemu_ep_chan_tx_status(). */
+static void qemu_ep_chan_add_failure(struct qemu_ep_chan *c, dma_cookie_t first,
+				     dma_cookie_t last, u32 residue, u32 status)
+{
+	lockdep_assert_held(&c->lock);
+
+	c->failed[c->failures++ % QEMU_EP_DMA_FAILURES] =
+		(struct qemu_ep_failure){ first, last, residue, status };
+}
+
+static void qemu_ep_chan_complete(struct qemu_ep_chan *c, struct qemu_ep_tx *t)
 {
 	if (t->status != EPC_DMA_OK)
-		c->failed[c->failures++ % QEMU_EP_DMA_FAILURES] = t->tx.cookie;
+		qemu_ep_chan_add_failure(c, t->tx.cookie, t->tx.cookie,
+					 qemu_ep_tx_residue(t), t->status);
 	c->chan.completed_cookie = t->tx.cookie;
 	list_move_tail(&t->node, &c->done);
 	tasklet_schedule(&c->tasklet);
 }
 
-/* Takes back what the device is done with. */
-static bool reap(struct qemu_ep_chan *c)
+/* Takes completed descriptors back.  Returns true if there were any. */
+static bool qemu_ep_chan_reap(struct qemu_ep_chan *c)
 {
 	u32 before = c->consumer;
 
+	lockdep_assert_held(&c->lock);
+
 	while (c->consumer != c->producer) {
-		struct qemu_ep_dma_desc *d = &c->ring[c->consumer % RING_SIZE];
-		u32 status = le32_to_cpu(READ_ONCE(d->status));
+		u32 n = c->consumer % QEMU_EP_RING_SIZE;
+		u32 status = le32_to_cpu(READ_ONCE(c->ring[n].status));
 		struct qemu_ep_tx *t;
 
 		if (status == EPC_DMA_PENDING)
 			break;
-		/* What the device copied was written before the status. */
+		/* The device writes data and length before the status. */
 		dma_rmb();
 		c->consumer++;
 		t = list_first_entry(&c->running, struct qemu_ep_tx, node);
+		t->done += le32_to_cpu(c->ring[n].done);
 		if (t->status == EPC_DMA_OK)
 			t->status = status;
 		if (++t->reaped == t->count)
-			complete_tx(c, t);
+			qemu_ep_chan_complete(c, t);
 	}
 	return c->consumer != before;
 }
 
-static void start_ring(struct qemu_ep_chan *c)
+/* The channel of the device is stopped. */
+static void qemu_ep_ring_setup(struct qemu_ep_chan *c, struct qemu_ep *ep)
 {
+	writeq(c->ring_dma, c->regs + EPC_DMA_RING);
+	writel(QEMU_EP_RING_SIZE, c->regs + EPC_DMA_SIZE);
+	writel(ep->dma_hw.vector[c->hw], c->regs + EPC_DMA_VECTOR);
+}
+
+static void qemu_ep_ring_start(struct qemu_ep_chan *c)
+{
+	lockdep_assert_held(&c->lock);
+
 	c->producer = 0;
 	c->consumer = 0;
-	c->feeding = NULL;
+	c->partial = NULL;
 	writel(EPC_DMA_CTRL_ENABLE, c->regs + EPC_DMA_CTRL);
 }
 
-/* The device touches no memory of this machine after it. */
-static void stop_ring(struct qemu_ep_chan *c)
+/*
+ * The device may access memory for the old work until qemu_ep_chan_wait_idle()
+ * returns.  It does not store to the ring.
+ */
+static void qemu_ep_ring_stop(struct qemu_ep_chan *c)
 {
 	writel(0, c->regs + EPC_DMA_CTRL);
-	/* Not only posted */
+	/* The read makes sure that the device has got the write. */
 	readl(c->regs + EPC_DMA_CTRL);
 }
 
-static bool ring_failed(struct qemu_ep_chan *c)
+static bool qemu_ep_ring_failed(struct qemu_ep_chan *c)
 {
 	u32 state = readl(c->regs + EPC_DMA_STATE);
 
 	return PCI_POSSIBLE_ERROR(state) || (state & EPC_DMA_STATE_ERROR);
 }
 
-/* The device cannot read its ring any more. */
-static void fail_running(struct qemu_ep_chan *c)
+/* The device cannot read its ring, so all posted transactions fail. */
+static void qemu_ep_chan_fail_running(struct qemu_ep_chan *c)
 {
 	struct qemu_ep_tx *t, *tmp;
 
-	dev_err_ratelimited(qemu_ep_parent(c->dma->ep), "DMA channel %u lost its ring: is bus mastering on?\n",
+	lockdep_assert_held(&c->lock);
+
+	dev_err_ratelimited(qemu_ep_parent(c->dma->ep), "DMA channel %u cannot access its ring\n",
 			    c->hw);
-	stop_ring(c);
+	qemu_ep_ring_stop(c);
 	list_for_each_entry_safe(t, tmp, &c->running, node) {
 		t->status = EPC_DMA_IO;
-		complete_tx(c, t);
+		qemu_ep_chan_complete(c, t);
 	}
-	start_ring(c);
+	qemu_ep_ring_start(c);
 }
 
-static irqreturn_t chan_irq(int irq, void *data)
+static irqreturn_t qemu_ep_chan_irq(int irq, void *data)
 {
 	struct qemu_ep_chan *c = data;
 	unsigned long flags;
 
 	spin_lock_irqsave(&c->lock, flags);
-	if (!reap(c) && !list_empty(&c->running) && ring_failed(c))
-		fail_running(c);
-	feed(c);
+	if (c->ring) {
+		if (!qemu_ep_chan_reap(c) && !list_empty(&c->running) &&
+		    qemu_ep_ring_failed(c))
+			qemu_ep_chan_fail_running(c);
+		qemu_ep_chan_post(c);
+	}
 	spin_unlock_irqrestore(&c->lock, flags);
 
 	return IRQ_HANDLED;
 }
 
-static enum dmaengine_tx_result tx_result(const struct qemu_ep_tx *t)
+static enum dmaengine_tx_result qemu_ep_tx_result(const struct qemu_ep_tx *t)
 {
 	bool to_host = t->xfer[0].flags & EPC_DMA_DST_HOST;
 
@@ -185,10 +238,13 @@ static enum dmaengine_tx_result tx_result(const struct qemu_ep_tx *t)
 	}
 }
 
-static void run_callback(struct qemu_ep_tx *t)
+static void qemu_ep_tx_callback(struct qemu_ep_tx *t)
 {
 	struct dma_async_tx_descriptor *tx = &t->tx;
-	struct dmaengine_result result = { .result = tx_result(t) };
+	struct dmaengine_result result = {
+		.result = qemu_ep_tx_result(t),
+		.residue = qemu_ep_tx_residue(t),
+	};
 
 	dma_descriptor_unmap(tx);
 	if (tx->callback_result)
@@ -198,7 +254,7 @@ static void run_callback(struct qemu_ep_tx *t)
 	dma_run_dependencies(tx);
 }
 
-static void free_list(struct list_head *list)
+static void qemu_ep_tx_free_list(struct list_head *list)
 {
 	struct qemu_ep_tx *t, *tmp;
 
@@ -206,7 +262,7 @@ static void free_list(struct list_head *list)
 		kfree(t);
 }
 
-static void chan_tasklet(struct tasklet_struct *tasklet)
+static void qemu_ep_chan_tasklet(struct tasklet_struct *tasklet)
 {
 	struct qemu_ep_chan *c = from_tasklet(c, tasklet, tasklet);
 	struct qemu_ep_tx *t;
@@ -218,14 +274,12 @@ static void chan_tasklet(struct tasklet_struct *tasklet)
 	spin_unlock_irqrestore(&c->lock, flags);
 
 	list_for_each_entry(t, &done, node)
-		run_callback(t);
-	free_list(&done);
+		qemu_ep_tx_callback(t);
+	qemu_ep_tx_free_list(&done);
 }
 
-/*
- * The cookie helpers of dmaengine are private to its directory.
- */
-static dma_cookie_t chan_tx_submit(struct dma_async_tx_descriptor *tx)
+/* The cookie helpers of dmaengine are private to drivers/dma/. */
+static dma_cookie_t qemu_ep_chan_submit(struct dma_async_tx_descriptor *tx)
 {
 	struct qemu_ep_chan *c = to_qemu_ep_chan(tx->chan);
 	dma_cookie_t cookie;
@@ -236,20 +290,12 @@ static dma_cookie_t chan_tx_submit(struct dma_async_tx_descriptor *tx)
 					     c->chan.cookie + 1;
 	tx->cookie = cookie;
 	c->chan.cookie = cookie;
-	list_move_tail(&to_tx(tx)->node, &c->submitted);
+	list_move_tail(&qemu_ep_to_tx(tx)->node, &c->submitted);
 	spin_unlock_irqrestore(&c->lock, flags);
 
 	return cookie;
 }
 
-/**
- * qemu_ep_chan_prepare() - make a filled in transaction ready for submission
- * @c: the channel
- * @t: the transaction, taken over
- * @flags: enum dma_ctrl_flags
- *
- * Return: what the client submits, or NULL when the controller is gone.
- */
 struct dma_async_tx_descriptor *qemu_ep_chan_prepare(struct qemu_ep_chan *c,
 						     struct qemu_ep_tx *t,
 						     unsigned long flags)
@@ -259,7 +305,7 @@ struct dma_async_tx_descriptor *qemu_ep_chan_prepare(struct qemu_ep_chan *c,
 
 	dma_async_tx_descriptor_init(&t->tx, &c->chan);
 	t->tx.flags = flags;
-	t->tx.tx_submit = chan_tx_submit;
+	t->tx.tx_submit = qemu_ep_chan_submit;
 	t->status = EPC_DMA_OK;
 
 	spin_lock_irqsave(&c->lock, irq_flags);
@@ -282,58 +328,117 @@ void qemu_ep_chan_issue_pending(struct dma_chan *chan)
 	spin_lock_irqsave(&c->lock, flags);
 	if (c->ring) {
 		list_splice_tail_init(&c->submitted, &c->issued);
-		reap(c);
-		feed(c);
+		qemu_ep_chan_reap(c);
+		qemu_ep_chan_post(c);
 	}
 	spin_unlock_irqrestore(&c->lock, flags);
 }
 
-static bool has_failed(struct qemu_ep_chan *c, dma_cookie_t cookie)
+static const struct qemu_ep_failure *
+qemu_ep_chan_find_failure(struct qemu_ep_chan *c, dma_cookie_t cookie)
 {
 	unsigned int i;
 
+	lockdep_assert_held(&c->lock);
+
 	for (i = 0; i < QEMU_EP_DMA_FAILURES; i++)
-		if (c->failed[i] == cookie)
-			return true;
-	return false;
+		if (cookie >= c->failed[i].first && cookie <= c->failed[i].last)
+			return &c->failed[i];
+	return NULL;
 }
 
-/* Clients may poll with interrupts off, so look at the ring. */
+u32 qemu_ep_chan_result(struct qemu_ep_chan *c, dma_cookie_t cookie)
+{
+	const struct qemu_ep_failure *failure;
+
+	guard(spinlock_irqsave)(&c->lock);
+	failure = qemu_ep_chan_find_failure(c, cookie);
+	return failure ? failure->status : EPC_DMA_OK;
+}
+
+/* Residue of a transaction that is not complete */
+static u32 qemu_ep_chan_residue(struct qemu_ep_chan *c, dma_cookie_t cookie)
+{
+	struct list_head *lists[] = { &c->running, &c->issued, &c->submitted };
+	struct qemu_ep_tx *t;
+	int i;
+
+	lockdep_assert_held(&c->lock);
+
+	for (i = 0; i < ARRAY_SIZE(lists); i++)
+		list_for_each_entry(t, lists[i], node)
+			if (t->tx.cookie == cookie)
+				return qemu_ep_tx_residue(t);
+	return 0;
+}
+
+/* A client may poll with interrupts off, so this looks at the ring itself. */
 enum dma_status qemu_ep_chan_tx_status(struct dma_chan *chan,
 				       dma_cookie_t cookie,
 				       struct dma_tx_state *state)
 {
 	struct qemu_ep_chan *c = to_qemu_ep_chan(chan);
+	const struct qemu_ep_failure *failure;
 	enum dma_status status;
-	unsigned long flags;
+	u32 residue = 0;
 
-	spin_lock_irqsave(&c->lock, flags);
-	if (c->ring && reap(c))
-		feed(c);
+	guard(spinlock_irqsave)(&c->lock);
+	if (c->ring && qemu_ep_chan_reap(c))
+		qemu_ep_chan_post(c);
 	status = dma_async_is_complete(cookie, chan->completed_cookie,
 				       chan->cookie);
-	if (status == DMA_COMPLETE && has_failed(c, cookie))
-		status = DMA_ERROR;
-	if (state) {
-		state->last = chan->completed_cookie;
-		state->used = chan->cookie;
-		state->residue = 0;
-		state->in_flight_bytes = 0;
+	if (status == DMA_COMPLETE) {
+		failure = qemu_ep_chan_find_failure(c, cookie);
+		if (failure) {
+			status = DMA_ERROR;
+			residue = failure->residue;
+		}
+	} else if (state) {
+		residue = qemu_ep_chan_residue(c, cookie);
 	}
-	spin_unlock_irqrestore(&c->lock, flags);
-
+	dma_set_tx_state(state, chan->completed_cookie, chan->cookie, residue);
+	if (state)
+		state->in_flight_bytes = 0;
 	return status;
 }
 
-/* With the lock held: all transactions, for free_list() */
-static void take_all(struct qemu_ep_chan *c, struct list_head *list)
+/*
+ * Transactions without an end have failed: a client that polls must not wait
+ * for ever.  What of them the device has copied is not known.
+ */
+static void qemu_ep_chan_fail_unfinished(struct qemu_ep_chan *c)
 {
+	dma_cookie_t last = c->chan.cookie;
+	dma_cookie_t done = c->chan.completed_cookie;
+
+	lockdep_assert_held(&c->lock);
+
+	if (last == done)
+		return;
+	if (done > last) {
+		/* Cookies start again at DMA_MIN_COOKIE. */
+		qemu_ep_chan_add_failure(c, DMA_MIN_COOKIE, last, 0,
+					 EPC_DMA_ABORTED);
+		last = INT_MAX;
+	}
+	if (done < last)
+		qemu_ep_chan_add_failure(c, done + 1, last, 0, EPC_DMA_ABORTED);
+	c->chan.completed_cookie = c->chan.cookie;
+}
+
+/* Moves all transactions to @list.  Those that have not ended have failed. */
+static void qemu_ep_chan_take_all(struct qemu_ep_chan *c,
+				  struct list_head *list)
+{
+	lockdep_assert_held(&c->lock);
+
 	list_splice_tail_init(&c->prepared, list);
 	list_splice_tail_init(&c->submitted, list);
 	list_splice_tail_init(&c->issued, list);
 	list_splice_tail_init(&c->running, list);
 	list_splice_tail_init(&c->done, list);
-	c->feeding = NULL;
+	c->partial = NULL;
+	qemu_ep_chan_fail_unfinished(c);
 }
 
 int qemu_ep_chan_terminate_all(struct dma_chan *chan)
@@ -344,149 +449,214 @@ int qemu_ep_chan_terminate_all(struct dma_chan *chan)
 	bool busy;
 
 	spin_lock_irqsave(&c->lock, flags);
-	/* Some clients do this after each transaction, when all is done. */
+	/* Some clients terminate when no transaction is running. */
 	if (c->ring)
-		reap(c);
+		qemu_ep_chan_reap(c);
 	busy = c->ring && !list_empty(&c->running);
 	if (busy)
-		stop_ring(c);
-	take_all(c, &list);
+		qemu_ep_ring_stop(c);
+	qemu_ep_chan_take_all(c, &list);
 	if (busy) {
-		start_ring(c);
-		c->cut = true;
+		qemu_ep_ring_start(c);
+		c->terminated = true;
 	}
 	spin_unlock_irqrestore(&c->lock, flags);
 
-	free_list(&list);
+	qemu_ep_tx_free_list(&list);
 	return 0;
 }
 
-/* A message to the host may still be under way. */
-static void wait_messages(struct qemu_ep_chan *c, struct qemu_ep *ep)
+/*
+ * Waits until the device does nothing any more for work from before the channel
+ * was stopped.  A message to the host takes at most twice the deadline, see
+ * EPC_DMA_STATE_MESSAGE.  A copy takes longer only if the host wants it to, see
+ * EPC_DMA_STATE_BUSY.
+ *
+ * Returns false if it may still access memory of this machine.
+ */
+static bool qemu_ep_chan_wait_idle(struct qemu_ep_chan *c, struct qemu_ep *ep)
 {
 	unsigned long end = jiffies + msecs_to_jiffies(3 * ep->deadline);
 	u32 state = readl(c->regs + EPC_DMA_STATE);
 
 	while (!PCI_POSSIBLE_ERROR(state) &&
-	       (state & EPC_DMA_STATE_MESSAGE) && time_before(jiffies, end)) {
+	       (state & (EPC_DMA_STATE_MESSAGE | EPC_DMA_STATE_BUSY))) {
+		if (time_after(jiffies, end)) {
+			if (!(state & EPC_DMA_STATE_BUSY))
+				return true;
+			dev_err(qemu_ep_parent(ep), "DMA channel %u does not become idle\n",
+				c->hw);
+			return false;
+		}
 		usleep_range(100, 1000);
 		state = readl(c->regs + EPC_DMA_STATE);
 	}
+	return true;
+}
+
+bool qemu_ep_chan_settle(struct qemu_ep_chan *c)
+{
+	unsigned long flags;
+	bool terminated;
+	bool idle = true;
+
+	spin_lock_irqsave(&c->lock, flags);
+	terminated = c->terminated;
+	c->terminated = false;
+	spin_unlock_irqrestore(&c->lock, flags);
+
+	if (terminated) {
+		mutex_lock(&c->dma->lock);
+		if (c->ring)
+			idle = qemu_ep_chan_wait_idle(c, c->dma->ep);
+		mutex_unlock(&c->dma->lock);
+	}
+	tasklet_kill(&c->tasklet);
+	return idle;
 }
 
 void qemu_ep_chan_synchronize(struct dma_chan *chan)
 {
-	struct qemu_ep_chan *c = to_qemu_ep_chan(chan);
-	unsigned long flags;
-	bool cut;
-
-	spin_lock_irqsave(&c->lock, flags);
-	cut = c->cut;
-	c->cut = false;
-	spin_unlock_irqrestore(&c->lock, flags);
-
-	if (cut) {
-		mutex_lock(&c->dma->lock);
-		if (c->ring)
-			wait_messages(c, c->dma->ep);
-		mutex_unlock(&c->dma->lock);
-	}
-	tasklet_kill(&c->tasklet);
+	qemu_ep_chan_settle(to_qemu_ep_chan(chan));
 }
 
-/**
- * qemu_ep_chan_open() - give the channel a ring and one of the device's channels
- * @c: the channel
- * @ep: the controller
- * @hw: number of the device's channel
- *
- * Return: 0 or a negative error.
+/*
+ * Ring and channel of the device are ready before the interrupt is requested: a
+ * shared interrupt, or one that became pending while it was masked, runs the
+ * handler at once.
  */
+static void qemu_ep_chan_attach(struct qemu_ep_chan *c,
+				struct qemu_ep_dma_desc *ring)
+{
+	guard(spinlock_irqsave)(&c->lock);
+	memset(c->failed, 0, sizeof(c->failed));
+	memset(&c->config, 0, sizeof(c->config));
+	c->failures = 0;
+	c->chan.cookie = DMA_MIN_COOKIE;
+	c->chan.completed_cookie = DMA_MIN_COOKIE;
+	c->terminated = false;
+	c->asleep = c->dma->asleep;
+	c->ring = ring;
+	qemu_ep_ring_start(c);
+}
+
+/* Stops the channel, and moves its transactions to @list. */
+static void qemu_ep_chan_detach(struct qemu_ep_chan *c, struct list_head *list)
+{
+	guard(spinlock_irqsave)(&c->lock);
+	qemu_ep_ring_stop(c);
+	c->ring = NULL;
+	c->producer = 0;
+	c->consumer = 0;
+	qemu_ep_chan_take_all(c, list);
+}
+
+static void qemu_ep_ring_free(struct qemu_ep *ep, struct qemu_ep_dma_desc *ring,
+			      dma_addr_t addr)
+{
+	dma_free_coherent(qemu_ep_parent(ep), QEMU_EP_RING_SIZE * sizeof(*ring),
+			  ring, addr);
+}
+
 int qemu_ep_chan_open(struct qemu_ep_chan *c, struct qemu_ep *ep,
 		      unsigned int hw)
 {
 	struct device *dev = qemu_ep_parent(ep);
 	struct qemu_ep_dma_desc *ring;
-	unsigned long flags;
+	LIST_HEAD(list);
 	int ret;
 
-	ring = dma_alloc_coherent(dev, RING_SIZE * sizeof(*ring), &c->ring_dma,
-				  GFP_KERNEL);
+	ring = dma_alloc_coherent(dev, QEMU_EP_RING_SIZE * sizeof(*ring),
+				  &c->ring_dma, GFP_KERNEL);
 	if (!ring)
 		return -ENOMEM;
 
 	c->hw = hw;
-	c->regs = ep->regs + ep->dma_base + hw * ep->dma_stride;
-	stop_ring(c);
-	writeq(c->ring_dma, c->regs + EPC_DMA_RING);
-	writel(RING_SIZE, c->regs + EPC_DMA_SIZE);
-	writel(ep->dma_vector[hw], c->regs + EPC_DMA_VECTOR);
+	c->regs = ep->regs + ep->dma_hw.base + hw * ep->dma_hw.stride;
+	qemu_ep_ring_stop(c);
+	qemu_ep_ring_setup(c, ep);
+	qemu_ep_chan_attach(c, ring);
 
-	/* More than one channel can have this interrupt. */
-	ret = request_irq(ep->dma_irq[hw], chan_irq, IRQF_SHARED, dev_name(dev),
-			  c);
+	/* Several channels can share this interrupt. */
+	ret = request_irq(ep->dma_hw.irq[hw], qemu_ep_chan_irq, IRQF_SHARED,
+			  dev_name(dev), c);
 	if (ret) {
-		dma_free_coherent(dev, RING_SIZE * sizeof(*ring), ring,
-				  c->ring_dma);
-		return ret;
+		qemu_ep_chan_detach(c, &list);
+		qemu_ep_ring_free(ep, ring, c->ring_dma);
 	}
-
-	memset(c->failed, 0, sizeof(c->failed));
-	memset(&c->config, 0, sizeof(c->config));
-	c->chan.cookie = DMA_MIN_COOKIE;
-	c->chan.completed_cookie = DMA_MIN_COOKIE;
-	c->cut = false;
-	spin_lock_irqsave(&c->lock, flags);
-	c->ring = ring;
-	start_ring(c);
-	spin_unlock_irqrestore(&c->lock, flags);
-	return 0;
+	return ret;
 }
 
-/**
- * qemu_ep_chan_close() - undo qemu_ep_chan_open()
- * @c: the channel
- * @ep: the controller
- *
- * The client may still have the channel, but it does nothing any more.
- */
 void qemu_ep_chan_close(struct qemu_ep_chan *c, struct qemu_ep *ep)
 {
 	struct qemu_ep_dma_desc *ring = c->ring;
-	unsigned long flags;
 	LIST_HEAD(list);
 
-	free_irq(ep->dma_irq[c->hw], c);
-	spin_lock_irqsave(&c->lock, flags);
-	stop_ring(c);
-	c->ring = NULL;
-	take_all(c, &list);
-	spin_unlock_irqrestore(&c->lock, flags);
+	free_irq(ep->dma_hw.irq[c->hw], c);
+	qemu_ep_chan_detach(c, &list);
 
 	tasklet_kill(&c->tasklet);
-	wait_messages(c, ep);
-	free_list(&list);
-	dma_free_coherent(qemu_ep_parent(ep), RING_SIZE * sizeof(*ring), ring,
-			  c->ring_dma);
+	qemu_ep_chan_wait_idle(c, ep);
+	qemu_ep_tx_free_list(&list);
+	qemu_ep_ring_free(ep, ring, c->ring_dma);
 }
 
-/**
- * qemu_ep_chan_init() - prepare a channel for dmaengine
- * @dma: the engine
- * @c: the channel, zeroed
- * @dev: personality it belongs to
- */
+/* ---- Sleep ---- */
+
+void qemu_ep_chan_hold(struct qemu_ep_chan *c)
+{
+	guard(spinlock_irqsave)(&c->lock);
+	c->asleep = true;
+}
+
+static bool qemu_ep_chan_is_idle(struct qemu_ep_chan *c)
+{
+	guard(spinlock_irqsave)(&c->lock);
+	if (c->ring && qemu_ep_chan_reap(c))
+		qemu_ep_chan_post(c);
+	return list_empty(&c->running);
+}
+
+int qemu_ep_chan_drain(struct qemu_ep_chan *c, unsigned long end)
+{
+	while (!qemu_ep_chan_is_idle(c)) {
+		if (time_after(jiffies, end)) {
+			dev_err(qemu_ep_parent(c->dma->ep), "DMA channel %u does not finish its work, no sleep now\n",
+				c->hw);
+			return -EBUSY;
+		}
+		usleep_range(100, 1000);
+	}
+	tasklet_kill(&c->tasklet);
+	return 0;
+}
+
+void qemu_ep_chan_wake(struct qemu_ep_chan *c, struct qemu_ep *ep,
+		       bool was_reset)
+{
+	guard(spinlock_irqsave)(&c->lock);
+	c->asleep = false;
+	if (!c->ring)
+		return;
+	if (was_reset) {
+		qemu_ep_ring_setup(c, ep);
+		qemu_ep_ring_start(c);
+	}
+	qemu_ep_chan_post(c);
+}
+
 void qemu_ep_chan_init(struct qemu_ep_dma *dma, struct qemu_ep_chan *c,
 		       struct dma_device *dev)
 {
 	c->dma = dma;
 	c->chan.device = dev;
 	spin_lock_init(&c->lock);
-	tasklet_setup(&c->tasklet, chan_tasklet);
+	tasklet_setup(&c->tasklet, qemu_ep_chan_tasklet);
 	INIT_LIST_HEAD(&c->prepared);
 	INIT_LIST_HEAD(&c->submitted);
 	INIT_LIST_HEAD(&c->issued);
 	INIT_LIST_HEAD(&c->running);
 	INIT_LIST_HEAD(&c->done);
-	list_add_tail(&c->chan.device_node, &dev->channels);
+	if (dev)
+		list_add_tail(&c->chan.device_node, &dev->channels);
 }
