@@ -2,8 +2,9 @@
 /*
  * Doorbells: the host rings and measures, the handlers here answer with a store
  *
- * One is the doorbell that the endpoint framework gives a function, through a
- * BAR; the other, its yardstick, is the interrupt of ivshmem-doorbell.
+ * There is the doorbell that the endpoint framework gives a function, which the
+ * host rings through a BAR, and its yardstick, the interrupt of
+ * ivshmem-doorbell.
  */
 #include <linux/interrupt.h>
 #include <linux/io.h>
@@ -12,7 +13,7 @@
 
 #include "epf-bench.h"
 
-static irqreturn_t bell_irq(int irq, void *data)
+static irqreturn_t bench_bell_irq(int irq, void *data)
 {
 	struct epf_bench *b = data;
 	u32 acks = le32_to_cpu(b->page->bell_acks) + 1;
@@ -21,7 +22,7 @@ static irqreturn_t bell_irq(int irq, void *data)
 	return IRQ_HANDLED;
 }
 
-static irqreturn_t ivshmem_irq(int irq, void *data)
+static irqreturn_t bench_bell_ivshmem_irq(int irq, void *data)
 {
 	struct epf_bench *b = data;
 	u32 acks = readl(&b->ivshmem_page->bell_acks) + 1;
@@ -30,7 +31,7 @@ static irqreturn_t ivshmem_irq(int irq, void *data)
 	return IRQ_HANDLED;
 }
 
-static int init_ivshmem(struct epf_bench *b)
+static int bench_bell_init_ivshmem(struct epf_bench *b)
 {
 	struct bench_page __iomem *page = b->ivshmem_page;
 	struct pci_dev *pdev = b->ivshmem;
@@ -42,7 +43,7 @@ static int init_ivshmem(struct epf_bench *b)
 	ret = pci_alloc_irq_vectors(pdev, 1, 1, PCI_IRQ_MSIX);
 	if (ret < 0)
 		return ret;
-	ret = request_irq(pci_irq_vector(pdev, 0), ivshmem_irq, 0,
+	ret = request_irq(pci_irq_vector(pdev, 0), bench_bell_ivshmem_irq, 0,
 			  "pci-epf-bench-ivshmem", b);
 	if (ret) {
 		pci_free_irq_vectors(pdev);
@@ -55,8 +56,9 @@ static int init_ivshmem(struct epf_bench *b)
 	return 0;
 }
 
-/* Lets BENCH_BAR_BELL lead to the doorbell. */
-static int aim_bar(struct epf_bench *b, const struct pci_epf_doorbell_msg *db)
+/* Makes the doorbell the target of BENCH_BAR_BELL. */
+static int bench_bell_set_target(struct epf_bench *b,
+				 const struct pci_epf_doorbell_msg *db)
 {
 	u64 address = (u64)db->msg.address_hi << 32 | db->msg.address_lo;
 
@@ -70,7 +72,7 @@ static int aim_bar(struct epf_bench *b, const struct pci_epf_doorbell_msg *db)
 	return 0;
 }
 
-static int init_bell(struct epf_bench *b)
+static int bench_bell_init_function(struct epf_bench *b)
 {
 	struct pci_epf_doorbell_msg *db;
 	int ret;
@@ -79,9 +81,9 @@ static int init_bell(struct epf_bench *b)
 	if (ret)
 		return ret;
 	db = &b->epf->db_msg[0];
-	ret = aim_bar(b, db);
+	ret = bench_bell_set_target(b, db);
 	if (!ret)
-		ret = request_irq(db->virq, bell_irq, db->irq_flags,
+		ret = request_irq(db->virq, bench_bell_irq, db->irq_flags,
 				  "pci-epf-bench", b);
 	if (ret)
 		pci_epf_free_doorbell(b->epf);
@@ -96,10 +98,10 @@ int epf_bench_bell_init(struct epf_bench *b)
 
 	if (!epf_bench_first(b))
 		return 0;
-	ret = init_bell(b);
+	ret = bench_bell_init_function(b);
 	if (ret)
 		return ret;
-	ret = init_ivshmem(b);
+	ret = bench_bell_init_ivshmem(b);
 	if (ret) {
 		free_irq(b->epf->db_msg[0].virq, b);
 		pci_epf_free_doorbell(b->epf);

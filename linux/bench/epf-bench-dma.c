@@ -2,8 +2,9 @@
 /*
  * Copies by the DMA engine, between memory of the host and that of BAR 0
  *
- * All of a sample is queued before the engine is told, in turn on as many
- * channels as asked for.  There is no yardstick here: that is a process outside.
+ * All transfers of a sample are submitted before the first is issued, in turn
+ * on the channels that take part.  The yardstick is memcpy() in a process on
+ * the machine that runs QEMU, so it is not measured here.
  */
 #include <linux/completion.h>
 #include <linux/dmaengine.h>
@@ -13,8 +14,8 @@
 
 #include "epf-bench.h"
 
-#define DMA_MAX_QUEUED	4096
-#define DMA_TIMEOUT	(20 * HZ)
+#define BENCH_DMA_MAX_QUEUED	4096
+#define BENCH_DMA_TIMEOUT	(20 * HZ)
 
 struct bench_dma {
 	struct epf_bench *b;
@@ -24,11 +25,11 @@ struct bench_dma {
 	struct dma_chan *chan[BENCH_MAX_CHANNELS];
 	unsigned int channels;
 	struct completion done;
-	atomic_t left;		/* channels that are not done */
+	atomic_t left;		/* channels that have not completed */
 	atomic_t failed;
 };
 
-static void channel_done(void *data, const struct dmaengine_result *result)
+static void bench_dma_done(void *data, const struct dmaengine_result *result)
 {
 	struct bench_dma *d = data;
 
@@ -38,8 +39,8 @@ static void channel_done(void *data, const struct dmaengine_result *result)
 		complete(&d->done);
 }
 
-/* Transfer @i; the last of a channel tells that all of them are done. */
-static int submit(struct bench_dma *d, unsigned int i)
+/* Submits transfer @i.  Only the last one of each channel has a callback. */
+static int bench_dma_submit(struct bench_dma *d, unsigned int i)
 {
 	struct dma_chan *chan = d->chan[i % d->channels];
 	bool last = i + d->channels >= d->args->loops;
@@ -55,15 +56,15 @@ static int submit(struct bench_dma *d, unsigned int i)
 	if (!tx)
 		return -ENOMEM;
 	if (last) {
-		tx->callback_result = channel_done;
+		tx->callback_result = bench_dma_done;
 		tx->callback_param = d;
 		atomic_inc(&d->left);
 	}
 	return dma_submit_error(dmaengine_submit(tx));
 }
 
-/* All of one sample */
-static int time_dma(struct bench_dma *d, u64 *ns)
+/* Runs one sample. */
+static int bench_dma_time(struct bench_dma *d, u64 *ns)
 {
 	u64 since = ktime_get_ns();
 	unsigned int i;
@@ -72,19 +73,19 @@ static int time_dma(struct bench_dma *d, u64 *ns)
 	reinit_completion(&d->done);
 	atomic_set(&d->left, 0);
 	for (i = 0; !ret && i < d->args->loops; i++)
-		ret = submit(d, i);
+		ret = bench_dma_submit(d, i);
 	if (ret)
 		return ret;
 	for (i = 0; i < d->channels; i++)
 		dma_async_issue_pending(d->chan[i]);
-	if (!wait_for_completion_timeout(&d->done, DMA_TIMEOUT))
+	if (!wait_for_completion_timeout(&d->done, BENCH_DMA_TIMEOUT))
 		return -ETIMEDOUT;
 	*ns = ktime_get_ns() - since;
 	return atomic_read(&d->failed) ? -EIO : 0;
 }
 
-/* One untimed sample; does it copy what it should? */
-static int try_dma(struct bench_dma *d)
+/* Runs one sample that is not timed, and checks that it copied the data. */
+static int bench_dma_verify(struct bench_dma *d)
 {
 	size_t used = min_t(u64, BENCH_HOST_SIZE / d->args->size,
 			    d->args->loops) * d->args->size;
@@ -98,18 +99,18 @@ static int try_dma(struct bench_dma *d)
 	for (i = 0; i < used / sizeof(u32); i++)
 		((u32 *)source)[i] = i;
 	memset(target, 0xff, used);
-	ret = time_dma(d, &ns);
+	ret = bench_dma_time(d, &ns);
 	if (!ret && memcmp(source, target, used))
 		ret = -EBADMSG;
 	return ret;
 }
 
-static bool of_controller(struct dma_chan *chan, void *dev)
+static bool bench_dma_filter(struct dma_chan *chan, void *dev)
 {
 	return chan->device->dev == dev;
 }
 
-static int get_channels(struct bench_dma *d)
+static int bench_dma_get_channels(struct bench_dma *d)
 {
 	struct device *dev = d->b->epf->epc->dev.parent;
 	dma_cap_mask_t mask;
@@ -119,7 +120,7 @@ static int get_channels(struct bench_dma *d)
 	while (d->channels < d->args->channels) {
 		struct dma_chan *chan;
 
-		chan = dma_request_channel(mask, of_controller, dev);
+		chan = dma_request_channel(mask, bench_dma_filter, dev);
 		if (!chan)
 			return -ENODEV;
 		d->chan[d->channels++] = chan;
@@ -127,7 +128,7 @@ static int get_channels(struct bench_dma *d)
 	return 0;
 }
 
-static void put_channels(struct bench_dma *d)
+static void bench_dma_put_channels(struct bench_dma *d)
 {
 	while (d->channels--) {
 		dmaengine_terminate_sync(d->chan[d->channels]);
@@ -135,32 +136,32 @@ static void put_channels(struct bench_dma *d)
 	}
 }
 
-static int run_samples(struct bench_dma *d)
+static int bench_dma_samples(struct bench_dma *d)
 {
 	struct epf_bench *b = d->b;
 	unsigned int i;
 	int ret;
 
-	ret = get_channels(d);
+	ret = bench_dma_get_channels(d);
 	if (!ret)
-		ret = try_dma(d);
+		ret = bench_dma_verify(d);
 	for (i = 0; !ret && i < d->args->samples; i++) {
-		ret = time_dma(d, &b->result[i][0]);
+		ret = bench_dma_time(d, &b->result[i][0]);
 		b->result[i][1] = 0;
 	}
-	put_channels(d);
+	bench_dma_put_channels(d);
 	return ret;
 }
 
-static int run_dma(struct epf_bench *b, const struct bench_args *a,
-		   bool to_host)
+static int bench_dma_run(struct epf_bench *b, const struct bench_args *a,
+			 bool to_host)
 {
 	struct bench_dma d = { .b = b, .args = a, .to_host = to_host };
 	struct pci_epf *epf = b->epf;
 	int ret;
 
 	if (!a->size || a->size > BENCH_HOST_SIZE || a->size % sizeof(u32) ||
-	    a->loops < a->channels || a->loops > DMA_MAX_QUEUED)
+	    a->loops < a->channels || a->loops > BENCH_DMA_MAX_QUEUED)
 		return -EINVAL;
 	init_completion(&d.done);
 	ret = pci_epc_mem_map(epf->epc, epf->func_no, epf->vfunc_no,
@@ -170,17 +171,17 @@ static int run_dma(struct epf_bench *b, const struct bench_args *a,
 	if (d.map.pci_size < BENCH_HOST_SIZE)
 		ret = -ENOSPC;
 	else
-		ret = run_samples(&d);
+		ret = bench_dma_samples(&d);
 	pci_epc_mem_unmap(epf->epc, epf->func_no, epf->vfunc_no, &d.map);
 	return ret;
 }
 
 int epf_bench_dma_read(struct epf_bench *b, const struct bench_args *a)
 {
-	return run_dma(b, a, false);
+	return bench_dma_run(b, a, false);
 }
 
 int epf_bench_dma_write(struct epf_bench *b, const struct bench_args *a)
 {
-	return run_dma(b, a, true);
+	return bench_dma_run(b, a, true);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The benchmark's endpoint function, as the endpoint framework sees it
+ * Endpoint function of the benchmark: the framework's side
  */
 #include <linux/module.h>
 #include <linux/pci.h>
@@ -81,7 +81,8 @@ static int epf_bench_bind(struct pci_epf *epf)
 	epf->bar[BENCH_BAR_DATA].flags = PCI_BASE_ADDRESS_MEM_TYPE_64 |
 					 PCI_BASE_ADDRESS_MEM_PREFETCH;
 	for (i = 0; i < ARRAY_SIZE(bench_bars); i++) {
-		size = bench_bars[i] == BENCH_BAR_DATA ? BENCH_DATA_SIZE : SZ_4K;
+		size = bench_bars[i] == BENCH_BAR_DATA ? BENCH_DATA_SIZE :
+							 SZ_4K;
 		if (!pci_epf_alloc_space(epf, size, bench_bars[i], features,
 					 PRIMARY_INTERFACE)) {
 			epf_bench_free(epf);

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What is measured on the endpoint side
+ * Measurements of the endpoint side
  *
- * Write "NAME SIZE LOOPS SAMPLES" to the file run of the function in debugfs, then
- * read it: a line for each sample, ns of LOOPS times the thing and of LOOPS times
- * its yardstick, 0 when there is none in here.  A sample of the one follows a sample
- * of the other, so that both see the same load of the machine.  A fifth word is
- * the number of DMA channels.
+ * Write "NAME SIZE LOOPS SAMPLES [CHANNELS]" to the file "run" of the function
+ * in debugfs; CHANNELS is the number of DMA channels.  Then read it.  It has a
+ * line for each sample: ns of LOOPS repetitions, and ns of LOOPS repetitions of
+ * the yardstick, 0 without one.  Samples alternate with those of the yardstick,
+ * so that both see the same load of the machine.
  */
 #include <linux/debugfs.h>
 #include <linux/io.h>
@@ -21,9 +21,7 @@
 
 #include "epf-bench.h"
 
-#define EPC_VENDOR		0x1af4
-#define EPC_DEVICE		0x10f0
-#define MAX_LIVE_MAPS		(BENCH_HOST_SIZE / PAGE_SIZE)
+#define BENCH_MAX_LIVE_MAPS		(BENCH_HOST_SIZE / PAGE_SIZE)
 
 u64 epf_bench_host_addr(struct epf_bench *b)
 {
@@ -32,9 +30,9 @@ u64 epf_bench_host_addr(struct epf_bench *b)
 	return le64_to_cpu(READ_ONCE(b->page->host_addr));
 }
 
-/* Copies between here and I/O memory */
-static u64 time_read(struct epf_bench *b, void __iomem *from,
-		     const struct bench_args *a)
+/* ---- Copies through the window ---- */
+static u64 bench_time_read(struct epf_bench *b, void __iomem *from,
+			   const struct bench_args *a)
 {
 	u64 since = ktime_get_ns();
 	unsigned int i;
@@ -44,8 +42,8 @@ static u64 time_read(struct epf_bench *b, void __iomem *from,
 	return ktime_get_ns() - since;
 }
 
-static u64 time_write(struct epf_bench *b, void __iomem *to,
-		      const struct bench_args *a)
+static u64 bench_time_write(struct epf_bench *b, void __iomem *to,
+			    const struct bench_args *a)
 {
 	u64 since = ktime_get_ns();
 	unsigned int i;
@@ -55,11 +53,11 @@ static u64 time_write(struct epf_bench *b, void __iomem *to,
 	return ktime_get_ns() - since;
 }
 
-typedef u64 (*copy_fn)(struct epf_bench *b, void __iomem *p,
+typedef u64 (*bench_copy_fn)(struct epf_bench *b, void __iomem *p,
 		       const struct bench_args *a);
 
-static int run_copy(struct epf_bench *b, const struct bench_args *a,
-		    copy_fn copy)
+static int bench_run_copy(struct epf_bench *b, const struct bench_args *a,
+			  bench_copy_fn copy)
 {
 	struct pci_epf *epf = b->epf;
 	void __iomem *local = (void __iomem *)b->data;
@@ -76,7 +74,7 @@ static int run_copy(struct epf_bench *b, const struct bench_args *a,
 	if (map.pci_size < a->size) {
 		ret = -ENOSPC;
 	} else {
-		/* Untimed: pages that are touched for the first time */
+		/* The first copies touch new pages, so they are not timed. */
 		copy(b, map.virt_addr, a);
 		copy(b, local, a);
 		for (i = 0; i < a->samples; i++) {
@@ -89,27 +87,34 @@ static int run_copy(struct epf_bench *b, const struct bench_args *a,
 	return ret;
 }
 
-static int run_window_read(struct epf_bench *b, const struct bench_args *a)
+static int bench_run_window_read(struct epf_bench *b,
+				 const struct bench_args *a)
 {
-	return run_copy(b, a, time_read);
+	return bench_run_copy(b, a, bench_time_read);
 }
 
-static int run_window_write(struct epf_bench *b, const struct bench_args *a)
+static int bench_run_window_write(struct epf_bench *b,
+				  const struct bench_args *a)
 {
-	return run_copy(b, a, time_write);
+	return bench_run_copy(b, a, bench_time_write);
 }
 
-/* Neighbours in the window are none in the host: mappings cannot merge. */
-static int map_page(struct epf_bench *b, phys_addr_t base, unsigned int n)
+/*
+ * Adjacent pages of the window show pages of the host that are not adjacent, so
+ * that QEMU cannot merge their mappings.
+ */
+static int bench_map_page(struct epf_bench *b, phys_addr_t base, unsigned int n)
 {
-	u64 host = epf_bench_host_addr(b) + (MAX_LIVE_MAPS - 1 - n) * PAGE_SIZE;
+	u64 host = epf_bench_host_addr(b) +
+		   (BENCH_MAX_LIVE_MAPS - 1 - n) * PAGE_SIZE;
 	struct pci_epf *epf = b->epf;
 
 	return pci_epc_map_addr(epf->epc, epf->func_no, epf->vfunc_no,
 				base + n * PAGE_SIZE, host, PAGE_SIZE);
 }
 
-static void unmap_page(struct epf_bench *b, phys_addr_t base, unsigned int n)
+static void bench_unmap_page(struct epf_bench *b, phys_addr_t base,
+			     unsigned int n)
 {
 	struct pci_epf *epf = b->epf;
 
@@ -117,25 +122,25 @@ static void unmap_page(struct epf_bench *b, phys_addr_t base, unsigned int n)
 			   base + n * PAGE_SIZE);
 }
 
-static int time_map(struct epf_bench *b, phys_addr_t base, unsigned int loops,
-		    u64 *ns)
+static int bench_time_map(struct epf_bench *b, phys_addr_t base,
+			  unsigned int loops, u64 *ns)
 {
 	u64 since = ktime_get_ns();
 	unsigned int i;
 	int ret;
 
 	for (i = 0; i < loops; i++) {
-		ret = map_page(b, base, 0);
+		ret = bench_map_page(b, base, 0);
 		if (ret)
 			return ret;
-		unmap_page(b, base, 0);
+		bench_unmap_page(b, base, 0);
 	}
 	*ns = ktime_get_ns() - since;
 	return 0;
 }
 
-/* The size is the number of maps that are live */
-static int run_map(struct epf_bench *b, const struct bench_args *a)
+/* The size is the number of maps that exist at once. */
+static int bench_run_map(struct epf_bench *b, const struct bench_args *a)
 {
 	struct pci_epc *epc = b->epf->epc;
 	unsigned int live, i;
@@ -143,27 +148,28 @@ static int run_map(struct epf_bench *b, const struct bench_args *a)
 	phys_addr_t base;
 	int ret = 0;
 
-	if (!a->size || a->size > MAX_LIVE_MAPS)
+	if (!a->size || a->size > BENCH_MAX_LIVE_MAPS)
 		return -EINVAL;
 	window = pci_epc_mem_alloc_addr(epc, &base, BENCH_HOST_SIZE);
 	if (!window)
 		return -ENOMEM;
 
 	for (live = 1; !ret && live < a->size; live++)
-		ret = map_page(b, base, live);
+		ret = bench_map_page(b, base, live);
 	for (i = 0; !ret && i < a->samples; i++) {
-		ret = time_map(b, base, a->loops, &b->result[i][0]);
+		ret = bench_time_map(b, base, a->loops, &b->result[i][0]);
 		b->result[i][1] = 0;
 		cond_resched();
 	}
 	while (--live)
-		unmap_page(b, base, live);
+		bench_unmap_page(b, base, live);
 	pci_epc_mem_free_addr(epc, base, window, BENCH_HOST_SIZE);
 	return ret;
 }
 
-/* Interrupts: from raising to the host's store that acknowledges it */
-static int ring_function(struct epf_bench *b)
+/* ---- Interrupts: from a raise to the store by which the host answers ---- */
+
+static int bench_ring_function(struct epf_bench *b)
 {
 	struct pci_epf *epf = b->epf;
 
@@ -171,13 +177,13 @@ static int ring_function(struct epf_bench *b)
 				 PCI_IRQ_MSIX, 1);
 }
 
-static int ring_register(struct epf_bench *b)
+static int bench_ring_register(struct epf_bench *b)
 {
 	writel(1, b->raise);
 	return 0;
 }
 
-static int ring_ivshmem(struct epf_bench *b)
+static int bench_ring_ivshmem(struct epf_bench *b)
 {
 	u32 position = readl(&b->ivshmem_page->position);
 
@@ -185,10 +191,10 @@ static int ring_ivshmem(struct epf_bench *b)
 	return 0;
 }
 
-typedef int (*ring_fn)(struct epf_bench *b);
+typedef int (*bench_ring_fn)(struct epf_bench *b);
 
-static int time_irq(struct epf_bench *b, ring_fn ring, const __le32 *acks,
-		    unsigned int loops, u64 *ns)
+static int bench_time_irq(struct epf_bench *b, bench_ring_fn ring,
+			  const __le32 *acks, unsigned int loops, u64 *ns)
 {
 	u64 since = ktime_get_ns();
 	unsigned int i;
@@ -211,8 +217,8 @@ static int time_irq(struct epf_bench *b, ring_fn ring, const __le32 *acks,
 	return 0;
 }
 
-static int run_irq(struct epf_bench *b, const struct bench_args *a,
-		   ring_fn ring)
+static int bench_run_irq(struct epf_bench *b, const struct bench_args *a,
+			 bench_ring_fn ring)
 {
 	const __le32 *iv_acks;
 	unsigned int i;
@@ -222,43 +228,45 @@ static int run_irq(struct epf_bench *b, const struct bench_args *a,
 		return -EAGAIN;
 	iv_acks = (__force const __le32 *)&b->ivshmem_page->acks;
 	for (i = 0; !ret && i < a->samples; i++) {
-		ret = time_irq(b, ring, &b->page->acks, a->loops,
-			       &b->result[i][0]);
+		ret = bench_time_irq(b, ring, &b->page->acks, a->loops,
+				     &b->result[i][0]);
 		b->result[i][1] = 0;
 		if (!ret && b->ivshmem)
-			ret = time_irq(b, ring_ivshmem, iv_acks, a->loops,
-				       &b->result[i][1]);
+			ret = bench_time_irq(b, bench_ring_ivshmem, iv_acks,
+					     a->loops, &b->result[i][1]);
 		cond_resched();
 	}
 	return ret;
 }
 
-static int run_msix(struct epf_bench *b, const struct bench_args *a)
+static int bench_run_msix(struct epf_bench *b, const struct bench_args *a)
 {
-	return run_irq(b, a, ring_function);
+	return bench_run_irq(b, a, bench_ring_function);
 }
 
-static int run_msix_register(struct epf_bench *b, const struct bench_args *a)
+static int bench_run_msix_register(struct epf_bench *b,
+				   const struct bench_args *a)
 {
-	return b->raise ? run_irq(b, a, ring_register) : -ENODEV;
+	return b->raise ? bench_run_irq(b, a, bench_ring_register) : -ENODEV;
 }
 
 static const struct {
 	const char *name;
 	int (*run)(struct epf_bench *b, const struct bench_args *a);
 } bench_runs[] = {
-	{ "window_read", run_window_read },
-	{ "window_write", run_window_write },
-	{ "map", run_map },
-	{ "msix", run_msix },
-	{ "msix_register", run_msix_register },
+	{ "window_read", bench_run_window_read },
+	{ "window_write", bench_run_window_write },
+	{ "map", bench_run_map },
+	{ "msix", bench_run_msix },
+	{ "msix_register", bench_run_msix_register },
 	{ "dma_read", epf_bench_dma_read },
 	{ "dma_write", epf_bench_dma_write },
 };
 
-/* debugfs */
-static int run_named(struct epf_bench *b, const char *name,
-		     const struct bench_args *a)
+/* ---- debugfs ---- */
+
+static int bench_run_named(struct epf_bench *b, const char *name,
+			   const struct bench_args *a)
 {
 	int i, ret;
 
@@ -276,8 +284,8 @@ static int run_named(struct epf_bench *b, const char *name,
 	return -EINVAL;
 }
 
-static ssize_t run_write(struct file *file, const char __user *buffer,
-			 size_t count, loff_t *pos)
+static ssize_t bench_run_write(struct file *file, const char __user *buffer,
+			       size_t count, loff_t *pos)
 {
 	struct epf_bench *b = ((struct seq_file *)file->private_data)->private;
 	struct bench_args a = { .channels = 1 };
@@ -298,11 +306,11 @@ static ssize_t run_write(struct file *file, const char __user *buffer,
 		return -EINVAL;
 
 	guard(mutex)(&b->lock);
-	ret = run_named(b, name, &a);
+	ret = bench_run_named(b, name, &a);
 	return ret ? ret : count;
 }
 
-static int run_show(struct seq_file *m, void *unused)
+static int bench_run_show(struct seq_file *m, void *unused)
 {
 	struct epf_bench *b = m->private;
 	unsigned int i;
@@ -313,27 +321,28 @@ static int run_show(struct seq_file *m, void *unused)
 	return 0;
 }
 
-static int run_open(struct inode *inode, struct file *file)
+static int bench_run_open(struct inode *inode, struct file *file)
 {
-	return single_open(file, run_show, inode->i_private);
+	return single_open(file, bench_run_show, inode->i_private);
 }
 
-static const struct file_operations run_fops = {
+static const struct file_operations bench_run_fops = {
 	.owner = THIS_MODULE,
-	.open = run_open,
+	.open = bench_run_open,
 	.read = seq_read,
-	.write = run_write,
+	.write = bench_run_write,
 	.llseek = seq_lseek,
 	.release = single_release,
 };
 
-/* The register that raises vector 0, for what the device alone costs */
-static void find_raise(struct epf_bench *b)
+/* Maps the register that raises vector 0, to measure the device alone. */
+static void bench_find_raise(struct epf_bench *b)
 {
-	struct pci_dev *pdev = pci_get_device(EPC_VENDOR, EPC_DEVICE, NULL);
+	struct pci_dev *pdev;
 	void __iomem *regs;
 	u32 offset;
 
+	pdev = pci_get_device(EPC_PCI_VENDOR_ID, EPC_PCI_DEVICE_ID, NULL);
 	if (!pdev)
 		return;
 	regs = pci_iomap(pdev, EPC_BAR_REGS, 0);
@@ -347,7 +356,7 @@ static void find_raise(struct epf_bench *b)
 	pci_dev_put(pdev);
 }
 
-static void put_ivshmem(struct epf_bench *b)
+static void bench_put_ivshmem(struct epf_bench *b)
 {
 	if (!b->ivshmem)
 		return;
@@ -360,8 +369,8 @@ static void put_ivshmem(struct epf_bench *b)
 	b->ivshmem = NULL;
 }
 
-/* Without it interrupts have no yardstick. */
-static void get_ivshmem(struct epf_bench *b)
+/* Gets the yardstick for interrupts, if there is one. */
+static void bench_get_ivshmem(struct epf_bench *b)
 {
 	struct pci_dev *pdev;
 
@@ -376,7 +385,7 @@ static void get_ivshmem(struct epf_bench *b)
 	b->ivshmem_regs = pci_iomap(pdev, IVSHMEM_BAR_REGS, 0);
 	b->ivshmem_page = pci_iomap(pdev, IVSHMEM_BAR_MEMORY, 0);
 	if (!b->ivshmem_regs || !b->ivshmem_page)
-		put_ivshmem(b);
+		bench_put_ivshmem(b);
 }
 
 int epf_bench_run_init(struct epf_bench *b)
@@ -387,15 +396,16 @@ int epf_bench_run_init(struct epf_bench *b)
 	if (!b->space)
 		return -ENOMEM;
 	/*
-	 * Window and BAR memory are aligned to 1 MiB.  An offset of their own
-	 * keeps source and target from meeting in a direct-mapped TLB.
+	 * Window and BAR memory are aligned to 1 MiB.  Another alignment of the
+	 * local buffer keeps source and target out of the same entry of a
+	 * direct-mapped TLB (QEMU's TCG has one).
 	 */
 	b->local = PTR_ALIGN(b->space, SZ_1M) + 33 * PAGE_SIZE;
-	find_raise(b);
+	bench_find_raise(b);
 	if (epf_bench_first(b))
-		get_ivshmem(b);
+		bench_get_ivshmem(b);
 	dir = debugfs_create_dir(dev_name(&b->epf->dev), NULL);
-	debugfs_create_file("run", 0600, dir, b, &run_fops);
+	debugfs_create_file("run", 0600, dir, b, &bench_run_fops);
 	return 0;
 }
 
@@ -404,6 +414,6 @@ void epf_bench_run_exit(struct epf_bench *b)
 	debugfs_lookup_and_remove(dev_name(&b->epf->dev), NULL);
 	if (b->raise)
 		iounmap(b->raise);
-	put_ivshmem(b);
+	bench_put_ivshmem(b);
 	vfree(b->space);
 }

@@ -2,10 +2,10 @@
 /*
  * Endpoint function of the benchmark
  *
- * -main.c  the function as the endpoint framework sees it
- * -run.c   what is measured
- * -dma.c   the same for the DMA engine
- * -bell.c  doorbells, which the host measures
+ * epf-bench-main.c  the framework's side
+ * epf-bench-run.c   measurements
+ * epf-bench-dma.c   measurements of the DMA engine
+ * epf-bench-bell.c  doorbells, which the host measures
  */
 #ifndef EPF_BENCH_H
 #define EPF_BENCH_H
@@ -19,11 +19,11 @@
 #define BENCH_MAX_CHANNELS	8
 
 /**
- * struct bench_args - what to measure
- * @size: bytes of a copy, or what a measurement takes it for
- * @loops: how often in a sample
- * @samples: how many samples
- * @channels: how many DMA channels take part
+ * struct bench_args - arguments of a measurement
+ * @size: bytes of a copy; the measurement "map" takes it as a number of maps
+ * @loops: repetitions in a sample
+ * @samples: number of samples
+ * @channels: number of DMA channels
  */
 struct bench_args {
 	size_t size;
@@ -33,21 +33,21 @@ struct bench_args {
 };
 
 /**
- * struct epf_bench - a function
+ * struct epf_bench - one function
  * @epf: its endpoint function
  * @data: memory behind BENCH_BAR_DATA
  * @page: memory behind BENCH_BAR_PAGE
  * @bell_bar: BENCH_BAR_BELL; only with the first function
- * @lock: one measurement at a time
- * @space: memory for @local
- * @local: other end of copies
+ * @lock: serialises measurements; protects the members below
+ * @space: allocation that contains @local
+ * @local: buffer of the endpoint for copies
  * @raise: register that raises vector 0 of this function
- * @ivshmem: device of the yardstick for interrupts, NULL when there is none or
+ * @ivshmem: device of the yardstick for interrupts; NULL if there is none or
  *	another function has it
- * @ivshmem_regs: its registers
- * @ivshmem_page: its memory
+ * @ivshmem_regs: registers of @ivshmem
+ * @ivshmem_page: shared memory of @ivshmem
  * @samples: number of results
- * @result: ns of the thing measured and of its yardstick, 0 without one
+ * @result: ns of the measurement and ns of its yardstick, 0 without one
  */
 struct epf_bench {
 	struct pci_epf *epf;
@@ -55,7 +55,7 @@ struct epf_bench {
 	struct bench_page *page;
 	struct pci_epf_bar bell_bar;
 
-	struct mutex lock;	/* all below */
+	struct mutex lock;	/* members below */
 	void *space;
 	void *local;
 	void __iomem *raise;
@@ -66,7 +66,7 @@ struct epf_bench {
 	u64 result[BENCH_MAX_SAMPLES][2];
 };
 
-/* Doorbells and ivshmem-doorbell are there once. */
+/* The first function has the doorbell and the ivshmem-doorbell device. */
 static inline bool epf_bench_first(struct epf_bench *b)
 {
 	return !b->epf->func_no;
@@ -75,7 +75,7 @@ static inline bool epf_bench_first(struct epf_bench *b)
 /* epf-bench-run.c */
 int epf_bench_run_init(struct epf_bench *b);
 void epf_bench_run_exit(struct epf_bench *b);
-/* Of BENCH_HOST_SIZE bytes; 0: the host is not ready */
+/* Bus address of BENCH_HOST_SIZE bytes of the host, 0 while it is not ready */
 u64 epf_bench_host_addr(struct epf_bench *b);
 
 /* epf-bench-dma.c */

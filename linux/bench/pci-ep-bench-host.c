@@ -2,19 +2,20 @@
 /*
  * Host side of the benchmark
  *
- * Offers memory that the endpoint maps, and acknowledges each interrupt with a
- * store.  Drives ivshmem-doorbell the same way, so that both interrupts do the
- * same work.
+ * It offers memory that the endpoint maps, and answers each interrupt with a
+ * store.  It drives ivshmem-doorbell in the same way, so that both interrupts
+ * do the same work.
  *
- * Measures doorbells: write "LOOPS SAMPLES" to the file doorbell in debugfs, then
- * read it: a line for each sample, ns of LOOPS times ringing the endpoint and of
- * LOOPS times ringing through ivshmem-doorbell (0 without one), each until the
- * answer is seen.
+ * It measures doorbells: write "LOOPS SAMPLES" to the file "doorbell" in
+ * debugfs, then read it.  It has a line for each sample: ns of LOOPS rings of
+ * the endpoint, and ns of LOOPS rings through ivshmem-doorbell (0 without one).
+ * The time of a ring ends when the answer is seen.
  */
 #include <linux/debugfs.h>
 #include <linux/dma-mapping.h>
 #include <linux/interrupt.h>
 #include <linux/ktime.h>
+#include <linux/lockdep.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/pci.h>
@@ -24,10 +25,10 @@
 #include "pci-ep-bench.h"
 
 /**
- * struct bench_host - a device that is driven
- * @page: what both sides tell each other
- * @bells: where registers that the host rings are
- * @acks: interrupts seen
+ * struct bench_host - a device, the endpoint or ivshmem-doorbell
+ * @page: memory that both sides use
+ * @bells: BAR with the register that the host rings
+ * @acks: number of interrupts
  */
 struct bench_host {
 	struct bench_page __iomem *page;
@@ -35,12 +36,21 @@ struct bench_host {
 	u32 acks;
 };
 
-enum { ENDPOINT, IVSHMEM, KINDS };
+enum { BENCH_HOST_ENDPOINT, BENCH_HOST_IVSHMEM, BENCH_HOST_KINDS };
 
-static DEFINE_MUTEX(bench_lock);	/* all below */
-static struct bench_host *bench_hosts[KINDS];
+static DEFINE_MUTEX(bench_lock);	/* variables below */
+static struct bench_host *bench_hosts[BENCH_HOST_KINDS];
 static unsigned int bench_samples;
-static u64 bench_result[BENCH_MAX_SAMPLES][KINDS];
+static u64 bench_result[BENCH_MAX_SAMPLES][BENCH_HOST_KINDS];
+
+/* The caller holds bench_lock. */
+static struct bench_host **bench_host_slot(bool ivshmem)
+{
+	lockdep_assert_held(&bench_lock);
+
+	return &bench_hosts[ivshmem ? BENCH_HOST_IVSHMEM :
+				      BENCH_HOST_ENDPOINT];
+}
 
 static irqreturn_t bench_host_irq(int irq, void *data)
 {
@@ -74,7 +84,7 @@ static int bench_host_offer(struct pci_dev *pdev, struct bench_host *b)
 				     GFP_KERNEL);
 	if (!buffer)
 		return dev_err_probe(&pdev->dev, -ENOMEM,
-				     "no contiguous memory: boot with cma=64M\n");
+				     "no contiguous memory\n");
 	memset(buffer, 0x5a, BENCH_HOST_SIZE);
 	writel(lower_32_bits(addr), &b->page->host_addr);
 	writel(upper_32_bits(addr), (u32 __iomem *)&b->page->host_addr + 1);
@@ -117,7 +127,7 @@ static int bench_host_probe(struct pci_dev *pdev,
 	pci_set_drvdata(pdev, b);
 	guard(mutex)(&bench_lock);
 	if (!PCI_FUNC(pdev->devfn))
-		bench_hosts[ivshmem ? IVSHMEM : ENDPOINT] = b;
+		*bench_host_slot(ivshmem) = b;
 	return 0;
 }
 
@@ -127,8 +137,8 @@ static void bench_host_remove(struct pci_dev *pdev)
 	struct bench_host *b = pci_get_drvdata(pdev);
 
 	guard(mutex)(&bench_lock);
-	if (bench_hosts[ivshmem ? IVSHMEM : ENDPOINT] == b)
-		bench_hosts[ivshmem ? IVSHMEM : ENDPOINT] = NULL;
+	if (*bench_host_slot(ivshmem) == b)
+		*bench_host_slot(ivshmem) = NULL;
 }
 
 static const struct pci_device_id bench_host_ids[] = {
@@ -138,8 +148,10 @@ static const struct pci_device_id bench_host_ids[] = {
 };
 MODULE_DEVICE_TABLE(pci, bench_host_ids);
 
-/* Doorbells: from ringing to the endpoint's store that answers */
-static int time_bell(struct bench_host *b, unsigned int loops, u64 *ns)
+/* ---- Doorbells: from a ring to the store that answers it ---- */
+
+static int bench_host_time_bell(struct bench_host *b, unsigned int loops,
+				u64 *ns)
 {
 	void __iomem *bell;
 	unsigned int i;
@@ -169,18 +181,18 @@ static int time_bell(struct bench_host *b, unsigned int loops, u64 *ns)
 	return 0;
 }
 
-static int run_bells(unsigned int loops, unsigned int samples)
+static int bench_host_run_bells(unsigned int loops, unsigned int samples)
 {
 	unsigned int i, kind;
 	int ret = 0;
 
-	if (!bench_hosts[ENDPOINT])
+	if (!bench_hosts[BENCH_HOST_ENDPOINT])
 		return -EAGAIN;
 	bench_samples = 0;
 	for (i = 0; !ret && i < samples; i++) {
-		for (kind = 0; !ret && kind < KINDS; kind++)
-			ret = time_bell(bench_hosts[kind], loops,
-					&bench_result[i][kind]);
+		for (kind = 0; !ret && kind < BENCH_HOST_KINDS; kind++)
+			ret = bench_host_time_bell(bench_hosts[kind], loops,
+						   &bench_result[i][kind]);
 		cond_resched();
 	}
 	if (!ret)
@@ -188,8 +200,9 @@ static int run_bells(unsigned int loops, unsigned int samples)
 	return ret;
 }
 
-static ssize_t bell_write(struct file *file, const char __user *buffer,
-			  size_t count, loff_t *pos)
+static ssize_t bench_host_bell_write(struct file *file,
+				     const char __user *buffer, size_t count,
+				     loff_t *pos)
 {
 	unsigned int loops, samples;
 	char text[32];
@@ -206,21 +219,21 @@ static ssize_t bell_write(struct file *file, const char __user *buffer,
 		return -EINVAL;
 
 	guard(mutex)(&bench_lock);
-	ret = run_bells(loops, samples);
+	ret = bench_host_run_bells(loops, samples);
 	return ret ? ret : count;
 }
 
-static int bell_show(struct seq_file *m, void *unused)
+static int bench_host_bell_show(struct seq_file *m, void *unused)
 {
 	unsigned int i;
 
 	guard(mutex)(&bench_lock);
 	for (i = 0; i < bench_samples; i++)
-		seq_printf(m, "%llu %llu\n", bench_result[i][ENDPOINT],
-			   bench_result[i][IVSHMEM]);
+		seq_printf(m, "%llu %llu\n", bench_result[i][BENCH_HOST_ENDPOINT],
+			   bench_result[i][BENCH_HOST_IVSHMEM]);
 	return 0;
 }
-DEFINE_SHOW_STORE_ATTRIBUTE(bell);
+DEFINE_SHOW_STORE_ATTRIBUTE(bench_host_bell);
 
 static struct dentry *bench_dir;
 
@@ -238,7 +251,7 @@ static int __init bench_host_init(void)
 	if (ret)
 		return ret;
 	bench_dir = debugfs_create_dir("pci-ep-bench-host", NULL);
-	debugfs_create_file("doorbell", 0600, bench_dir, NULL, &bell_fops);
+	debugfs_create_file("doorbell", 0600, bench_dir, NULL, &bench_host_bell_fops);
 	return 0;
 }
 module_init(bench_host_init);

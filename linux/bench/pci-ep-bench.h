@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What the two modules of the benchmark agree on
+ * Contract between the two modules of the benchmark
  *
- * The function has four BARs: 0 is plain memory to copy to and from, 2 holds
- * struct bench_page, 4 holds the MSI-X table, 5 leads to the doorbell.  The
- * latter only the first function has, when there are several.  The shared
- * memory of an ivshmem-doorbell device, the yardstick for interrupts, begins with
- * a struct bench_page too.
+ * The function has four BARs: 0 is memory to copy to and from, 2 has struct
+ * bench_page, 4 has the MSI-X table, the target of 5 is the doorbell.  Of
+ * several functions only the first has BAR 5.  The yardstick for interrupts is
+ * an ivshmem-doorbell device, whose shared memory begins with a struct
+ * bench_page, too.
  */
 #ifndef PCI_EP_BENCH_H
 #define PCI_EP_BENCH_H
@@ -37,16 +37,20 @@
 #define BENCH_TIMEOUT_NS	NSEC_PER_SEC
 
 /**
- * struct bench_page - what each side tells the other
- * @ready: BENCH_READY when the rest that the host writes is valid
- * @acks: interrupts the host has seen
- * @host_addr: DMA address of BENCH_HOST_SIZE bytes; not with ivshmem
- * @position: whom the endpoint rings; only with ivshmem
- * @bell_ready: BENCH_READY when what follows is valid; the endpoint writes it
- * @bell_acks: interrupts the endpoint has seen
- * @bell_offset: of the register that the host rings, in IVSHMEM_BAR_REGS or
- *	BENCH_BAR_BELL
- * @bell_value: what the host writes there
+ * struct bench_page - memory that both modules use
+ * @ready: written by the host: BENCH_READY when @host_addr or @position is
+ *	valid
+ * @acks: written by the host: number of its interrupts
+ * @host_addr: written by the host: DMA address of BENCH_HOST_SIZE bytes; not
+ *	with ivshmem
+ * @position: written by the host: its ivshmem position; only with ivshmem
+ * @bell_ready: written by the endpoint: BENCH_READY when the members below are
+ *	valid
+ * @bell_acks: written by the endpoint: number of its interrupts
+ * @bell_offset: written by the endpoint: offset of the doorbell in
+ *	IVSHMEM_BAR_REGS or BENCH_BAR_BELL
+ * @bell_value: written by the endpoint: value that the host writes to the
+ *	doorbell
  */
 struct bench_page {
 	__le32 ready;

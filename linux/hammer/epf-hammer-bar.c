@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * BAR 0, which shows another piece of memory all the time, and interrupts
+ * BAR 0, whose target changes all the time, and interrupts
  */
 #include <linux/delay.h>
 #include <linux/dma-mapping.h>
@@ -9,8 +9,8 @@
 
 #include "epf-hammer.h"
 
-#define TARGET_WORDS	(HAMMER_TARGET_SIZE / sizeof(u32))
-#define IRQ_TIMEOUT_MS	5000
+#define HAMMER_TARGET_WORDS	(HAMMER_TARGET_SIZE / sizeof(u32))
+#define HAMMER_IRQ_TIMEOUT_MS	5000
 
 int hammer_bar_init(struct epf_hammer *h,
 		    const struct pci_epc_features *features)
@@ -25,7 +25,7 @@ int hammer_bar_init(struct epf_hammer *h,
 	if (!h->target[0])
 		return -ENOMEM;
 	h->target_addr[0] = bar->phys_addr;
-	memset32(h->target[0], 0, TARGET_WORDS);
+	memset32(h->target[0], 0, HAMMER_TARGET_WORDS);
 	for (i = 1; i < HAMMER_TARGETS; i++) {
 		h->target[i] = dma_alloc_coherent(dev, HAMMER_TARGET_SIZE,
 						  &h->target_addr[i],
@@ -54,15 +54,18 @@ void hammer_bar_exit(struct epf_hammer *h)
 			   PRIMARY_INTERFACE);
 }
 
-/* No access of the host may have reached it after set_bar() had returned. */
-static int check_old(struct epf_hammer *h, unsigned int n)
+/*
+ * Checks that the host has not written to an old target after set_bar() gave
+ * BAR 0 another one.
+ */
+static int hammer_bar_check_old(struct epf_hammer *h, unsigned int n)
 {
 	const u32 *word = h->target[n];
 	unsigned int i;
 
 	if (!h->target_used[n])
 		return 0;
-	for (i = 0; i < TARGET_WORDS; i++) {
+	for (i = 0; i < HAMMER_TARGET_WORDS; i++) {
 		if (READ_ONCE(word[i]) != HAMMER_OLD) {
 			hammer_fail(h, -EBADMSG, "word %u of an old target is %#x",
 				    i, word[i]);
@@ -72,18 +75,18 @@ static int check_old(struct epf_hammer *h, unsigned int n)
 	return 0;
 }
 
-/* What the host wrote to a target that it does not see any more */
-static void count_writes(struct epf_hammer *h, unsigned int n)
+/* Counts the words that the host has written to a target. */
+static void hammer_bar_count_writes(struct epf_hammer *h, unsigned int n)
 {
 	const u32 *word = h->target[n];
 	unsigned int i;
 
-	for (i = TARGET_WORDS / 2; i < TARGET_WORDS; i++)
+	for (i = HAMMER_TARGET_WORDS / 2; i < HAMMER_TARGET_WORDS; i++)
 		if (word[i] == HAMMER_WRITTEN)
 			hammer_add(h, HAMMER_WRITES, 1);
 }
 
-static int retarget(struct epf_hammer *h)
+static int hammer_bar_retarget(struct epf_hammer *h)
 {
 	unsigned int old = h->current_target;
 	unsigned int new = (old + 1) % HAMMER_TARGETS;
@@ -91,10 +94,10 @@ static int retarget(struct epf_hammer *h)
 	struct pci_epf_bar *bar = &epf->bar[HAMMER_BAR_TARGET];
 	int ret;
 
-	ret = check_old(h, new);
+	ret = hammer_bar_check_old(h, new);
 	if (ret)
 		return ret;
-	memset32(h->target[new], h->epoch + 1, TARGET_WORDS);
+	memset32(h->target[new], h->epoch + 1, HAMMER_TARGET_WORDS);
 	bar->addr = h->target[new];
 	bar->phys_addr = h->target_addr[new];
 	ret = pci_epc_set_bar(epf->epc, epf->func_no, epf->vfunc_no, bar);
@@ -105,8 +108,8 @@ static int retarget(struct epf_hammer *h)
 	h->epoch++;
 	h->current_target = new;
 	WRITE_ONCE(h->page->epoch, cpu_to_le32(h->epoch));
-	count_writes(h, old);
-	memset32(h->target[old], HAMMER_OLD, TARGET_WORDS);
+	hammer_bar_count_writes(h, old);
+	memset32(h->target[old], HAMMER_OLD, HAMMER_TARGET_WORDS);
 	h->target_used[old] = true;
 	hammer_add(h, HAMMER_RETARGETS, 1);
 	return 0;
@@ -116,19 +119,22 @@ void hammer_bar_run(struct work_struct *work)
 {
 	struct epf_hammer *h = container_of(work, struct epf_hammer, bar_work);
 
-	/* Once before the host looks, since it may have been reset */
-	if (retarget(h))
+	/*
+	 * The host may have been reset: show the current epoch before it
+	 * starts.
+	 */
+	if (hammer_bar_retarget(h))
 		return;
 	WRITE_ONCE(h->page->run, cpu_to_le32(1));
-	while (hammer_goes_on(h) && !retarget(h))
+	while (hammer_goes_on(h) && !hammer_bar_retarget(h))
 		usleep_range(100, 2000);
 	WRITE_ONCE(h->page->run, 0);
 }
 
-/* Each vector once; the host has seen each once when this returns. */
-static int raise_all(struct epf_hammer *h, u32 *seen)
+/* Raises each vector once, and waits until the host has counted each once. */
+static int hammer_irq_raise_all(struct epf_hammer *h, u32 *seen)
 {
-	unsigned long end = jiffies + msecs_to_jiffies(IRQ_TIMEOUT_MS);
+	unsigned long end = jiffies + msecs_to_jiffies(HAMMER_IRQ_TIMEOUT_MS);
 	struct pci_epf *epf = h->epf;
 	unsigned int n;
 	int ret;
@@ -161,12 +167,12 @@ void hammer_irq_run(struct work_struct *work)
 	for (n = 0; n < HAMMER_VECTORS; n++)
 		seen[n] = le32_to_cpu(READ_ONCE(h->page->irqs[n]));
 	while (!ret && hammer_goes_on(h))
-		ret = raise_all(h, seen);
+		ret = hammer_irq_raise_all(h, seen);
 	if (ret) {
 		hammer_fail(h, ret, "interrupts");
 		return;
 	}
-	/* One too many would come late. */
+	/* An interrupt too many could still be on its way. */
 	msleep(100);
 	for (n = 0; n < HAMMER_VECTORS; n++)
 		if (le32_to_cpu(READ_ONCE(h->page->irqs[n])) != seen[n])

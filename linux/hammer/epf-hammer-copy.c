@@ -2,9 +2,9 @@
 /*
  * Copies between the endpoint and one slice of the host's memory
  *
- * Nobody but its copier writes to a slice, so the copier knows what must be in it
- * and finds any byte that went astray.  Besides the map of each copy it holds
- * some of single pages for a longer time.
+ * Only its copier writes to a slice, so the copier knows the content of the
+ * slice and finds every byte that was written to a wrong place.  Besides the
+ * map of each copy, a copier holds maps of single pages for a longer time.
  */
 #include <linux/completion.h>
 #include <linux/dmaengine.h>
@@ -15,24 +15,24 @@
 
 #include "epf-hammer.h"
 
-#define SLICE_SIZE	(HAMMER_HOST_SIZE / HAMMER_COPIERS)
-#define COPY_MAX	SZ_256K
-#define HELD_MAPS	32
-#define PEEK_SIZE	64
-#define DMA_TIMEOUT	(10 * HZ)
+#define HAMMER_SLICE_SIZE	(HAMMER_HOST_SIZE / HAMMER_COPIERS)
+#define HAMMER_COPY_MAX	SZ_256K
+#define HAMMER_HELD_MAPS	32
+#define HAMMER_PEEK_SIZE	64
+#define HAMMER_DMA_TIMEOUT	(10 * HZ)
 
 /**
- * struct hammer_copier - a slice of the host's memory and who uses it
+ * struct hammer_copier - a copier and its slice of the host's memory
  * @h: the function
- * @n: its number
- * @work: runs it
- * @random: state of its numbers
- * @shadow: what must be in the slice
- * @bounce: the endpoint's end of copies
- * @bounce_addr: the same for DMA
- * @chan: its DMA channel
- * @done: the transfer is over
- * @result: its result
+ * @n: number of the copier and of the slice
+ * @work: runs the copier
+ * @random: state of the random numbers
+ * @shadow: expected content of the slice
+ * @bounce: buffer of the endpoint for copies
+ * @bounce_addr: DMA address of @bounce
+ * @chan: DMA channel
+ * @done: completed when a transfer of @chan has ended
+ * @result: result of that transfer
  * @held: maps of single pages
  */
 struct hammer_copier {
@@ -50,10 +50,10 @@ struct hammer_copier {
 		void __iomem *virt;
 		phys_addr_t phys;
 		u32 offset;
-	} held[HELD_MAPS];
+	} held[HAMMER_HELD_MAPS];
 };
 
-/* What a copy is to do */
+/* One copy between @bounce and the slice */
 struct hammer_copy {
 	u32 offset;
 	u32 len;
@@ -61,17 +61,17 @@ struct hammer_copy {
 	bool dma;
 };
 
-static u64 slice_addr(struct hammer_copier *c)
+static u64 hammer_slice_addr(struct hammer_copier *c)
 {
-	return le64_to_cpu(c->h->page->host_addr) + c->n * SLICE_SIZE;
+	return le64_to_cpu(c->h->page->host_addr) + c->n * HAMMER_SLICE_SIZE;
 }
 
-static u32 below(struct hammer_copier *c, u32 limit)
+static u32 hammer_random(struct hammer_copier *c, u32 limit)
 {
 	return prandom_u32_state(&c->random) % limit;
 }
 
-static void dma_done(void *data, const struct dmaengine_result *result)
+static void hammer_dma_done(void *data, const struct dmaengine_result *result)
 {
 	struct hammer_copier *c = data;
 
@@ -79,8 +79,9 @@ static void dma_done(void *data, const struct dmaengine_result *result)
 	complete(&c->done);
 }
 
-static int copy_by_dma(struct hammer_copier *c, const struct pci_epc_map *map,
-		       u32 at, size_t len, bool to_host)
+static int hammer_copy_by_dma(struct hammer_copier *c,
+			      const struct pci_epc_map *map, u32 at, size_t len,
+			      bool to_host)
 {
 	struct device *dev = c->chan->device->dev;
 	dma_addr_t local = c->bounce_addr + at;
@@ -94,12 +95,12 @@ static int copy_by_dma(struct hammer_copier *c, const struct pci_epc_map *map,
 	if (!tx)
 		return -ENOMEM;
 	reinit_completion(&c->done);
-	tx->callback_result = dma_done;
+	tx->callback_result = hammer_dma_done;
 	tx->callback_param = c;
 	if (dma_submit_error(dmaengine_submit(tx)))
 		return -EIO;
 	dma_async_issue_pending(c->chan);
-	if (!wait_for_completion_timeout(&c->done, DMA_TIMEOUT)) {
+	if (!wait_for_completion_timeout(&c->done, HAMMER_DMA_TIMEOUT)) {
 		dmaengine_terminate_sync(c->chan);
 		return -ETIMEDOUT;
 	}
@@ -107,12 +108,14 @@ static int copy_by_dma(struct hammer_copier *c, const struct pci_epc_map *map,
 	return c->result == DMA_TRANS_NOERROR ? 0 : -EIO;
 }
 
-static int copy_piece(struct hammer_copier *c, const struct pci_epc_map *map,
-		      u32 at, const struct hammer_copy *copy)
+static int hammer_copy_map(struct hammer_copier *c,
+			   const struct pci_epc_map *map, u32 at,
+			   const struct hammer_copy *copy)
 {
 	hammer_add(c->h, copy->dma ? HAMMER_DMA : HAMMER_CPU, 1);
 	if (copy->dma)
-		return copy_by_dma(c, map, at, map->pci_size, copy->to_host);
+		return hammer_copy_by_dma(c, map, at, map->pci_size,
+					  copy->to_host);
 	if (copy->to_host)
 		memcpy_toio(map->virt_addr, c->bounce + at, map->pci_size);
 	else
@@ -120,8 +123,9 @@ static int copy_piece(struct hammer_copier *c, const struct pci_epc_map *map,
 	return 0;
 }
 
-/* Between the bounce buffer and the slice, in as many maps as it takes */
-static int copy_all(struct hammer_copier *c, const struct hammer_copy *copy)
+/* Does a copy with as many maps as it needs. */
+static int hammer_copy_all(struct hammer_copier *c,
+			   const struct hammer_copy *copy)
 {
 	struct pci_epf *epf = c->h->epf;
 	struct pci_epc_map map;
@@ -130,11 +134,11 @@ static int copy_all(struct hammer_copier *c, const struct hammer_copy *copy)
 
 	while (at < copy->len) {
 		ret = pci_epc_mem_map(epf->epc, epf->func_no, epf->vfunc_no,
-				      slice_addr(c) + copy->offset + at,
+				      hammer_slice_addr(c) + copy->offset + at,
 				      copy->len - at, &map);
 		if (ret)
 			return ret;
-		ret = copy_piece(c, &map, at, copy);
+		ret = hammer_copy_map(c, &map, at, copy);
 		pci_epc_mem_unmap(epf->epc, epf->func_no, epf->vfunc_no, &map);
 		if (ret)
 			return ret;
@@ -144,63 +148,66 @@ static int copy_all(struct hammer_copier *c, const struct hammer_copy *copy)
 	return 0;
 }
 
-static int put(struct hammer_copier *c, struct hammer_copy *copy)
+static int hammer_put(struct hammer_copier *c, struct hammer_copy *copy)
 {
 	copy->to_host = true;
 	prandom_bytes_state(&c->random, c->bounce, copy->len);
 	memcpy(c->shadow + copy->offset, c->bounce, copy->len);
-	return copy_all(c, copy);
+	return hammer_copy_all(c, copy);
 }
 
-static int get(struct hammer_copier *c, struct hammer_copy *copy)
+static int hammer_get(struct hammer_copier *c, struct hammer_copy *copy)
 {
 	int ret;
 
 	copy->to_host = false;
 	memset(c->bounce, 0xa5, copy->len);
-	ret = copy_all(c, copy);
+	ret = hammer_copy_all(c, copy);
 	if (!ret && memcmp(c->bounce, c->shadow + copy->offset, copy->len))
 		ret = -EBADMSG;
 	return ret;
 }
 
-/* All of the slice: @fill it first, or only look */
-static int whole_slice(struct hammer_copier *c, bool fill)
+/* Fills the whole slice, or checks it. */
+static int hammer_whole_slice(struct hammer_copier *c, bool fill)
 {
-	struct hammer_copy copy = { .len = COPY_MAX };
+	struct hammer_copy copy = { .len = HAMMER_COPY_MAX };
 	int ret = 0;
 
-	while (!ret && copy.offset < SLICE_SIZE) {
-		ret = fill ? put(c, &copy) : get(c, &copy);
-		copy.offset += COPY_MAX;
+	while (!ret && copy.offset < HAMMER_SLICE_SIZE) {
+		ret = fill ? hammer_put(c, &copy) : hammer_get(c, &copy);
+		copy.offset += HAMMER_COPY_MAX;
 		cond_resched();
 	}
 	return ret;
 }
 
-static int some_copy(struct hammer_copier *c)
+static int hammer_random_copy(struct hammer_copier *c)
 {
 	struct hammer_copy copy;
 
-	/* As many short ones as long ones */
-	copy.len = 1 + below(c, 1 << (1 + below(c, ilog2(COPY_MAX))));
-	copy.offset = below(c, SLICE_SIZE - copy.len + 1);
-	copy.dma = below(c, 2);
-	return below(c, 2) ? put(c, &copy) : get(c, &copy);
+	/* Short copies are as likely as long ones. */
+	copy.len = hammer_random(c, ilog2(HAMMER_COPY_MAX));
+	copy.len = 1 + hammer_random(c, 1 << (1 + copy.len));
+	copy.offset = hammer_random(c, HAMMER_SLICE_SIZE - copy.len + 1);
+	copy.dma = hammer_random(c, 2);
+	return hammer_random(c, 2) ? hammer_put(c, &copy) :
+				     hammer_get(c, &copy);
 }
 
-/* Does the map still show its page? */
-static int peek(struct hammer_copier *c, const struct hammer_held *held)
+/* Checks that a map still shows its page. */
+static int hammer_check_map(struct hammer_copier *c,
+			    const struct hammer_held *held)
 {
-	u32 at = below(c, PAGE_SIZE - PEEK_SIZE);
-	u8 seen[PEEK_SIZE];
+	u32 at = hammer_random(c, PAGE_SIZE - HAMMER_PEEK_SIZE);
+	u8 seen[HAMMER_PEEK_SIZE];
 
 	memcpy_fromio(seen, held->virt + at, sizeof(seen));
 	return memcmp(seen, c->shadow + held->offset + at, sizeof(seen)) ?
 	       -EBADMSG : 0;
 }
 
-static void let_go(struct hammer_copier *c, struct hammer_held *held)
+static void hammer_unmap(struct hammer_copier *c, struct hammer_held *held)
 {
 	struct pci_epf *epf = c->h->epf;
 
@@ -211,25 +218,27 @@ static void let_go(struct hammer_copier *c, struct hammer_held *held)
 	held->virt = NULL;
 }
 
-/* One of the maps that are held is replaced by that of another page. */
-static int some_hold(struct hammer_copier *c)
+/* Replaces one of the maps that are held by a map of another page. */
+static int hammer_replace_map(struct hammer_copier *c)
 {
-	struct hammer_held *held = &c->held[below(c, HELD_MAPS)];
+	u32 n = hammer_random(c, HAMMER_HELD_MAPS);
+	struct hammer_held *held = &c->held[n];
 	struct pci_epf *epf = c->h->epf;
 	int ret;
 
 	if (held->virt) {
-		ret = peek(c, held);
+		ret = hammer_check_map(c, held);
 		if (ret)
 			return ret;
 	}
-	let_go(c, held);
+	hammer_unmap(c, held);
 	held->virt = pci_epc_mem_alloc_addr(epf->epc, &held->phys, PAGE_SIZE);
 	if (!held->virt)
 		return -ENOMEM;
-	held->offset = below(c, SLICE_SIZE / PAGE_SIZE) * PAGE_SIZE;
+	held->offset = hammer_random(c, HAMMER_SLICE_SIZE / PAGE_SIZE) *
+		       PAGE_SIZE;
 	ret = pci_epc_map_addr(epf->epc, epf->func_no, epf->vfunc_no,
-			       held->phys, slice_addr(c) + held->offset,
+			       held->phys, hammer_slice_addr(c) + held->offset,
 			       PAGE_SIZE);
 	if (ret) {
 		pci_epc_mem_free_addr(epf->epc, held->phys, held->virt,
@@ -238,46 +247,47 @@ static int some_hold(struct hammer_copier *c)
 		return ret;
 	}
 	hammer_add(c->h, HAMMER_MAPS, 1);
-	return peek(c, held);
+	return hammer_check_map(c, held);
 }
 
-static void copier_run(struct work_struct *work)
+static void hammer_copier_run(struct work_struct *work)
 {
-	struct hammer_copier *c = container_of(work, struct hammer_copier, work);
-	int ret = whole_slice(c, true);
+	struct hammer_copier *c =
+		container_of(work, struct hammer_copier, work);
+	int ret = hammer_whole_slice(c, true);
 	unsigned int i;
 
 	while (!ret && hammer_goes_on(c->h)) {
-		ret = some_copy(c);
+		ret = hammer_random_copy(c);
 		if (!ret)
-			ret = some_hold(c);
+			ret = hammer_replace_map(c);
 		cond_resched();
 	}
-	for (i = 0; i < HELD_MAPS; i++)
-		let_go(c, &c->held[i]);
+	for (i = 0; i < HAMMER_HELD_MAPS; i++)
+		hammer_unmap(c, &c->held[i]);
 	if (!ret)
-		ret = whole_slice(c, false);
+		ret = hammer_whole_slice(c, false);
 	if (ret)
 		hammer_fail(c->h, ret, "copier %u", c->n);
 }
 
-static bool of_controller(struct dma_chan *chan, void *dev)
+static bool hammer_filter(struct dma_chan *chan, void *dev)
 {
 	return chan->device->dev == dev;
 }
 
-static int get_channel(struct hammer_copier *c)
+static int hammer_get_channel(struct hammer_copier *c)
 {
 	dma_cap_mask_t mask;
 
 	dma_cap_zero(mask);
 	dma_cap_set(DMA_MEMCPY, mask);
-	c->chan = dma_request_channel(mask, of_controller,
+	c->chan = dma_request_channel(mask, hammer_filter,
 				      c->h->epf->epc->dev.parent);
 	if (!c->chan)
 		return -ENODEV;
 	c->bounce_addr = dma_map_single(c->chan->device->dev, c->bounce,
-					COPY_MAX, DMA_BIDIRECTIONAL);
+					HAMMER_COPY_MAX, DMA_BIDIRECTIONAL);
 	if (dma_mapping_error(c->chan->device->dev, c->bounce_addr)) {
 		dma_release_channel(c->chan);
 		c->chan = NULL;
@@ -292,8 +302,8 @@ void hammer_copier_free(struct hammer_copier *c)
 		return;
 	if (c->chan) {
 		dmaengine_terminate_sync(c->chan);
-		dma_unmap_single(c->chan->device->dev, c->bounce_addr, COPY_MAX,
-				 DMA_BIDIRECTIONAL);
+		dma_unmap_single(c->chan->device->dev, c->bounce_addr,
+				 HAMMER_COPY_MAX, DMA_BIDIRECTIONAL);
 		dma_release_channel(c->chan);
 	}
 	kfree(c->bounce);
@@ -309,12 +319,12 @@ struct hammer_copier *hammer_copier_new(struct epf_hammer *h, unsigned int n)
 		return NULL;
 	c->h = h;
 	c->n = n;
-	INIT_WORK(&c->work, copier_run);
+	INIT_WORK(&c->work, hammer_copier_run);
 	init_completion(&c->done);
 	prandom_seed_state(&c->random, get_random_u64());
-	c->shadow = vmalloc(SLICE_SIZE);
-	c->bounce = kmalloc(COPY_MAX, GFP_KERNEL);
-	if (!c->shadow || !c->bounce || get_channel(c)) {
+	c->shadow = vmalloc(HAMMER_SLICE_SIZE);
+	c->bounce = kmalloc(HAMMER_COPY_MAX, GFP_KERNEL);
+	if (!c->shadow || !c->bounce || hammer_get_channel(c)) {
 		hammer_copier_free(c);
 		return NULL;
 	}

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The load test's endpoint function, as the endpoint framework sees it
+ * Endpoint function of the load test: the framework's side, and the run
  *
- * Write a number of seconds to the file run in debugfs: everything happens at
- * once for that long, and the write fails when something went wrong.  Read it for
- * what was done.
+ * Write a number of seconds to the file "run" in debugfs.  For that time
+ * copies, changes of BAR 0 and interrupts happen at once.  The write fails if
+ * one of them fails.  Read the file for the number of each.
  */
 #include <linux/debugfs.h>
 #include <linux/delay.h>
@@ -15,9 +15,9 @@
 
 #include "epf-hammer.h"
 
-#define SECONDS_MAX	3600
+#define HAMMER_SECONDS_MAX	3600
 
-static const char * const count_names[HAMMER_COUNTS] = {
+static const char * const hammer_count_names[HAMMER_COUNTS] = {
 	[HAMMER_CPU] = "cpu_copies",
 	[HAMMER_DMA] = "dma_copies",
 	[HAMMER_KIB] = "kib",
@@ -38,7 +38,7 @@ static struct pci_epf_header hammer_header = {
 	.interrupt_pin = PCI_INTERRUPT_INTA,
 };
 
-/* The first error is the run's result; all are told. */
+/* Logs an error and ends the run.  The first error is the result of the run. */
 void hammer_fail(struct epf_hammer *h, int err, const char *fmt, ...)
 {
 	struct va_format vaf;
@@ -53,8 +53,9 @@ void hammer_fail(struct epf_hammer *h, int err, const char *fmt, ...)
 	WRITE_ONCE(h->stop, true);
 }
 
-/* The run */
-static void free_copiers(struct epf_hammer *h)
+/* ---- The run ---- */
+
+static void hammer_free_copiers(struct epf_hammer *h)
 {
 	unsigned int i;
 
@@ -64,7 +65,7 @@ static void free_copiers(struct epf_hammer *h)
 	}
 }
 
-static int run_all(struct epf_hammer *h, unsigned int seconds)
+static int hammer_run_all(struct epf_hammer *h, unsigned int seconds)
 {
 	unsigned long end = jiffies + seconds * HZ;
 	unsigned int i;
@@ -81,7 +82,7 @@ static int run_all(struct epf_hammer *h, unsigned int seconds)
 	return atomic_read(&h->failed) ?: ret;
 }
 
-static int run(struct epf_hammer *h, unsigned int seconds)
+static int hammer_run(struct epf_hammer *h, unsigned int seconds)
 {
 	unsigned int i;
 	int ret = 0;
@@ -98,13 +99,13 @@ static int run(struct epf_hammer *h, unsigned int seconds)
 			ret = -ENOMEM;
 	}
 	if (!ret)
-		ret = run_all(h, seconds);
-	free_copiers(h);
+		ret = hammer_run_all(h, seconds);
+	hammer_free_copiers(h);
 	return ret;
 }
 
-static ssize_t run_write(struct file *file, const char __user *buffer,
-			 size_t count, loff_t *pos)
+static ssize_t hammer_run_write(struct file *file, const char __user *buffer,
+				size_t count, loff_t *pos)
 {
 	struct epf_hammer *h = ((struct seq_file *)file->private_data)->private;
 	unsigned int seconds;
@@ -113,39 +114,40 @@ static ssize_t run_write(struct file *file, const char __user *buffer,
 	ret = kstrtouint_from_user(buffer, count, 0, &seconds);
 	if (ret)
 		return ret;
-	if (!seconds || seconds > SECONDS_MAX)
+	if (!seconds || seconds > HAMMER_SECONDS_MAX)
 		return -EINVAL;
 	guard(mutex)(&h->lock);
-	ret = run(h, seconds);
+	ret = hammer_run(h, seconds);
 	return ret ? ret : count;
 }
 
-static int run_show(struct seq_file *m, void *unused)
+static int hammer_run_show(struct seq_file *m, void *unused)
 {
 	struct epf_hammer *h = m->private;
 	unsigned int i;
 
 	for (i = 0; i < HAMMER_COUNTS; i++)
-		seq_printf(m, "%s %lld\n", count_names[i],
+		seq_printf(m, "%s %lld\n", hammer_count_names[i],
 			   atomic64_read(&h->count[i]));
 	return 0;
 }
 
-static int run_open(struct inode *inode, struct file *file)
+static int hammer_run_open(struct inode *inode, struct file *file)
 {
-	return single_open(file, run_show, inode->i_private);
+	return single_open(file, hammer_run_show, inode->i_private);
 }
 
-static const struct file_operations run_fops = {
+static const struct file_operations hammer_run_fops = {
 	.owner = THIS_MODULE,
-	.open = run_open,
+	.open = hammer_run_open,
 	.read = seq_read,
-	.write = run_write,
+	.write = hammer_run_write,
 	.llseek = seq_lseek,
 	.release = single_release,
 };
 
-/* The framework's side */
+/* ---- The function ---- */
+
 static int epf_hammer_epc_init(struct pci_epf *epf)
 {
 	struct pci_epc *epc = epf->epc;
@@ -210,7 +212,7 @@ static int epf_hammer_bind(struct pci_epf *epf)
 		return -ENOMEM;
 	}
 	dir = debugfs_create_dir("pci-epf-hammer", NULL);
-	debugfs_create_file("run", 0600, dir, h, &run_fops);
+	debugfs_create_file("run", 0600, dir, h, &hammer_run_fops);
 	return 0;
 }
 

@@ -2,9 +2,9 @@
 /*
  * Endpoint function of the load test
  *
- * -main.c  the function as the endpoint framework sees it, and the run
- * -copy.c  copies to and from the host, through the window and by DMA
- * -bar.c   BAR 0 and its targets, and the interrupts
+ * epf-hammer-main.c  the framework's side, and the run
+ * epf-hammer-copy.c  copies to and from the host, through the window and by DMA
+ * epf-hammer-bar.c   BAR 0 and its targets, and interrupts
  */
 #ifndef EPF_HAMMER_H
 #define EPF_HAMMER_H
@@ -20,15 +20,15 @@
 #define HAMMER_TARGETS	3
 
 /**
- * enum hammer_count - what is counted
+ * enum hammer_count - counts of a run
  * @HAMMER_CPU: copies through the window
  * @HAMMER_DMA: copies by DMA
- * @HAMMER_KIB: KiB of both
- * @HAMMER_MAPS: maps that were made for longer than a copy
- * @HAMMER_RETARGETS: changes of BAR 0
- * @HAMMER_WRITES: words that the host wrote to it
+ * @HAMMER_KIB: KiB of both kinds of copies
+ * @HAMMER_MAPS: maps that were held for longer than a copy
+ * @HAMMER_RETARGETS: changes of the target of BAR 0
+ * @HAMMER_WRITES: words that the host wrote to BAR 0
  * @HAMMER_IRQS: interrupts that the host has counted
- * @HAMMER_COUNTS: how many there are
+ * @HAMMER_COUNTS: number of counts
  */
 enum hammer_count {
 	HAMMER_CPU,
@@ -42,22 +42,22 @@ enum hammer_count {
 };
 
 /**
- * struct epf_hammer - the one function
+ * struct epf_hammer - the function, of which there is one
  * @epf: its endpoint function
  * @page: memory behind HAMMER_BAR_PAGE
- * @target: memory that HAMMER_BAR_TARGET shows in turn
- * @target_addr: where that is for the controller
- * @target_used: it was shown, and is full of HAMMER_OLD now
- * @current_target: the one that is shown
- * @epoch: the one that is shown
- * @lock: one run at a time
- * @wq: runs the copiers, @bar_work and @irq_work
+ * @target: memory that is the target of HAMMER_BAR_TARGET in turn
+ * @target_addr: DMA addresses of @target
+ * @target_used: the memory was the target before, and is full of HAMMER_OLD now
+ * @current_target: index of the current target
+ * @epoch: epoch of the current target
+ * @lock: serialises runs; protects @copiers
+ * @wq: queue of the copiers, @bar_work and @irq_work
  * @copiers: one for each slice of the host's memory
- * @bar_work: changes BAR 0
+ * @bar_work: changes the target of BAR 0
  * @irq_work: raises interrupts
- * @stop: the run is over, or failed
- * @failed: first error
- * @count: see enum hammer_count
+ * @stop: the run has ended or failed
+ * @failed: first error of the run
+ * @count: see &enum hammer_count
  */
 struct epf_hammer {
 	struct pci_epf *epf;
@@ -68,7 +68,7 @@ struct epf_hammer {
 	unsigned int current_target;
 	u32 epoch;
 
-	struct mutex lock;	/* all below */
+	struct mutex lock;	/* one run at a time */
 	struct workqueue_struct *wq;
 	struct hammer_copier *copiers[HAMMER_COPIERS];
 	struct work_struct bar_work;

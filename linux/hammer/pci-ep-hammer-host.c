@@ -2,8 +2,9 @@
 /*
  * Host side of the load test
  *
- * Offers memory, counts interrupts, reads and writes BAR 0 while its target
- * changes.  Read the file result in debugfs for what was seen; stale must be 0.
+ * It offers memory, counts interrupts, and reads and writes BAR 0 while the
+ * target of the BAR changes.  The file "result" in debugfs has the counts;
+ * "stale" must be zero.
  */
 #include <linux/debugfs.h>
 #include <linux/delay.h>
@@ -17,8 +18,8 @@
 
 #include "pci-ep-hammer.h"
 
-#define HALF_WORDS	(HAMMER_TARGET_SIZE / 2 / sizeof(u32))
-#define BATCH		256
+#define HAMMER_HALF_WORDS	(HAMMER_TARGET_SIZE / 2 / sizeof(u32))
+#define HAMMER_BATCH		256
 
 struct hammer_host {
 	struct pci_dev *pdev;
@@ -30,13 +31,13 @@ struct hammer_host {
 		struct hammer_host *h;
 		u32 count;
 	} vectors[HAMMER_VECTORS];
-	u64 reads;	/* that saw an epoch */
-	u64 ones;	/* that saw that there is no target right now */
-	u64 stale;	/* that saw what they must not see */
+	u64 reads;	/* reads of a current epoch */
+	u64 ones;	/* reads of all ones: BAR 0 had no target */
+	u64 stale;	/* reads of another value, which are errors */
 	u64 writes;
 };
 
-static irqreturn_t hammer_irq(int irq, void *data)
+static irqreturn_t hammer_host_irq(int irq, void *data)
 {
 	struct hammer_vector *v = data;
 
@@ -45,12 +46,12 @@ static irqreturn_t hammer_irq(int irq, void *data)
 }
 
 /*
- * Nothing older than what set_bar() had made visible before the read, and
- * nothing newer than what it can be about to make visible.
+ * A read may return the epoch that set_bar() had made visible before it, or the
+ * one that a set_bar() in progress makes visible.
  */
-static void read_one(struct hammer_host *h, struct rnd_state *random)
+static void hammer_host_read(struct hammer_host *h, struct rnd_state *random)
 {
-	u32 at = prandom_u32_state(random) % HALF_WORDS;
+	u32 at = prandom_u32_state(random) % HAMMER_HALF_WORDS;
 	u32 oldest = readl(&h->page->epoch);
 	u32 seen = readl(&h->target[at]);
 	u32 newest = readl(&h->page->epoch) + 1;
@@ -66,17 +67,18 @@ static void read_one(struct hammer_host *h, struct rnd_state *random)
 	}
 }
 
-static void write_one(struct hammer_host *h, struct rnd_state *random)
+static void hammer_host_write(struct hammer_host *h, struct rnd_state *random)
 {
-	u32 at = HALF_WORDS + prandom_u32_state(random) % HALF_WORDS;
+	u32 at = prandom_u32_state(random) % HAMMER_HALF_WORDS +
+		 HAMMER_HALF_WORDS;
 
 	writel(HAMMER_WRITTEN, &h->target[at]);
 	h->writes++;
 }
 
-static void while_running(struct hammer_host *h,
-			  void (*one)(struct hammer_host *h,
-				      struct rnd_state *random))
+static void hammer_host_loop(struct hammer_host *h,
+			     void (*one)(struct hammer_host *h,
+					 struct rnd_state *random))
 {
 	struct rnd_state random;
 	unsigned int i;
@@ -87,25 +89,25 @@ static void while_running(struct hammer_host *h,
 			msleep(20);
 			continue;
 		}
-		for (i = 0; i < BATCH; i++)
+		for (i = 0; i < HAMMER_BATCH; i++)
 			one(h, &random);
 		cond_resched();
 	}
 }
 
-static int reader_thread(void *data)
+static int hammer_host_reader(void *data)
 {
-	while_running(data, read_one);
+	hammer_host_loop(data, hammer_host_read);
 	return 0;
 }
 
-static int writer_thread(void *data)
+static int hammer_host_writer(void *data)
 {
-	while_running(data, write_one);
+	hammer_host_loop(data, hammer_host_write);
 	return 0;
 }
 
-static int result_show(struct seq_file *m, void *unused)
+static int hammer_host_result_show(struct seq_file *m, void *unused)
 {
 	struct hammer_host *h = m->private;
 	u64 interrupts = 0;
@@ -118,9 +120,9 @@ static int result_show(struct seq_file *m, void *unused)
 	seq_printf(m, "interrupts %llu\n", interrupts);
 	return 0;
 }
-DEFINE_SHOW_ATTRIBUTE(result);
+DEFINE_SHOW_ATTRIBUTE(hammer_host_result);
 
-static int hammer_irqs(struct pci_dev *pdev, struct hammer_host *h)
+static int hammer_host_irqs(struct pci_dev *pdev, struct hammer_host *h)
 {
 	unsigned int n;
 	int ret;
@@ -133,7 +135,7 @@ static int hammer_irqs(struct pci_dev *pdev, struct hammer_host *h)
 		h->vectors[n].h = h;
 		h->vectors[n].count = readl(&h->page->irqs[n]);
 		ret = devm_request_irq(&pdev->dev, pci_irq_vector(pdev, n),
-				       hammer_irq, 0, dev_name(&pdev->dev),
+				       hammer_host_irq, 0, dev_name(&pdev->dev),
 				       &h->vectors[n]);
 		if (ret)
 			return ret;
@@ -141,7 +143,7 @@ static int hammer_irqs(struct pci_dev *pdev, struct hammer_host *h)
 	return 0;
 }
 
-static int hammer_offer(struct pci_dev *pdev, struct hammer_host *h)
+static int hammer_host_offer(struct pci_dev *pdev, struct hammer_host *h)
 {
 	dma_addr_t addr;
 	int ret;
@@ -152,7 +154,7 @@ static int hammer_offer(struct pci_dev *pdev, struct hammer_host *h)
 	if (!dmam_alloc_coherent(&pdev->dev, HAMMER_HOST_SIZE, &addr,
 				 GFP_KERNEL))
 		return dev_err_probe(&pdev->dev, -ENOMEM,
-				     "no contiguous memory: boot with cma=64M\n");
+				     "no contiguous memory\n");
 	writel(lower_32_bits(addr), &h->page->host_addr);
 	writel(upper_32_bits(addr), (u32 __iomem *)&h->page->host_addr + 1);
 	return 0;
@@ -178,22 +180,22 @@ static int hammer_host_probe(struct pci_dev *pdev,
 	h->target = pcim_iomap(pdev, HAMMER_BAR_TARGET, 0);
 	if (!h->page || !h->target)
 		return -ENOMEM;
-	ret = hammer_irqs(pdev, h);
+	ret = hammer_host_irqs(pdev, h);
 	if (!ret)
-		ret = hammer_offer(pdev, h);
+		ret = hammer_host_offer(pdev, h);
 	if (ret)
 		return ret;
 
-	h->reader = kthread_run(reader_thread, h, "hammer-read");
+	h->reader = kthread_run(hammer_host_reader, h, "hammer-read");
 	if (IS_ERR(h->reader))
 		return PTR_ERR(h->reader);
-	h->writer = kthread_run(writer_thread, h, "hammer-write");
+	h->writer = kthread_run(hammer_host_writer, h, "hammer-write");
 	if (IS_ERR(h->writer)) {
 		kthread_stop(h->reader);
 		return PTR_ERR(h->writer);
 	}
 	dir = debugfs_create_dir("pci-ep-hammer", NULL);
-	debugfs_create_file("result", 0400, dir, h, &result_fops);
+	debugfs_create_file("result", 0400, dir, h, &hammer_host_result_fops);
 	writel(HAMMER_READY, &h->page->ready);
 	return 0;
 }

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What the two modules of the load test agree on
+ * Contract between the two modules of the load test
  *
- * BAR 0 changes its target all the time.  The endpoint fills a new target with
- * its epoch before the host can see it, and an old one with HAMMER_OLD once
- * set_bar() has returned.  The host reads the lower half and writes to the upper
- * one.  BAR 2 holds struct hammer_page, BAR 4 the MSI-X table.
+ * The target of BAR 0 changes all the time.  The endpoint fills a new target
+ * with its epoch before the host can see it, and an old one with HAMMER_OLD
+ * when set_bar() has returned.  The host reads the lower half of the BAR and
+ * writes to the upper half.  BAR 2 has struct hammer_page, BAR 4 has the MSI-X
+ * table.
  */
 #ifndef PCI_EP_HAMMER_H
 #define PCI_EP_HAMMER_H
@@ -29,12 +30,12 @@
 #define HAMMER_WRITTEN		0x57575757
 
 /**
- * struct hammer_page - memory of the endpoint
+ * struct hammer_page - memory of the endpoint that both modules use
  * @ready: written by the host: HAMMER_READY when @host_addr is valid
- * @run: written by the endpoint: not 0 while BAR 0 is to be used
+ * @run: written by the endpoint: 1 while the host shall use BAR 0
  * @host_addr: written by the host: DMA address of HAMMER_HOST_SIZE bytes
  * @epoch: written by the endpoint: BAR 0 shows this epoch or a newer one
- * @irqs: written by the host: how often each vector was seen
+ * @irqs: written by the host: number of interrupts of each vector
  */
 struct hammer_page {
 	__le32 ready;

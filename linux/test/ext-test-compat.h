@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Differences between endpoint frameworks, as the test function meets them
+ * Differences between endpoint frameworks that matter to pci-epf-ext-test
  */
 #ifndef EXT_TEST_COMPAT_H
 #define EXT_TEST_COMPAT_H
@@ -9,7 +9,7 @@
 #include <linux/pci-epc.h>
 #include <linux/pci-epf.h>
 
-/* Lets the first and the second half of a BAR lead to different places. */
+/* Gives each half of a BAR a target of its own. */
 static inline int ext_test_set_halves(struct pci_epf *epf,
 				      struct pci_epf_bar *bar, dma_addr_t first,
 				      dma_addr_t second)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Copies between memory of the host and of this machine, in pieces: by the CPU
- * through the outbound window, or by a DMA channel from and to that window
+ * Copies between memory of the host and of this machine, one map of the
+ * outbound window after another: by the CPU, or by a DMA channel
  */
 #include <linux/completion.h>
 #include <linux/dma-mapping.h>
@@ -13,19 +13,19 @@
 
 #include "vf-test.h"
 
-/* One map of the window */
-#define PIECE		SZ_64K
-#define DMA_TIMEOUT	msecs_to_jiffies(10000)
+/* Size of a map of the window */
+#define VF_COPY_MAP_SIZE		SZ_64K
+#define VF_COPY_DMA_TIMEOUT	msecs_to_jiffies(10000)
 
 /**
- * struct host_piece - host memory in the window
- * @addr: CPU address in the window, also for DMA
- * @virt: the same, to read and write
- * @phys: where the map begins
- * @base: the same, to read and write
- * @size: of the map
+ * struct vf_copy_map - a map of the window
+ * @addr: address in the window that shows the host memory, also for DMA
+ * @virt: mapping of @addr
+ * @phys: address of the map in the window
+ * @base: mapping of @phys
+ * @size: size of the map
  */
-struct host_piece {
+struct vf_copy_map {
 	phys_addr_t addr;
 	void __iomem *virt;
 	phys_addr_t phys;
@@ -33,8 +33,8 @@ struct host_piece {
 	size_t size;
 };
 
-static int map_piece(struct vf_test *t, u64 host, size_t len,
-		     struct host_piece *p)
+static int vf_copy_map(struct vf_test *t, u64 host, size_t len,
+		       struct vf_copy_map *p)
 {
 	size_t align = t->features->align ?: PAGE_SIZE;
 	size_t slack = host & (align - 1);
@@ -56,7 +56,7 @@ static int map_piece(struct vf_test *t, u64 host, size_t len,
 	return 0;
 }
 
-static void unmap_piece(struct vf_test *t, struct host_piece *p)
+static void vf_copy_unmap(struct vf_test *t, struct vf_copy_map *p)
 {
 	struct pci_epf *epf = t->epf;
 
@@ -64,13 +64,13 @@ static void unmap_piece(struct vf_test *t, struct host_piece *p)
 	pci_epc_mem_free_addr(epf->epc, p->phys, p->base, p->size);
 }
 
-static void dma_done(void *data)
+static void vf_copy_dma_done(void *data)
 {
 	complete(data);
 }
 
-static int dma_copy(struct vf_test *t, dma_addr_t dst, dma_addr_t src,
-		    size_t len)
+static int vf_copy_by_dma(struct vf_test *t, dma_addr_t dst, dma_addr_t src,
+			  size_t len)
 {
 	unsigned long flags = DMA_PREP_INTERRUPT | DMA_CTRL_ACK;
 	DECLARE_COMPLETION_ONSTACK(done);
@@ -81,13 +81,13 @@ static int dma_copy(struct vf_test *t, dma_addr_t dst, dma_addr_t src,
 	tx = dmaengine_prep_dma_memcpy(t->chan, dst, src, len, flags);
 	if (!tx)
 		return -EIO;
-	tx->callback = dma_done;
+	tx->callback = vf_copy_dma_done;
 	tx->callback_param = &done;
 	cookie = dmaengine_submit(tx);
 	if (dma_submit_error(cookie))
 		return -EIO;
 	dma_async_issue_pending(t->chan);
-	if (!wait_for_completion_timeout(&done, DMA_TIMEOUT))
+	if (!wait_for_completion_timeout(&done, VF_COPY_DMA_TIMEOUT))
 		ret = -ETIMEDOUT;
 	else if (dma_async_is_tx_complete(t->chan, cookie, NULL, NULL) !=
 		 DMA_COMPLETE)
@@ -97,29 +97,29 @@ static int dma_copy(struct vf_test *t, dma_addr_t dst, dma_addr_t src,
 	return ret;
 }
 
-/* A piece between host memory and a buffer, which has @dma_addr with DMA only */
-static int copy_piece(struct vf_test *t, u64 host, void *buf,
-		      dma_addr_t dma_addr, size_t len, bool to_host, bool dma)
+/* Copies between one map and a buffer.  @dma_addr is valid with @dma only. */
+static int vf_copy_part(struct vf_test *t, u64 host, void *buf,
+			dma_addr_t dma_addr, size_t len, bool to_host, bool dma)
 {
-	struct host_piece p;
+	struct vf_copy_map p;
 	int ret;
 
-	ret = map_piece(t, host, len, &p);
+	ret = vf_copy_map(t, host, len, &p);
 	if (ret)
 		return ret;
 	if (dma)
-		ret = to_host ? dma_copy(t, p.addr, dma_addr, len) :
-				dma_copy(t, dma_addr, p.addr, len);
+		ret = to_host ? vf_copy_by_dma(t, p.addr, dma_addr, len) :
+				vf_copy_by_dma(t, dma_addr, p.addr, len);
 	else if (to_host)
 		memcpy_toio(p.virt, buf, len);
 	else
 		memcpy_fromio(buf, p.virt, len);
-	unmap_piece(t, &p);
+	vf_copy_unmap(t, &p);
 	return ret;
 }
 
-static int copy_buffer(struct vf_test *t, u64 host, void *buf, size_t size,
-		       bool to_host, bool dma)
+static int vf_copy_buffer(struct vf_test *t, u64 host, void *buf, size_t size,
+			  bool to_host, bool dma)
 {
 	enum dma_data_direction dir = to_host ? DMA_TO_DEVICE : DMA_FROM_DEVICE;
 	struct device *dev = t->epf->epc->dev.parent;
@@ -135,9 +135,9 @@ static int copy_buffer(struct vf_test *t, u64 host, void *buf, size_t size,
 			return -ENOMEM;
 	}
 	for (done = 0; done < size && !ret; done += len) {
-		len = min_t(size_t, size - done, PIECE);
-		ret = copy_piece(t, host + done, buf + done, dma_addr + done,
-				 len, to_host, dma);
+		len = min_t(size_t, size - done, VF_COPY_MAP_SIZE);
+		ret = vf_copy_part(t, host + done, buf + done, dma_addr + done,
+				   len, to_host, dma);
 	}
 	if (dma && size)
 		dma_unmap_single(dev, dma_addr, size, dir);
@@ -147,44 +147,45 @@ static int copy_buffer(struct vf_test *t, u64 host, void *buf, size_t size,
 int vf_copy_from_host(struct vf_test *t, void *dst, u64 src, size_t size,
 		      bool dma)
 {
-	return copy_buffer(t, src, dst, size, false, dma);
+	return vf_copy_buffer(t, src, dst, size, false, dma);
 }
 
 int vf_copy_to_host(struct vf_test *t, u64 dst, void *src, size_t size,
 		    bool dma)
 {
-	return copy_buffer(t, dst, src, size, true, dma);
+	return vf_copy_buffer(t, dst, src, size, true, dma);
 }
 
-static int copy_within(struct vf_test *t, u64 dst, u64 src, size_t len)
+static int vf_copy_between_maps(struct vf_test *t, u64 dst, u64 src, size_t len)
 {
-	struct host_piece from, to;
+	struct vf_copy_map from, to;
 	int ret;
 
-	ret = map_piece(t, src, len, &from);
+	ret = vf_copy_map(t, src, len, &from);
 	if (ret)
 		return ret;
-	ret = map_piece(t, dst, len, &to);
+	ret = vf_copy_map(t, dst, len, &to);
 	if (!ret) {
-		ret = dma_copy(t, to.addr, from.addr, len);
-		unmap_piece(t, &to);
+		ret = vf_copy_by_dma(t, to.addr, from.addr, len);
+		vf_copy_unmap(t, &to);
 	}
-	unmap_piece(t, &from);
+	vf_copy_unmap(t, &from);
 	return ret;
 }
 
 int vf_copy_in_host(struct vf_test *t, u64 dst, u64 src, size_t size, bool dma)
 {
-	void *buf = dma ? NULL : kmalloc(PIECE, GFP_KERNEL);
+	void *buf = dma ? NULL : kmalloc(VF_COPY_MAP_SIZE, GFP_KERNEL);
 	size_t done, len;
 	int ret = 0;
 
 	if (dma ? !t->chan : !buf)
 		return dma ? -EOPNOTSUPP : -ENOMEM;
 	for (done = 0; done < size && !ret; done += len) {
-		len = min_t(size_t, size - done, PIECE);
+		len = min_t(size_t, size - done, VF_COPY_MAP_SIZE);
 		if (dma) {
-			ret = copy_within(t, dst + done, src + done, len);
+			ret = vf_copy_between_maps(t, dst + done, src + done,
+						   len);
 			continue;
 		}
 		ret = vf_copy_from_host(t, buf, src + done, len, false);
@@ -195,8 +196,8 @@ int vf_copy_in_host(struct vf_test *t, u64 dst, u64 src, size_t size, bool dma)
 	return ret;
 }
 
-/* Channels of other controllers do not reach this one's host. */
-static bool is_ours(struct dma_chan *chan, void *data)
+/* Only a channel of this controller reaches its host. */
+static bool vf_copy_filter(struct dma_chan *chan, void *data)
 {
 	return chan->device->dev == data;
 }
@@ -211,7 +212,8 @@ void vf_copy_init(struct vf_test *t)
 
 	dma_cap_zero(mask);
 	dma_cap_set(DMA_MEMCPY, mask);
-	t->chan = dma_request_channel(mask, is_ours, t->epf->epc->dev.parent);
+	t->chan = dma_request_channel(mask, vf_copy_filter,
+				      t->epf->epc->dev.parent);
 }
 
 void vf_copy_exit(struct vf_test *t)

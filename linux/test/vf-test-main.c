@@ -2,10 +2,10 @@
 /*
  * Endpoint function for tests of virtual functions
  *
- * It has the registers of pci-epf-test, so that the host's pci_endpoint_test and
- * its selftest run on it, but does everything from bind() on: the framework tells
- * virtual functions of nothing else.  Interrupts are MSI and MSI-X; DMA takes a
- * channel that copies.
+ * It has the registers of pci-epf-test, so that pci_endpoint_test of the host
+ * and its selftest work with it.  It does all its work from bind() on, because
+ * the framework notifies virtual functions of nothing else.  It raises MSI and
+ * MSI-X, and its DMA needs a channel that copies.
  *
  * vf-test-main.c  BARs, registers, commands
  * vf-test-copy.c  copies between memory of the host and of this machine
@@ -21,59 +21,60 @@
 
 #include "vf-test.h"
 
-#define POLL_MS		1
+#define VF_TEST_POLL_MS		1
 
 /* COMMAND */
-#define CMD_RAISE_INTX	BIT(0)
-#define CMD_RAISE_MSI	BIT(1)
-#define CMD_RAISE_MSIX	BIT(2)
-#define CMD_READ		BIT(3)
-#define CMD_WRITE		BIT(4)
-#define CMD_COPY		BIT(5)
-#define CMD_ENABLE_BELL	BIT(6)
-#define CMD_DISABLE_BELL	BIT(7)
+#define VF_TEST_CMD_RAISE_INTX	BIT(0)
+#define VF_TEST_CMD_RAISE_MSI	BIT(1)
+#define VF_TEST_CMD_RAISE_MSIX	BIT(2)
+#define VF_TEST_CMD_READ		BIT(3)
+#define VF_TEST_CMD_WRITE		BIT(4)
+#define VF_TEST_CMD_COPY		BIT(5)
+#define VF_TEST_CMD_ENABLE_BELL	BIT(6)
+#define VF_TEST_CMD_DISABLE_BELL	BIT(7)
 
 /* STATUS */
-#define READ_OK		BIT(0)
-#define READ_FAILED	BIT(1)
-#define WRITE_OK	BIT(2)
-#define WRITE_FAILED	BIT(3)
-#define COPY_OK		BIT(4)
-#define COPY_FAILED	BIT(5)
-#define IRQ_RAISED	BIT(6)
-#define BELL_RANG	BIT(9)
-#define BELL_ON		BIT(10)
-#define BELL_ON_FAILED	BIT(11)
-#define BELL_OFF	BIT(12)
-#define BELL_OFF_FAILED	BIT(13)
+#define VF_TEST_READ_OK		BIT(0)
+#define VF_TEST_READ_FAILED	BIT(1)
+#define VF_TEST_WRITE_OK	BIT(2)
+#define VF_TEST_WRITE_FAILED	BIT(3)
+#define VF_TEST_COPY_OK		BIT(4)
+#define VF_TEST_COPY_FAILED	BIT(5)
+#define VF_TEST_IRQ_RAISED	BIT(6)
+#define VF_TEST_BELL_RANG	BIT(9)
+#define VF_TEST_BELL_ON		BIT(10)
+#define VF_TEST_BELL_ON_FAILED	BIT(11)
+#define VF_TEST_BELL_OFF	BIT(12)
+#define VF_TEST_BELL_OFF_FAILED	BIT(13)
 
 /* FLAGS */
-#define USE_DMA		BIT(0)
+#define VF_TEST_USE_DMA		BIT(0)
 
 /* CAPS */
-#define CAP_UNALIGNED	BIT(0)
-#define CAP_MSI		BIT(1)
-#define CAP_MSIX	BIT(2)
-#define CAP_DYNAMIC	BIT(5)
-#define CAP_NO_BAR5	BIT(11)
+#define VF_TEST_CAP_UNALIGNED	BIT(0)
+#define VF_TEST_CAP_MSI		BIT(1)
+#define VF_TEST_CAP_MSIX	BIT(2)
+#define VF_TEST_CAP_DYNAMIC	BIT(5)
+#define VF_TEST_CAP_NO_BAR5	BIT(11)
 
 /*
- * BAR 2 takes the place of 3, too.  The host may find the MSI-X table in BAR 5, so
- * the test of BARs must leave that alone.
+ * BAR 2 is a 64-bit BAR, which takes BAR 3 as well.  The host may see the MSI-X
+ * table in BAR 5, so VF_TEST_CAP_NO_BAR5 keeps the test of BARs from writing to
+ * it.
  */
-#define REG_BAR		BAR_0
-#define BELL_BAR	BAR_4
-#define MSIX_OFFSET	SZ_2K
+#define VF_TEST_REG_BAR		BAR_0
+#define VF_TEST_BELL_BAR	BAR_4
+#define VF_TEST_MSIX_OFFSET	SZ_2K
 
 static const struct {
 	u32 size;
 	u32 flags;
-} test_bars[PCI_STD_NUM_BARS] = {
-	[REG_BAR] = { MSIX_OFFSET },
+} vf_test_bars[PCI_STD_NUM_BARS] = {
+	[VF_TEST_REG_BAR] = { VF_TEST_MSIX_OFFSET },
 	[BAR_1] = { SZ_16K },
 	[BAR_2] = { SZ_128K, PCI_BASE_ADDRESS_MEM_TYPE_64 |
 			     PCI_BASE_ADDRESS_MEM_PREFETCH },
-	[BELL_BAR] = { SZ_64K },
+	[VF_TEST_BELL_BAR] = { SZ_64K },
 };
 
 struct vf_test_reg {
@@ -93,26 +94,26 @@ struct vf_test_reg {
 	__le32 doorbell_data;
 } __packed;
 
-static struct vf_test_reg *vf_regs(struct vf_test *t)
+static struct vf_test_reg *vf_test_regs(struct vf_test *t)
 {
-	return t->bar[REG_BAR];
+	return t->bar[VF_TEST_REG_BAR];
 }
 
 static struct workqueue_struct *vf_test_wq;
 
 /* ---- Interrupts ---- */
 
-/* The host looks at the status when it gets the interrupt. */
-static void add_status(struct vf_test *t, u32 bits)
+/* The host reads the status when it gets the interrupt. */
+static void vf_test_add_status(struct vf_test *t, u32 bits)
 {
-	struct vf_test_reg *reg = vf_regs(t);
+	struct vf_test_reg *reg = vf_test_regs(t);
 
 	WRITE_ONCE(reg->status,
-		   reg->status | cpu_to_le32(bits | IRQ_RAISED));
+		   reg->status | cpu_to_le32(bits | VF_TEST_IRQ_RAISED));
 }
 
-/* The types have the numbers that the host's driver gives them. */
-static unsigned int irq_type(struct vf_test_reg *reg)
+/* pci_endpoint_test of the host defines these numbers. */
+static unsigned int vf_test_irq_type(struct vf_test_reg *reg)
 {
 	switch (le32_to_cpu(READ_ONCE(reg->irq_type))) {
 	case 1:
@@ -124,30 +125,30 @@ static unsigned int irq_type(struct vf_test_reg *reg)
 	}
 }
 
-static void raise(struct vf_test *t, u32 status)
+static void vf_test_raise(struct vf_test *t, u32 status)
 {
-	struct vf_test_reg *reg = vf_regs(t);
+	struct vf_test_reg *reg = vf_test_regs(t);
 	struct pci_epf *epf = t->epf;
 
-	add_status(t, status);
-	pci_epc_raise_irq(epf->epc, epf->func_no, epf->vfunc_no, irq_type(reg),
-			  le32_to_cpu(reg->irq_number));
+	vf_test_add_status(t, status);
+	pci_epc_raise_irq(epf->epc, epf->func_no, epf->vfunc_no,
+			  vf_test_irq_type(reg), le32_to_cpu(reg->irq_number));
 }
 
-/* ---- The doorbell, one for each function ---- */
+/* ---- The doorbell ---- */
 
-static irqreturn_t bell_irq(int irq, void *data)
+static irqreturn_t vf_test_bell_irq(int irq, void *data)
 {
 	struct vf_test *t = data;
-	struct vf_test_reg *reg = vf_regs(t);
+	struct vf_test_reg *reg = vf_test_regs(t);
 
-	add_status(t, BELL_RANG);
-	pci_epc_ext_raise_irq(t->func, irq_type(reg),
+	vf_test_add_status(t, VF_TEST_BELL_RANG);
+	pci_epc_ext_raise_irq(t->func, vf_test_irq_type(reg),
 			      le32_to_cpu(reg->irq_number));
 	return IRQ_HANDLED;
 }
 
-static void bell_release(struct vf_test *t)
+static void vf_test_bell_release(struct vf_test *t)
 {
 	guard(mutex)(&t->bell_lock);
 	if (!t->bell)
@@ -157,7 +158,7 @@ static void bell_release(struct vf_test *t)
 	t->bell = NULL;
 }
 
-static int bell_request(struct vf_test *t)
+static int vf_test_bell_request(struct vf_test *t)
 {
 	struct pci_epc_ext_doorbell *bell;
 	int ret;
@@ -170,7 +171,7 @@ static int bell_request(struct vf_test *t)
 	bell = pci_epc_ext_alloc_doorbell(t->func, 0);
 	if (IS_ERR(bell))
 		return PTR_ERR(bell);
-	ret = request_irq(bell->virq, bell_irq, 0, "pci-epf-vf-test", t);
+	ret = request_irq(bell->virq, vf_test_bell_irq, 0, "pci-epf-vf-test", t);
 	if (ret) {
 		pci_epc_ext_free_doorbell(bell);
 		return ret;
@@ -179,148 +180,153 @@ static int bell_request(struct vf_test *t)
 	return 0;
 }
 
-static int bell_enable(struct vf_test *t)
+static int vf_test_bell_enable(struct vf_test *t)
 {
-	struct vf_test_reg *reg = vf_regs(t);
+	struct vf_test_reg *reg = vf_test_regs(t);
 	struct pci_epf *epf = t->epf;
-	struct pci_epf_bar bar = epf->bar[BELL_BAR];
+	struct pci_epf_bar bar = epf->bar[VF_TEST_BELL_BAR];
 	int ret;
 
-	ret = bell_request(t);
+	ret = vf_test_bell_request(t);
 	if (ret)
 		return ret;
 	scoped_guard(mutex, &t->bell_lock) {
 		if (!t->bell)
 			return -ENODEV;
 		bar.phys_addr = t->bell->target;
-		reg->doorbell_bar = cpu_to_le32(BELL_BAR);
+		reg->doorbell_bar = cpu_to_le32(VF_TEST_BELL_BAR);
 		reg->doorbell_offset = cpu_to_le32(t->bell->offset);
 		reg->doorbell_data = cpu_to_le32(1);
 	}
 	ret = pci_epc_set_bar(epf->epc, epf->func_no, epf->vfunc_no, &bar);
 	if (ret)
-		bell_release(t);
+		vf_test_bell_release(t);
 	return ret;
 }
 
-static int bell_disable(struct vf_test *t)
+static int vf_test_bell_disable(struct vf_test *t)
 {
 	struct pci_epf *epf = t->epf;
 	int ret;
 
 	ret = pci_epc_set_bar(epf->epc, epf->func_no, epf->vfunc_no,
-			      &epf->bar[BELL_BAR]);
-	bell_release(t);
+			      &epf->bar[VF_TEST_BELL_BAR]);
+	vf_test_bell_release(t);
 	return ret;
 }
 
-/* The controller may go first.  The log is what tests look at. */
-static void ext_event(void *data, const struct pci_epc_ext_event *event)
+/* The controller may go before the function.  The guest tests read the log. */
+static void vf_test_event(void *data, const struct pci_epc_ext_event *event)
 {
 	struct vf_test *t = data;
 
 	if (event->type == PCI_EPC_EXT_GONE)
-		bell_release(t);
+		vf_test_bell_release(t);
 	dev_info(&t->epf->dev, "virtual function %u: event %d, value %#x\n",
 		 t->epf->vfunc_no, event->type, event->value);
 }
 
 /* ---- Commands ---- */
 
-static void *test_buffer(size_t size)
+static void *vf_test_buffer(size_t size)
 {
 	return kzalloc(size, GFP_KERNEL | __GFP_NOWARN);
 }
 
-static u32 do_read(struct vf_test *t, bool dma)
+static u32 vf_test_read(struct vf_test *t, bool dma)
 {
-	struct vf_test_reg *reg = vf_regs(t);
+	struct vf_test_reg *reg = vf_test_regs(t);
 	size_t size = le32_to_cpu(reg->size);
-	void *buf = test_buffer(size);
+	void *buf = vf_test_buffer(size);
 	u32 expected = le32_to_cpu(reg->checksum);
 	bool ok;
 
 	if (!buf)
-		return READ_FAILED;
-	ok = !vf_copy_from_host(t, buf, le64_to_cpu(reg->src_addr), size, dma) &&
+		return VF_TEST_READ_FAILED;
+	ok = !vf_copy_from_host(t, buf, le64_to_cpu(reg->src_addr), size,
+				dma) &&
 	     crc32_le(~0, buf, size) == expected;
 	kfree(buf);
-	return ok ? READ_OK : READ_FAILED;
+	return ok ? VF_TEST_READ_OK : VF_TEST_READ_FAILED;
 }
 
-static u32 do_write(struct vf_test *t, bool dma)
+static u32 vf_test_write(struct vf_test *t, bool dma)
 {
-	struct vf_test_reg *reg = vf_regs(t);
+	struct vf_test_reg *reg = vf_test_regs(t);
 	size_t size = le32_to_cpu(reg->size);
-	void *buf = test_buffer(size);
+	void *buf = vf_test_buffer(size);
 	int ret;
 
 	if (!buf)
-		return WRITE_FAILED;
+		return VF_TEST_WRITE_FAILED;
 	get_random_bytes(buf, size);
 	reg->checksum = cpu_to_le32(crc32_le(~0, buf, size));
 	ret = vf_copy_to_host(t, le64_to_cpu(reg->dst_addr), buf, size, dma);
 	kfree(buf);
-	return ret ? WRITE_FAILED : WRITE_OK;
+	return ret ? VF_TEST_WRITE_FAILED : VF_TEST_WRITE_OK;
 }
 
-static u32 do_copy(struct vf_test *t, bool dma)
+static u32 vf_test_copy(struct vf_test *t, bool dma)
 {
-	struct vf_test_reg *reg = vf_regs(t);
+	struct vf_test_reg *reg = vf_test_regs(t);
+	int ret;
 
-	return vf_copy_in_host(t, le64_to_cpu(reg->dst_addr),
-			       le64_to_cpu(reg->src_addr),
-			       le32_to_cpu(reg->size), dma) ? COPY_FAILED :
-							      COPY_OK;
+	ret = vf_copy_in_host(t, le64_to_cpu(reg->dst_addr),
+			      le64_to_cpu(reg->src_addr),
+			      le32_to_cpu(reg->size), dma);
+	return ret ? VF_TEST_COPY_FAILED : VF_TEST_COPY_OK;
 }
 
-static void run_command(struct vf_test *t, u32 command)
+static void vf_test_run_command(struct vf_test *t, u32 command)
 {
-	bool dma = le32_to_cpu(vf_regs(t)->flags) & USE_DMA;
+	bool dma = le32_to_cpu(vf_test_regs(t)->flags) & VF_TEST_USE_DMA;
 
 	switch (command) {
-	case CMD_RAISE_INTX:
-	case CMD_RAISE_MSI:
-	case CMD_RAISE_MSIX:
-		raise(t, 0);
+	case VF_TEST_CMD_RAISE_INTX:
+	case VF_TEST_CMD_RAISE_MSI:
+	case VF_TEST_CMD_RAISE_MSIX:
+		vf_test_raise(t, 0);
 		break;
-	case CMD_READ:
-		raise(t, do_read(t, dma));
+	case VF_TEST_CMD_READ:
+		vf_test_raise(t, vf_test_read(t, dma));
 		break;
-	case CMD_WRITE:
-		raise(t, do_write(t, dma));
+	case VF_TEST_CMD_WRITE:
+		vf_test_raise(t, vf_test_write(t, dma));
 		break;
-	case CMD_COPY:
-		raise(t, do_copy(t, dma));
+	case VF_TEST_CMD_COPY:
+		vf_test_raise(t, vf_test_copy(t, dma));
 		break;
-	case CMD_ENABLE_BELL:
-		raise(t, bell_enable(t) ? BELL_ON_FAILED : BELL_ON);
+	case VF_TEST_CMD_ENABLE_BELL:
+		vf_test_raise(t, vf_test_bell_enable(t) ?
+				 VF_TEST_BELL_ON_FAILED : VF_TEST_BELL_ON);
 		break;
-	case CMD_DISABLE_BELL:
-		raise(t, bell_disable(t) ? BELL_OFF_FAILED : BELL_OFF);
+	case VF_TEST_CMD_DISABLE_BELL:
+		vf_test_raise(t, vf_test_bell_disable(t) ?
+				 VF_TEST_BELL_OFF_FAILED : VF_TEST_BELL_OFF);
 		break;
 	default:
 		dev_dbg(&t->epf->dev, "command %#x is unknown\n", command);
 	}
 }
 
-static void poll_commands(struct work_struct *work)
+static void vf_test_poll(struct work_struct *work)
 {
 	struct vf_test *t = container_of(work, struct vf_test, work.work);
-	struct vf_test_reg *reg = vf_regs(t);
+	struct vf_test_reg *reg = vf_test_regs(t);
 	u32 command = le32_to_cpu(READ_ONCE(reg->command));
 
 	if (command) {
 		WRITE_ONCE(reg->command, 0);
 		WRITE_ONCE(reg->status, 0);
-		run_command(t, command);
+		vf_test_run_command(t, command);
 	}
-	queue_delayed_work(vf_test_wq, &t->work, msecs_to_jiffies(POLL_MS));
+	queue_delayed_work(vf_test_wq, &t->work,
+			   msecs_to_jiffies(VF_TEST_POLL_MS));
 }
 
 /* ---- Set-up ---- */
 
-static void free_bars(struct vf_test *t)
+static void vf_test_free_bars(struct vf_test *t)
 {
 	struct pci_epf *epf = t->epf;
 	int bar;
@@ -335,7 +341,7 @@ static void free_bars(struct vf_test *t)
 	}
 }
 
-static int set_bar(struct vf_test *t, enum pci_barno bar, size_t size)
+static int vf_test_set_bar(struct vf_test *t, enum pci_barno bar, size_t size)
 {
 	const struct pci_epc_features *features = t->features;
 	struct pci_epf *epf = t->epf;
@@ -344,33 +350,33 @@ static int set_bar(struct vf_test *t, enum pci_barno bar, size_t size)
 					  PRIMARY_INTERFACE);
 	if (!t->bar[bar])
 		return -ENOMEM;
-	epf->bar[bar].flags |= test_bars[bar].flags;
+	epf->bar[bar].flags |= vf_test_bars[bar].flags;
 	return pci_epc_set_bar(epf->epc, epf->func_no, epf->vfunc_no,
 			       &epf->bar[bar]);
 }
 
-/* The host sees the same BARs of all virtual functions. */
-static int set_bars(struct vf_test *t)
+/* All virtual functions of a function must define the same BARs. */
+static int vf_test_set_bars(struct vf_test *t)
 {
 	u32 vectors = t->epf->msix_interrupts;
 	int bar, ret;
 
 	for (bar = BAR_0; bar <= BAR_5; bar++) {
-		size_t size = test_bars[bar].size;
+		size_t size = vf_test_bars[bar].size;
 
 		if (!size)
 			continue;
-		if (bar == REG_BAR)
+		if (bar == VF_TEST_REG_BAR)
 			size += vectors * PCI_MSIX_ENTRY_SIZE +
 				ALIGN(DIV_ROUND_UP(vectors, 8), 8);
-		ret = set_bar(t, bar, size);
+		ret = vf_test_set_bar(t, bar, size);
 		if (ret)
 			return ret;
 	}
 	return 0;
 }
 
-static int set_interrupts(struct vf_test *t, u32 *caps)
+static int vf_test_set_interrupts(struct vf_test *t, u32 *caps)
 {
 	struct pci_epf *epf = t->epf;
 	int ret;
@@ -380,69 +386,69 @@ static int set_interrupts(struct vf_test *t, u32 *caps)
 				      epf->msi_interrupts);
 		if (ret)
 			return ret;
-		*caps |= CAP_MSI;
+		*caps |= VF_TEST_CAP_MSI;
 	}
 	if (t->features->msix_capable && epf->msix_interrupts) {
 		ret = pci_epc_set_msix(epf->epc, epf->func_no, epf->vfunc_no,
-				       epf->msix_interrupts, REG_BAR,
-				       MSIX_OFFSET);
+				       epf->msix_interrupts, VF_TEST_REG_BAR,
+				       VF_TEST_MSIX_OFFSET);
 		if (ret)
 			return ret;
-		*caps |= CAP_MSIX;
+		*caps |= VF_TEST_CAP_MSIX;
 	}
 	return 0;
 }
 
-/* Without the extensions there is no doorbell. */
-static void open_ext(struct vf_test *t, u32 *caps)
+/* The function has no doorbell if the controller has no extensions. */
+static void vf_test_open_ext(struct vf_test *t, u32 *caps)
 {
 	struct pci_epf *epf = t->epf;
 
 	t->func = pci_epc_ext_open(epf->epc, epf->func_no, epf->vfunc_no,
-				   ext_event, t);
+				   vf_test_event, t);
 	if (IS_ERR(t->func))
 		t->func = NULL;
 	else
-		*caps |= CAP_DYNAMIC;
+		*caps |= VF_TEST_CAP_DYNAMIC;
 }
 
-static int set_up(struct vf_test *t)
+static int vf_test_set_up(struct vf_test *t)
 {
 	struct pci_epf *epf = t->epf;
-	u32 caps = CAP_UNALIGNED | CAP_NO_BAR5;
+	u32 caps = VF_TEST_CAP_UNALIGNED | VF_TEST_CAP_NO_BAR5;
 	int ret;
 
-	/* One header for all of them */
+	/* Virtual function 1 has the header of all of them. */
 	if (epf->vfunc_no == 1) {
 		ret = pci_epc_write_header(epf->epc, epf->func_no,
 					   epf->vfunc_no, epf->header);
 		if (ret)
 			return ret;
 	}
-	ret = set_bars(t);
+	ret = vf_test_set_bars(t);
 	if (ret)
 		return ret;
-	ret = set_interrupts(t, &caps);
+	ret = vf_test_set_interrupts(t, &caps);
 	if (ret)
 		return ret;
-	open_ext(t, &caps);
-	vf_regs(t)->caps = cpu_to_le32(caps);
+	vf_test_open_ext(t, &caps);
+	vf_test_regs(t)->caps = cpu_to_le32(caps);
 	return 0;
 }
 
-static void tear_down(struct vf_test *t)
+static void vf_test_tear_down(struct vf_test *t)
 {
 	cancel_delayed_work_sync(&t->work);
-	bell_release(t);
+	vf_test_bell_release(t);
 	pci_epc_ext_close(t->func);
 	t->func = NULL;
 	vf_copy_exit(t);
-	free_bars(t);
+	vf_test_free_bars(t);
 }
 
 /*
- * The framework takes care of the module of the function this one belongs to, but
- * not of ours.
+ * The framework holds a reference on the module of the function that this
+ * virtual function belongs to, but none on this module.
  */
 static int vf_test_bind(struct pci_epf *epf)
 {
@@ -450,7 +456,7 @@ static int vf_test_bind(struct pci_epf *epf)
 	int ret;
 
 	if (!epf->is_vf) {
-		dev_err(&epf->dev, "not a virtual function: link it to a function, and that to the controller\n");
+		dev_err(&epf->dev, "not a virtual function\n");
 		return -EINVAL;
 	}
 	t->features = pci_epc_get_features(epf->epc, epf->func_no,
@@ -458,11 +464,11 @@ static int vf_test_bind(struct pci_epf *epf)
 	if (!t->features)
 		return -EOPNOTSUPP;
 
-	ret = set_up(t);
+	ret = vf_test_set_up(t);
 	if (ret) {
 		dev_err(&epf->dev, "cannot set up virtual function %u: error %d\n",
 			epf->vfunc_no, ret);
-		tear_down(t);
+		vf_test_tear_down(t);
 		return ret;
 	}
 	vf_copy_init(t);
@@ -472,7 +478,7 @@ static int vf_test_bind(struct pci_epf *epf)
 	return 0;
 }
 
-/* The framework may call this again for a function that it did not bind again. */
+/* The framework may call this twice after it has called bind() once. */
 static void vf_test_unbind(struct pci_epf *epf)
 {
 	struct vf_test *t = epf_get_drvdata(epf);
@@ -480,11 +486,12 @@ static void vf_test_unbind(struct pci_epf *epf)
 	if (!t->bound)
 		return;
 	t->bound = false;
-	tear_down(t);
+	vf_test_tear_down(t);
 	module_put(THIS_MODULE);
 }
 
-static int vf_test_probe(struct pci_epf *epf, const struct pci_epf_device_id *id)
+static int vf_test_probe(struct pci_epf *epf,
+			 const struct pci_epf_device_id *id)
 {
 	struct vf_test *t = devm_kzalloc(&epf->dev, sizeof(*t), GFP_KERNEL);
 
@@ -494,22 +501,22 @@ static int vf_test_probe(struct pci_epf *epf, const struct pci_epf_device_id *id
 	t->header.deviceid = (u16)PCI_ANY_ID;
 	t->header.baseclass_code = PCI_CLASS_OTHERS;
 	mutex_init(&t->bell_lock);
-	INIT_DELAYED_WORK(&t->work, poll_commands);
+	INIT_DELAYED_WORK(&t->work, vf_test_poll);
 	epf->header = &t->header;
 	epf_set_drvdata(epf, t);
 	return 0;
 }
 
 /*
- * Who takes a virtual function off its function first, and then away, ends here
- * without unbind().
+ * The framework does not call unbind() if a virtual function is unlinked from
+ * its function and removed while that function is bound.
  */
 static void vf_test_remove(struct pci_epf *epf)
 {
 	struct vf_test *t = epf_get_drvdata(epf);
 
 	if (t->bound) {
-		dev_err(&epf->dev, "still in use: unlink its function from the controller first\n");
+		dev_err(&epf->dev, "removed while it is bound\n");
 		vf_test_unbind(epf);
 	}
 	mutex_destroy(&t->bell_lock);

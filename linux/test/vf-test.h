@@ -16,16 +16,16 @@ struct dma_chan;
 
 /**
  * struct vf_test - one virtual function
- * @epf: for the framework
+ * @epf: its endpoint function
  * @header: its configuration header
- * @features: of the controller
+ * @features: features of the controller
  * @bound: between bind() and unbind()
- * @bar: memory of the BARs
- * @work: looks for commands of the host
- * @chan: DMA channel, NULL: none
- * @func: for pci-epc-ext.h, NULL: not there
+ * @bar: memory behind each BAR, or NULL
+ * @work: polls for commands of the host
+ * @chan: DMA channel, or NULL
+ * @func: handle of pci-epc-ext.h, or NULL if the controller has no extensions
  * @bell_lock: protects @bell
- * @bell: the doorbell, its interrupt requested; NULL: none
+ * @bell: the doorbell, whose interrupt is requested, or NULL
  */
 struct vf_test {
 	struct pci_epf *epf;
@@ -40,7 +40,7 @@ struct vf_test {
 	struct pci_epc_ext_doorbell *bell;
 };
 
-/* vf-test-copy.c */
+/* vf-test-copy.c: process context; host addresses are bus addresses */
 void vf_copy_init(struct vf_test *t);
 void vf_copy_exit(struct vf_test *t);
 int vf_copy_from_host(struct vf_test *t, void *dst, u64 src, size_t size,
