@@ -6,6 +6,12 @@
 NINJA = ninja -C build --quiet
 RUN = /usr/bin/python3 scripts/build/run-tests
 KERNEL = 7
+# Of make fuzz: seconds for each target, and names of targets (none: all)
+TIME = 60
+TARGET =
+# Of make soak, which takes TIME as well: seed of all that is random (none: another
+# one each time)
+SEED =
 
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
@@ -16,12 +22,18 @@ all: build/build.ninja
 help:
 	@echo 'make              QEMU with the devices, a guest kernel and its modules'
 	@echo 'make demo         two linked guests pass the kernel'\''s endpoint test'
-	@echo 'make check        all tests: check-unit check-qtest check-kvm check-guest check-style'
+	@echo 'make check        all tests: check-unit check-qtest check-kvm check-guest check-style check-build'
 	@echo 'make check-long    guest tests that take longer: whole disks, many pings'
+	@echo 'make check-faults  each fault of either machine under each load, as a table'
+	@echo 'make soak         faults at random for a while: TIME=600 SEED=1'
 	@echo 'make bench        speed and memory against yardsticks: build/bench.json, bench.svg'
 	@echo 'make qemu         only QEMU: build/qemu'
 	@echo 'make kernels      all guest kernels with modules: build/kernel-*, build/modules-*'
+	@echo 'make kernel-7-trace    a kernel to debug in, kernel-7-kasan: one that checks memory accesses'
+	@echo 'make docs         this documentation as HTML and man page: build/docs'
 	@echo 'make check-qemu-10.2   unit tests and qtests on QEMU 10.2'
+	@echo 'make check-sanitize    unit tests, qtests, two guest tests with ASan, UBSan, TSan on our code'
+	@echo 'make fuzz         libFuzzer on all targets of tests/fuzz: TIME=60 TARGET="server remote"'
 	@echo 'make clean        forget what was built here; the cache stays'
 	@echo './configure --help     other versions and trees of QEMU and Linux'
 
@@ -30,6 +42,9 @@ build/build.ninja:
 
 qemu: build/build.ninja
 	@$(NINJA) qemu.stamp
+
+kernel-%: build/build.ninja
+	@$(NINJA) modules-$*.stamp
 
 kernels: build/build.ninja
 	@$(NINJA) modules-7.stamp modules-6.12.stamp modules-7-debug.stamp
@@ -43,16 +58,29 @@ bench: all
 	@tests/bench/run $(BENCH_ARGS)
 
 check: build/build.ninja
-	@$(RUN) unit qtest kvm guest style
+	@$(RUN) unit qtest kvm guest style build
 
-check-unit check-qtest check-kvm check-guest check-style check-long: build/build.ninja
+check-unit check-qtest check-kvm check-guest check-style check-build check-long check-faults: build/build.ninja
 	@$(RUN) $(@:check-%=%)
+
+soak: all
+	@tests/guest/soak --time $(TIME) $(if $(SEED),--seed $(SEED))
+
+docs:
+	@scripts/build/docs.sh
 
 check-qemu-10.2:
 	@scripts/build/check-other-qemu.sh 10.2
 
+check-sanitize: build/build.ninja
+	@scripts/build/check-sanitize.sh
+
+fuzz: build/build.ninja
+	@/usr/bin/python3 scripts/build/fuzz --time $(TIME) $(TARGET)
+
 clean:
 	rm -rf build
 
-.PHONY: all help qemu kernels demo bench check check-unit check-qtest check-kvm \
-	check-guest check-style check-long check-qemu-10.2 clean
+.PHONY: all help qemu kernels demo bench soak docs fuzz check check-unit \
+	check-qtest check-kvm check-guest check-style check-build check-long \
+	check-faults check-sanitize check-qemu-10.2 clean

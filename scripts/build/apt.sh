@@ -7,7 +7,11 @@
 # Sourced after common.sh.
 
 # shellcheck disable=SC1091
-CODENAME=$(. /etc/os-release && printf '%s' "${VERSION_CODENAME:-stable}")
+CODENAME=$([ ! -f /etc/os-release ] || . /etc/os-release
+    printf '%s' "${VERSION_CODENAME:-stable}")
+
+# Can packages be looked for and fetched here?
+have_apt() { command -v dpkg-query apt-get apt-cache dpkg-source > /dev/null; }
 
 # apt_log NAME COMMAND...: run with its output in a log of that name
 apt_log() {
@@ -114,9 +118,12 @@ apt_write_list() {
         "give --qemu-src=DIR and --kernel-src=DIR"
 }
 
+# Scopes whose indexes this process has fetched
+APT_FRESH=' '
+
 # apt_private near|far: set APT_OPTS; fetch the indexes when there are none.
 # near: stable and backports, sources and binaries; far: sources of what is
-# not released yet. APT_REFRESH=1 fetches them again.
+# not released yet. APT_REFRESH=1 fetches them again, once in a process.
 apt_private() {
     local dir=$CACHE/apt/$1
     mkdir -p "$dir/lists/partial" "$dir/cache/archives/partial"
@@ -124,6 +131,9 @@ apt_private() {
         -o Dir::Etc::sourceparts=/dev/null -o "Dir::State::lists=$dir/lists"
         -o "Dir::Cache=$dir/cache" -o "APT::Sandbox::User=$(id -un)"
         -o Acquire::Languages=none -o Acquire::Retries=2)
+    case $APT_FRESH in
+    *" $1 "*) return 0 ;;
+    esac
     [ -f "$dir/fetched" ] && [ -z "${APT_REFRESH:-}" ] && return 0
     case $1 in
     near)
@@ -144,23 +154,61 @@ apt_private() {
             "and /etc/apt, or give --qemu-src=DIR and --kernel-src=DIR"
     fi
     touch "$dir/fetched"
+    APT_FRESH+="$1 "
 }
 
-newest_version() {
-    local best='' version
-    while read -r version; do
-        if [ -z "$best" ] || dpkg --compare-versions "$version" gt "$best"; then
-            best=$version
-        fi
+# apt_candidates SCOPE LIST FETCH: call LIST, which prints candidates, best first,
+# one per line, and FETCH with the words of each until one succeeds. An index can
+# list what the pool no longer has: when nothing can be had, fetch the indexes
+# again if they are old, and try what they list then. Status 1: none can be had.
+apt_candidates() {
+    local scope=$1 list=$2 fetch=$3 candidate
+    local -a candidates words
+    while true; do
+        apt_private "$scope"
+        mapfile -t candidates < <("$list")
+        for candidate in "${candidates[@]}"; do
+            read -ra words <<< "$candidate"
+            "$fetch" "${words[@]}" && return 0
+            say "$candidate is listed by the Debian archive ($scope) but cannot" \
+                "be downloaded; trying the next candidate"
+        done
+        case $APT_FRESH in
+        *" $scope "*) return 1 ;;
+        esac
+        [ "${#candidates[@]}" -gt 0 ] || return 1
+        rm -f "$CACHE/apt/$scope/fetched"
     done
-    printf '%s\n' "$best"
 }
 
-# apt_best_source PACKAGE REGEX: newest version whose text matches
-apt_best_source() {
-    apt-cache "${APT_OPTS[@]}" showsrc --only-source "$1" 2>/dev/null |
+# Debian versions, newest first, each once
+sort_versions() {
+    local -a sorted=()
+    local version i
+    while read -r version; do
+        for ((i = 0; i < ${#sorted[@]}; i++)); do
+            dpkg --compare-versions "$version" lt "${sorted[i]}" || break
+        done
+        [ "${sorted[i]:-}" = "$version" ] ||
+            sorted=("${sorted[@]:0:i}" "$version" "${sorted[@]:i}")
+    done
+    [ "${#sorted[@]}" -eq 0 ] || printf '%s\n' "${sorted[@]}"
+}
+
+newest_version() { sort_versions | sed -n 1p; }
+
+# apt_source_versions PACKAGE REGEX: those whose text matches, newest first
+apt_source_versions() {
+    { apt-cache "${APT_OPTS[@]}" showsrc --only-source "$1" 2>/dev/null ||
+        true; } |
         awk -v re="$2" '$1 == "Version:" && $2 ~ re { print $2 }' |
-        newest_version
+        sort_versions
+}
+
+# apt_binary_versions PACKAGE: newest first
+apt_binary_versions() {
+    { apt-cache "${APT_OPTS[@]}" madison "$1" 2>/dev/null || true; } |
+        awk -F ' *[|] *' '/ Packages$/ { print $2 }' | sort_versions
 }
 
 # apt_best_binary PACKAGE [MINIMUM]: the version closest to this release
@@ -172,33 +220,33 @@ apt_best_binary() {
     if [ -n "$own" ] && dpkg --compare-versions "$own" ge "${2:-0}"; then
         printf '%s\n' "$own"
     else
-        apt-cache "${APT_OPTS[@]}" madison "$1" 2>/dev/null |
-            awk -F ' *[|] *' '/ Packages$/ { print $2 }' | newest_version
+        apt_binary_versions "$1" | sed -n 1p
     fi
 }
 
-# apt_download_binary PACKAGE VERSION: print the path of the .deb
+# apt_download_binary PACKAGE VERSION: print the path of the .deb. Status 1, and
+# what apt said, when it cannot be had.
 apt_download_binary() {
     local dir=$CACHE/dl/$1
     rm -rf "$dir"
     mkdir -p "$dir"
     (cd "$dir" && apt_log "download-$1" apt-get "${APT_OPTS[@]}" download \
         "$1=$2") || {
-        tail -n 5 "$CACHE/log/apt-download-$1.log" >&2
-        die 3 "could not download the package $1 $2"
+        grep '^E:' "$CACHE/log/apt-download-$1.log" >&2 || true
+        return 1
     }
     ls "$dir"/*.deb
 }
 
-# apt_download_source PACKAGE VERSION: print the path of the .dsc
+# apt_download_source PACKAGE VERSION: print the path of the .dsc. Status 1 as above.
 apt_download_source() {
     local dir=$CACHE/dl/$1-src
     rm -rf "$dir"
     mkdir -p "$dir"
     (cd "$dir" && apt_log "source-$1" apt-get "${APT_OPTS[@]}" source \
         --download-only "$1=$2") || {
-        tail -n 5 "$CACHE/log/apt-source-$1.log" >&2
-        die 3 "could not download the source package $1 $2"
+        grep '^E:' "$CACHE/log/apt-source-$1.log" >&2 || true
+        return 1
     }
     ls "$dir"/*.dsc
 }

@@ -25,14 +25,21 @@ JOBS=$(nproc)
 
 # A pyenv or conda python in PATH may lack what QEMU's configure needs
 PYTHON=/usr/bin/python3
+MESON=/usr/bin/meson
+[ -x "$MESON" ] || MESON=meson
 
 say() { printf '%s\n' "pci-ep: $*" >&2; }
 
-# die STATUS MESSAGE...: status 1 failed, 2 the caller asked for the impossible
+# die STATUS MESSAGE...: status 1 failed, 2 the caller asked for the impossible.
+# A program that runs us may give a file for the message in PCI_EP_ERROR.
 die() {
     local status=$1
     shift
-    printf '%s\n' "pci-ep: error: $*" >&2
+    if [ -n "${PCI_EP_ERROR:-}" ]; then
+        printf '%s\n' "$*" > "$PCI_EP_ERROR"
+    else
+        printf '%s\n' "pci-ep: error: $*" >&2
+    fi
     exit "$status"
 }
 
@@ -144,6 +151,9 @@ progress() {
     return 0
 }
 
+# Rewrites paths in messages of compilers; a script may define it anew
+show_paths() { cat; }
+
 # run_logged LOG WHAT COMMAND...: run with progress, on failure show the log
 run_logged() {
     local log=$1 what=$2
@@ -154,8 +164,8 @@ run_logged() {
     "$@" < /dev/null 2>&1 | progress "$log" || status=$?
     if [ "$status" -ne 0 ]; then
         { grep -nE -A3 '(error|ERROR|FAILED|\*\*\*)' "$log" || true; } |
-            tail -n 30 >&2
-        tail -n 10 "$log" >&2
+            tail -n 30 | show_paths >&2
+        tail -n 10 "$log" | show_paths >&2
         die 1 "$what failed; the whole log is $log"
     fi
     say "$what: done in $((SECONDS - start)) s"

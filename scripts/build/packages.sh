@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# Make sure the Debian packages the build needs are installed:
-# packages.sh. As root it installs what is missing, else it prints the command.
+# Make sure that what the build needs is installed: packages.sh. On Debian it looks
+# at packages; as root it installs what is missing, else it prints the command.
+# Elsewhere it looks for each tool and library and names those that are missing.
 
 . "$(dirname "$0")/common.sh"
 . "$TOP/scripts/build/apt.sh"
@@ -18,6 +19,7 @@ python3-venv        QEMU configure
 libglib2.0-dev      QEMU, unit tests
 libpixman-1-dev     QEMU
 libslirp-dev        QEMU, --net
+libattr1-dev        QEMU, --share
 zlib1g-dev          QEMU
 libfdt-dev          QEMU
 device-tree-compiler QEMU 10.2
@@ -37,14 +39,60 @@ cpio                initramfs
 e2fsprogs           tests with a file system in a guest
 fio                 tests with a disk in a guest
 iputils-ping        tests with a network in a guest
+pciutils            tests that write configuration space in a guest
 kmod                initramfs, depmod
 busybox-static      initramfs
+'
+
+# Packages that only checks need. A release that lacks one goes without: the check
+# that needs it is skipped and says so.
+EXTRA_PACKAGES='
 shellcheck          make check-style
+python3-sphinx      make docs, make check-style
+mypy                make check-style
+tshark              make check-unit, make check-guest
+'
+
+# The oldest clang whose thread safety analysis knows members of a C structure
+CLANG_MIN=22
+
+# Elsewhere. tool: what needs it
+TOOLS='
+cc                  compilers
+make                kernel
+ninja               QEMU, this build
+pkg-config          QEMU
+git                 tests of the style of a change
+rsync               overlay
+xz                  kernel
+flex                kernel
+bison               kernel
+bc                  kernel
+lz4                 kernel image
+cpio                initramfs
+depmod              initramfs
+busybox             initramfs; it must be a static one
+'
+
+# Libraries as pkg-config knows them
+LIBRARIES='
+glib-2.0            QEMU, unit tests
+pixman-1            QEMU
+slirp               QEMU, --net
+libattr             QEMU, --share
+zlib                QEMU
+libelf              kernel
+libcrypto           kernel
 '
 
 MESON_MIN=1.5
 
 installed() { dpkg-query -W -f '${db:Status-Status}\n' "$1" 2>/dev/null | grep -qx installed; }
+
+candidate() {
+    apt-cache policy "$1" 2>/dev/null |
+        awk '$1 == "Candidate:" && $2 != "(none)" { print $2 }'
+}
 
 missing_packages() {
     local name rest
@@ -53,10 +101,58 @@ missing_packages() {
     done <<< "$PACKAGES"
 }
 
+# The newest package of clang that is new enough; nothing when one is installed
+missing_clang() {
+    local name
+    apt-cache pkgnames clang- | grep -xE 'clang-[0-9]+' | sort -rV |
+        while read -r name; do
+            [ "${name#clang-}" -ge "$CLANG_MIN" ] || break
+            ! installed "$name" || break
+            [ -n "$(candidate "$name")" ] || continue
+            printf '%s\n' "$name"
+            break
+        done
+}
+
+missing_extras() {
+    local name rest
+    while read -r name rest; do
+        [ -z "$name" ] || installed "$name" || [ -z "$(candidate "$name")" ] ||
+            printf '%s\n' "$name"
+    done <<< "$EXTRA_PACKAGES"
+    missing_clang
+}
+
 meson_good() {
     local have
-    have=$(/usr/bin/meson --version 2>/dev/null) || return 1
-    dpkg --compare-versions "$have" ge "$MESON_MIN"
+    have=$("$MESON" --version 2>/dev/null) || return 1
+    [ "$(printf '%s\n' "$MESON_MIN" "$have" | sort -V | sed -n 1p)" = "$MESON_MIN" ]
+}
+
+# missing_tools: "NAME (what needs it)" of each that is not there, one per line
+missing_tools() {
+    local name needs
+    while read -r name needs; do
+        [ -z "$name" ] || command -v "$name" > /dev/null ||
+            PATH=$PATH:/sbin:/usr/sbin command -v "$name" > /dev/null ||
+            printf '%s\n' "$name ($needs)"
+    done <<< "$TOOLS"
+    while read -r name needs; do
+        [ -z "$name" ] || ! command -v pkg-config > /dev/null ||
+            pkg-config --exists "$name" ||
+            printf '%s\n' "the development files of $name ($needs)"
+    done <<< "$LIBRARIES"
+    "$PYTHON" -c 'import ensurepip, venv' 2> /dev/null ||
+        printf '%s\n' "$PYTHON with its modules venv and ensurepip (QEMU configure)"
+    meson_good || printf '%s\n' "$MESON $MESON_MIN or newer (QEMU, this build)"
+}
+
+check_tools() {
+    local missing
+    missing=$(missing_tools)
+    [ -z "$missing" ] || die 2 "this system has no dpkg and apt, so install these" \
+        "by its own means, then try again:
+$missing"
 }
 
 install_packages() {
@@ -81,15 +177,26 @@ install_packages() {
     fi
 }
 
+# What checks need is installed as root and left out otherwise
+install_extras() {
+    local -a missing
+    [ "$(id -u)" -eq 0 ] || return 0
+    mapfile -t missing < <(missing_extras)
+    [ "${#missing[@]}" -gt 0 ] || return 0
+    say "installing Debian packages for checks: ${missing[*]}"
+    DEBIAN_FRONTEND=noninteractive apt_log extras apt-get -q -y \
+        -o Dpkg::Use-Pty=0 install --no-install-recommends "${missing[@]}" ||
+        say "could not install them; checks that need them are skipped"
+}
+
 # Distributions older than the build need meson from their backports
 install_meson() {
     meson_good && return 0
     local from=''
-    local candidate
-    candidate=$(apt-cache policy meson 2>/dev/null |
-        awk '$1 == "Candidate:" { print $2 }')
-    if [ -z "$candidate" ] ||
-        ! dpkg --compare-versions "$candidate" ge "$MESON_MIN"; then
+    local version
+    version=$(candidate meson)
+    if [ -z "$version" ] ||
+        ! dpkg --compare-versions "$version" ge "$MESON_MIN"; then
         from=backports
     fi
     if [ "$(id -u)" -ne 0 ]; then
@@ -118,6 +225,11 @@ install_meson() {
 }
 
 mkdir -p "$CACHE"
+if ! have_apt; then
+    check_tools
+    exit
+fi
 lock apt
 install_packages
 install_meson
+install_extras

@@ -5,6 +5,10 @@
 # all:  build/qemu holds qemu-system-x86_64, its firmware, the qtests.
 # util: build/qemu-util holds what unit tests link: libqemuutil.a and headers.
 #       It does not depend on our C files, so changing them leaves it alone.
+# build-directory: print where ninja builds all, also when nothing was built yet.
+# in-build COMMAND...: build all there from our tree, then run the command with
+#       that directory as its last argument. Trees of other directories are built
+#       there as well, but not while the command runs.
 
 . "$(dirname "$0")/common.sh"
 . "$TOP/scripts/build/sources.sh"
@@ -13,16 +17,18 @@ WHAT=$1
 load_config
 
 # Part of every result's name: raise it when this script changes what it builds
-RECIPE=3
+RECIPE=6
 
-# Firmware of PC machines; Debian's source package has none
+# Firmware of PC machines. Debian's source package of QEMU has none, a QEMU tree
+# has some in pc-bios.
 FIRMWARE=(/usr/share/seabios/{bios,vgabios}*.bin
     /usr/share/qemu/{kvmvapic,linuxboot,linuxboot_dma,multiboot}.bin
     /usr/share/qemu/{multiboot_dma,pvh}.bin /usr/lib/ipxe/qemu/efi-*.rom)
 
 CONFIGURE=(--python="$PYTHON" --target-list=x86_64-softmmu
     --without-default-features --enable-kvm --enable-tcg --enable-slirp
-    --enable-pixman --disable-install-blobs --disable-docs --enable-werror
+    --enable-attr --enable-virtfs --enable-pixman
+    --disable-install-blobs --disable-docs --enable-werror
     --prefix=/usr/local "${QEMU_OPTIONS[@]}")
 
 # QEMU's own tests that every device has to pass
@@ -33,7 +39,8 @@ OVERLAY_DIRS=(hw/pci-ep hw/misc/epf-bridge include/hw/pci-ep tests/qtest/pci-ep)
 
 # Files of QEMU that get lines of ours. Each call names the file, a line of it
 # as a basic regular expression, and the lines to put before or after.
-EDITED=(hw/meson.build hw/Kconfig meson.build tests/qtest/meson.build)
+EDITED=(hw/meson.build hw/Kconfig meson.build tests/qtest/meson.build
+    system/physmem.c system/memory.c hw/intc/apic.c)
 
 edit_files() {
     insert hw/meson.build after "^subdir('pci-host')" \
@@ -46,15 +53,93 @@ edit_files() {
     insert tests/qtest/meson.build before '^qtest_executables = {}' \
         'qtests += pci_ep_qtests' \
         'qtests_x86_64 += pci_ep_qtests.keys()'
+    correct_tlb_sections
+    correct_ioeventfd_order
+    correct_init_order
+}
+
+# A TLB entry of TCG for I/O is an index into the sections of the memory map that
+# it was filled from. QEMU looks it up in the map of now, which is another one
+# until tcg_commit_cpu() has flushed the TLB of that vCPU: the index leads to
+# another region, or beyond the array. Make each vCPU keep the map that its TLB
+# was filled from, with a reference, until the flush. docs/devel/qemu-findings.rst
+# has the whole story; when QEMU does this itself the anchors are gone and this
+# function goes too.
+correct_tlb_sections() {
+    local file=system/physmem.c
+    insert $file after '^    MemoryListener tcg_as_listener;' \
+        '    FlatView *tlb_view;'
+    insert $file after '^} CPUAddressSpace;' '' \
+        '/* The map that the TLB is filled from. Only the vCPU itself calls this. */' \
+        'static AddressSpaceDispatch *cpuas_tlb_dispatch(CPUAddressSpace *cpuas)' \
+        '{' \
+        '    if (!cpuas->tlb_view) {' \
+        '        cpuas->tlb_view = address_space_get_flatview(cpuas->as);' \
+        '    }' \
+        '    return flatview_to_dispatch(cpuas->tlb_view);' \
+        '}' '' \
+        'static void cpuas_tlb_view_drop(CPUAddressSpace *cpuas)' \
+        '{' \
+        '    if (cpuas->tlb_view) {' \
+        '        flatview_unref(cpuas->tlb_view);' \
+        '        cpuas->tlb_view = NULL;' \
+        '    }' \
+        '}'
+    substitute $file 'address_space_to_dispatch(cpu->cpu_ases\[asidx\].as)' \
+        'cpuas_tlb_dispatch(\&cpu->cpu_ases[asidx])'
+    substitute $file 'address_space_to_dispatch(cpuas->as)' \
+        'cpuas_tlb_dispatch(cpuas)'
+    insert $file before '^    tlb_flush(cpu);' \
+        '    cpuas_tlb_view_drop(data.host_ptr);'
+    insert $file before '^ *g_clear_pointer(&cpuas->as, address_space_destroy_free);' \
+        '        cpuas_tlb_view_drop(cpuas);'
+}
+
+# KVM refuses two ioeventfds at one address. When a region moves over another one,
+# QEMU walks the old and the new ioeventfds by address and may add the one of the
+# region on top before it removes the one below. That aborts. Walk twice, and
+# remove first. See docs/devel/qemu-findings.rst.
+correct_ioeventfd_order() {
+    local file=system/memory.c
+    insert $file before '^    while (iold < fds_old_nb || inew < fds_new_nb) {' \
+        '    for (int adding = 0; adding < 2; adding++, iold = inew = 0)'
+    insert $file before '^ *MEMORY_LISTENER_CALL(as, eventfd_del, Forward, &section,' \
+        '            if (!adding)'
+    insert $file before '^ *MEMORY_LISTENER_CALL(as, eventfd_add, Reverse, &section,' \
+        '            if (adding)'
+}
+
+# A vCPU of TCG that finds both INIT and SIPI pending takes INIT first. When the
+# SIPI came before the INIT, it then starts at an address that is not meant any
+# more, and ignores the next SIPI. docs/devel/qemu-findings.rst has the whole
+# story.
+correct_init_order() {
+    insert hw/intc/apic.c after '/. normal INIT IPI sent to processors ./' \
+        '            foreach_apic(apic_iter, deliver_bitmask,' \
+        '                         cpu_reset_interrupt(CPU(apic_iter->cpu),' \
+        '                                             CPU_INTERRUPT_SIPI));'
+}
+
+# one_line ANCHOR: die unless one line of $EDIT/$FILE matches
+one_line() {
+    [ "$(grep -c -- "$1" "$EDIT/$FILE")" = 1 ] ||
+        die 1 "$FILE of $SRC has no single line that matches \"$1\", which our" \
+            "changes need; this QEMU differs too much from 10.0 to 10.2: adapt" \
+            "edit_files in scripts/build/qemu.sh"
+}
+
+# substitute FILE ANCHOR TEXT: both as sed has them; replaces what the anchor matches
+substitute() {
+    local FILE=$1
+    one_line "$2"
+    sed -i "s,$2,$3," "$EDIT/$FILE"
 }
 
 insert() {
-    local file=$EDIT/$1 where=$2 anchor=$3
+    local FILE=$1 where=$2 anchor=$3
+    local file=$EDIT/$FILE
     shift 3
-    [ "$(grep -c -- "$anchor" "$file")" = 1 ] ||
-        die 1 "${file#"$EDIT/"} of $SRC has no single line that matches" \
-            "\"$anchor\", where lines of ours belong; this QEMU differs too" \
-            "much from 10.0 to 10.2: adapt edit_files in scripts/build/qemu.sh"
+    one_line "$anchor"
     printf '%s\n' "$@" > "$EDIT/lines"
     if [ "$where" = after ]; then
         sed -i "/$(printf '%s' "$anchor" | sed 's,/,\\/,g')/r $EDIT/lines" \
@@ -179,13 +264,13 @@ build_util() {
 install_firmware() {
     local file
     mkdir -p "$1"
-    for file in "${FIRMWARE[@]}"; do
+    for file in "$SRC"/pc-bios/*.{bin,rom} "${FIRMWARE[@]}"; do
         [ ! -f "$file" ] || cp "$file" "$1/"
     done
     for file in bios-256k.bin linuxboot_dma.bin; do
         [ -f "$1/$file" ] ||
-            die 1 "no $file in /usr/share; install the packages seabios and" \
-                "qemu-system-data"
+            die 1 "no $file in /usr/share and in pc-bios of the QEMU source;" \
+                "install the packages seabios and qemu-system-data"
     done
 }
 
@@ -196,6 +281,13 @@ own_qtests() {
         while IFS= read -r name; do
             [ ! -f "$TOP/$name.c" ] || printf '%s\n' "$name"
         done
+}
+
+run_in_build() {
+    configure_tree
+    run_logged "$CACHE/log/in-build.log" "QEMU: build ($JOBS jobs)" \
+        ninja -C "$WORK/build" qemu-system-x86_64
+    "$@" "$WORK/build"
 }
 
 build_all() {
@@ -241,7 +333,17 @@ TREE=$WORK/src
 case $WHAT in
 util) LINK=qemu-util ;;
 all) LINK=qemu ;;
-*) die 2 "usage: qemu.sh all|util [STAMP]" ;;
+build-directory)
+    printf '%s\n' "$WORK/build"
+    exit
+    ;;
+in-build)
+    lock "${WORK##*/}"
+    sync_tree
+    run_in_build "${@:2}"
+    exit
+    ;;
+*) die 2 "usage: qemu.sh all|util [STAMP], build-directory, in-build COMMAND" ;;
 esac
 # Our files may change until we hold the lock and have a copy
 if ! name_result "$TOP"; then

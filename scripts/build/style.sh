@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # Checks on the text of our files, as TAP: checkpatch of QEMU and of Linux, shell
-# and Python scripts, licence lines, file sizes.
+# and Python scripts, licence lines, file sizes; which room includes what, names of
+# static functions, locks.
 
 . "$(dirname "$0")/common.sh"
 . "$TOP/scripts/build/sources.sh"
@@ -19,8 +20,12 @@ return of an errno should typically be -ve
 '
 # line over 80: QEMU's own limit is 90, 80 is its advice
 # compat.h: __has_include tells where a header of QEMU is
-# MAINTAINERS: there is none here
+# MAINTAINERS: ours is checked by checks/docs.py
 # errno: replies of the vfio-user protocol carry it as a positive number
+
+# The same of Linux's checkpatch, by type
+# kzalloc_obj() is not in Linux 6.12
+KERNEL_EXCLUDED=FILE_PATH_CHANGES,ALLOC_WITH_SIZEOF
 
 MAX_LINES=700
 COUNT=0
@@ -49,6 +54,21 @@ ours() { git ls-files --cached --others --exclude-standard -- "$@" |
 
 excluded() { printf '%s\n' "$1" | sed '/^$/d'; }
 
+# checkpatch takes a member with an annotation of hw/pci-ep/wire/locks.h for the
+# declaration of a function
+without_annotations() {
+    local file line text
+    while IFS= read -r text; do
+        IFS=: read -r file line _ <<< "$text"
+        case $text in
+        *'externs should be avoided'*)
+            sed -n "${line}p" "$file" | grep -q 'EP_GUARDED_BY(' && continue
+            ;;
+        esac
+        printf '%s\n' "$text"
+    done
+}
+
 check_qemu_style() {
     local file output
     local script=$QEMU/scripts/checkpatch.pl
@@ -56,7 +76,8 @@ check_qemu_style() {
         # It ends with status 1 when it has something to say
         output=$(perl "$script" --no-tree --no-signoff --terse --no-summary \
             -f "$file" 2>&1 | grep -E ': (ERROR|WARNING): |^Can|rror at' |
-            grep -vE -f <(excluded "$QEMU_EXCLUDED") || true)
+            grep -vE -f <(excluded "$QEMU_EXCLUDED") | without_annotations ||
+            true)
         result "QEMU checkpatch: $file" "$output"
     done < <(ours 'hw/*.[ch]' 'include/*.h' 'tests/*.[ch]')
 }
@@ -65,10 +86,10 @@ check_kernel_style() {
     local file output
     while IFS= read -r file; do
         output=$(perl "$KERNEL/scripts/checkpatch.pl" --strict --no-tree \
-            --terse --no-summary --ignore FILE_PATH_CHANGES -f "$file" 2>&1 |
+            --terse --no-summary --ignore "$KERNEL_EXCLUDED" -f "$file" 2>&1 |
             grep -E ': (ERROR|WARNING|CHECK): |^Can|rror at' || true)
         result "kernel checkpatch --strict: $file" "$output"
-    done < <(ours 'linux/*.[ch]')
+    done < <(ours 'linux/*.[ch]' 'examples/*.[ch]')
 }
 
 # Files whose first line names that interpreter
@@ -119,12 +140,29 @@ for module, line in imported.items():
             and not name.endswith('__init__.py'):
         print(f'{name}:{line}: {module} is imported and not used')
 for number, text in enumerate(source.splitlines(), 1):
-    if len(text) > 90:
-        print(f'{name}:{number}: line over 90 characters')
+    if len(text) > 79:
+        print(f'{name}:{number}: line over 79 characters')
 EOF
         )
         result "python: $file" "$output"
     done < <({ scripts_of python; ours '*.py'; } | sort -u)
+    check_python_types
+}
+
+# pyproject.toml has the options of mypy, "strict" above all.
+check_python_types() {
+    local output file
+    if ! command -v mypy > /dev/null; then
+        skip 'mypy --strict' 'the package mypy is not installed'
+        return
+    fi
+    # A directory with a dash is no package, so its file has the name of the others.
+    output=$({ mypy --exclude '/[a-z]+-[a-z]+/' scripts/pciep scripts/functions \
+            scripts/build/run-tests
+        mypy scripts/build/fuzz
+        for file in scripts/functions/*-*/function.py; do mypy "$file"; done; } 2>&1 |
+        grep -v '^Success: ' || true)
+    result 'mypy --strict' "$output"
 }
 
 check_licence() {
@@ -160,8 +198,64 @@ check_whitespace() {
     result 'no blanks at the end of a line' "$output"
 }
 
+check_structure() {
+    result 'includes go one way between the rooms' \
+        "$("$PYTHON" scripts/build/checks/rooms.py 2>&1)"
+    result 'static functions have names of their own' \
+        "$("$PYTHON" scripts/build/checks/names.py 2>&1)"
+    result 'trace events have one form' \
+        "$("$PYTHON" scripts/build/checks/traces.py 2>&1)"
+    result 'what may end QEMU or wait for long is in docs/devel/aborts.rst and waits.rst' \
+        "$("$PYTHON" scripts/build/checks/places.py 2>&1)"
+}
+
+# The oldest clang whose analysis knows members of a structure in C
+CLANG_MIN=22
+
+find_clang() {
+    local name version
+    for name in clang $(compgen -c clang- | grep -xE 'clang-[0-9]+' | sort -rV); do
+        version=$("$name" -dumpversion 2>/dev/null || true)
+        if [ "${version%%.*}" -ge "$CLANG_MIN" ] 2>/dev/null; then
+            printf '%s\n' "$name"
+            return
+        fi
+    done
+}
+
+check_thread_safety() {
+    local name='the annotations of locks hold' clang tree
+    clang=$(find_clang)
+    tree=$(scripts/build/qemu.sh build-directory)
+    if [ -z "$clang" ]; then
+        skip "$name" "there is no clang $CLANG_MIN or newer"
+    elif [ ! -f "$tree/compile_commands.json" ]; then
+        skip "$name" 'QEMU is not built here: run make'
+    else
+        result "$name" "$("$PYTHON" scripts/build/checks/thread_safety.py \
+            "$clang" "$tree" 2>&1)"
+    fi
+}
+
+check_docs() {
+    local directory output
+    directory=$(mktemp -d)
+    if "$PYTHON" -c 'import sphinx' 2>/dev/null; then
+        output=$(scripts/build/docs.sh "$directory" 2>&1 || true)
+        result 'docs: Sphinx has no warnings' "$output"
+    else
+        skip 'docs: Sphinx has no warnings' \
+            'the package python3-sphinx is not installed'
+    fi
+    rm -rf "$directory"
+    output=$("$PYTHON" scripts/build/checks/docs.py 2>&1 || true)
+    result 'docs: files, functions and locks that pages name exist' "$output"
+}
+
 QEMU=$(qemu_source)
 KERNEL=$(kernel_source 7)
+check_structure
+check_thread_safety
 check_qemu_style
 check_kernel_style
 check_shell
@@ -169,5 +263,6 @@ check_python
 check_licence
 check_size
 check_whitespace
+check_docs
 printf '1..%d\n' "$COUNT"
 exit "$FAILED"

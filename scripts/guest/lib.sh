@@ -1,40 +1,64 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=sh
-# Helpers of the scripts inside the guests.  File descriptor 3 is the results
-# port: lines that begin with "!" are for the launcher, the others are TAP.
+# Helpers of all scripts in the guests.  File descriptor 3 is the results port.
+# Lines that begin with "!" are for the launcher, the others are TAP.
 
+# say TEXT...: writes a line to the results port.
 say() { printf '%s\n' "$*" >&3; }
-# For the launcher, also where descriptor 3 leads elsewhere
-tell() { printf '%s\n' "$*" >&"${PORT:-3}"; }
+# say_launcher TEXT...: the same where descriptor 3 is a file, see role_run.
+say_launcher() { printf '%s\n' "$*" >&"${PORT:-3}"; }
 log() { printf '%s\n' "pci-ep: $*" >/dev/kmsg; }
-state() { log "$*"; tell "!state $*"; }
+# state TEXT...: what this guest does now, for the log and the launcher
+state() { log "$*"; say_launcher "!state $*"; }
 
-# The run makes no sense; the text says what to do.  Ends the script.
+# need TEXT...: ends the script and the run, since it makes no sense here.  The
+# text says what to do.
 need() {
     log "cannot run: $*"
-    tell "!need $*"
+    say_launcher "!need $*"
     exit 2
 }
 
-# wait_for SECONDS COMMAND...: tries until it succeeds or the time is over.
+# wait_for SECONDS COMMAND...: repeats a command until it succeeds.  When the time is
+# over it fails, with what the command wrote to standard error.
 wait_for() {
+    case $1 in
+    "" | *[!0-9]*)
+        echo "wait_for: $1 is no number of seconds: write wait_for SECONDS COMMAND..." >&2
+        return 2
+        ;;
+    esac
     _end=$(($(cut -d. -f1 /proc/uptime) + $1))
     shift
-    while ! "$@" >/dev/null 2>&1; do
-        [ "$(cut -d. -f1 /proc/uptime)" -ge "$_end" ] && return 1
-        sleep 0.1
+    while ! "$@" >/dev/null 2>"/tmp/wait_for.$$"; do
+        [ "$(cut -d. -f1 /proc/uptime)" -ge "$_end" ] || { sleep 0.1; continue; }
+        cat "/tmp/wait_for.$$" >&2
+        return 1
     done
 }
 
-# Parameters of a module on the kernel's command line, as modprobe finds them
+# module_parameters NAME: prints the parameters of a module on the kernel's
+# command line, as modprobe finds them.
 module_parameters() { tr ' ' '\n' </proc/cmdline | sed -n "s/^$1\.//p"; }
 
-# load MODULE...: inserts each with what it depends on; built-in ones are fine.
+# built_in MODULE: whether the kernel contains it, also when nobody knows.
+built_in() { [ ! -f /pciep/builtin ] || grep -qx "$1" /pciep/builtin; }
+
+# load MODULE...: inserts modules with all they depend on.  A module that does not
+# exist is an error with LOAD_STRICT.  Without it this goes on, since scripts of a
+# function have a better message than this.
 load() {
     for _m in "$@"; do
-        _m=$(echo "$_m" | tr - _)
+        _m=$(basename "$_m" .ko | tr - _)
         [ -d "/sys/module/$_m" ] && continue
-        [ -f "/pciep/load/$_m" ] || continue
+        [ -f "/pciep/load/$_m" ] || {
+            built_in "$_m" || [ -z "$LOAD_STRICT" ] || {
+                echo "load: no module $_m in this guest; pass --$ROLE-module if it should" \
+                    "have one" >&2
+                return 1
+            }
+            continue
+        }
         while read -r _file; do
             _n=$(basename "$_file" .ko | tr - _)
             [ -d "/sys/module/$_n" ] && continue
@@ -44,9 +68,10 @@ load() {
     done
 }
 
-# serve ID COMMAND: a command of the launcher.  Its output goes back line by line.
+# serve ID COMMAND: runs a command of the launcher, and sends its output and its
+# exit status back.
 serve() {
-    sh -c ". /pciep/env; . /pciep/lib.sh; . /pciep/$ROLE-lib.sh; $2" \
+    sh -c ". /pciep/env; . /pciep/lib.sh; . /pciep/$ROLE-lib.sh; LOAD_STRICT=1; $2" \
         >"/tmp/out.$1" 2>&1 </dev/null
     _status=$?
     while IFS= read -r _line || [ -n "$_line" ]; do
@@ -56,18 +81,21 @@ serve() {
     say "!done $1 $_status"
 }
 
-# finish: the end of the run; lets go of everything so that faults in it show.
+# finish: takes down what the role has set up, so that faults in that show, too.
 finish() {
     # shellcheck source=/dev/null
-    ( . "/pciep/$ROLE-lib.sh"; role_finish ) 2>&1 | while IFS= read -r _line; do log "$_line"; done
+    ( . "/pciep/$ROLE-lib.sh"; . /pciep/ftrace.sh; role_finish; ftrace_end ) 2>&1 | while IFS= read -r _line; do log "$_line"; done
     say "!finished"
 }
 
+# net_up: user networking of QEMU, with its fixed addresses
 net_up() {
     ip link set lo up
     load virtio_pci virtio_net
     wait_for 5 test -d /sys/class/net/eth0 || {
-        log "no network interface: the kernel needs CONFIG_VIRTIO_NET"
+        # This runs in init, which must not end as need would have it.
+        say "!need the kernel of $GUEST has no network interface: set CONFIG_VIRTIO_PCI and" \
+            "CONFIG_VIRTIO_NET, or leave out --net"
         return
     }
     ip link set eth0 up
@@ -76,8 +104,23 @@ net_up() {
     echo nameserver 10.0.2.3 >/etc/resolv.conf
 }
 
-# tap_result STATUS NAME [COMMENT]: one TAP result; TAP_N counts, PREFIX tells
-# functions apart when there are several.
+# shares_up: mounts the directories of --share.
+shares_up() {
+    [ -s /pciep/shares ] || return
+    load virtio_pci 9pnet_virtio 9p
+    while read -r _tag _directory; do
+        mkdir -p "$_directory"
+        mount -t 9p -o trans=virtio,version=9p2000.L,msize=262144 "$_tag" "$_directory" || {
+            # This runs in init as well.
+            say "!need the kernel of $GUEST cannot mount $_directory: set CONFIG_NET_9P_VIRTIO" \
+                "and CONFIG_9P_FS, or leave out --share"
+            return
+        }
+    done </pciep/shares
+}
+
+# tap_result STATUS NAME [COMMENT]: one result.  TAP_N is its number.  PREFIX is
+# the name of the function if there are several.
 PREFIX=
 TAP_N=0
 tap_result() {
@@ -89,10 +132,24 @@ tap_result() {
     fi
 }
 
+# help: lists the commands of this guest.
+help() {
+    while IFS='|' read -r _name _guest _arguments _text; do
+        case $_guest in
+        all | "$ROLE")
+            printf '%s\n    %s\n' "$_name${_arguments:+ $_arguments}" "$_text"
+            ;;
+        esac
+    done </pciep/commands.txt
+}
+
+# interactive: a shell on the console
 interactive() {
-    log "shell on the console; Ctrl-] ends the run"
+    log "shell on the console; help lists commands"
     cd /root || return
     # Functions do not survive exec; an interactive shell reads what ENV names.
-    echo ". /pciep/env; . /pciep/lib.sh; . /pciep/$ROLE-lib.sh" >/tmp/shell
-    ENV=/tmp/shell setsid cttyhack sh -l <"/dev/$CONSOLE" >"/dev/$CONSOLE" 2>&1
+    echo ". /pciep/env; . /pciep/lib.sh; . /pciep/$ROLE-lib.sh; LOAD_STRICT=1" >/tmp/shell
+    _shell="sh"
+    [ ! -x /bin/bash ] || _shell="bash"
+    ENV=/tmp/shell setsid cttyhack "$_shell" -l <"/dev/$CONSOLE" >"/dev/$CONSOLE" 2>&1
 }

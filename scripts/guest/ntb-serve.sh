@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# A connection of the host to the endpoint guest over an NTB.
+# Serves one connection of the other side of an NTB, see ntb_listen.
 
 . /pciep/lib.sh
-. /pciep/ntb-lib.sh
+. /pciep/ntb.sh
 ntb_serve

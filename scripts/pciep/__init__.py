@@ -1,24 +1,96 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""pciep: boots two linked QEMU guests and judges what they report.
+"""
+pciep: boots linked QEMU guests and judges what they report.
 
-One module, one job:
+run/, what the person at the terminal deals with:
 
-    kernels    which kernel image, modules and test programs a guest gets
-    initramfs  the archive a guest boots into
-    machine    the QEMU command line, one table per architecture
+    cli        options of pci-ep-run
+    new_function
+               writes a function for a user to start from
+    debug      which kernels run, gdb and ftrace
+    session    one run, from the options to the verdict
+    hands      what lets people use the guests of a run
+    control    serves other terminals
+    terminal   the terminal of an interactive run
+    tmux       the same for all guests
+    client     attach, exec, cp, monitor, stop and list
+    copy       what cp does
+    remote     runs that go on, as another terminal sees them
+    userland   options for programs and directories of the guests
+    usage      mistakes on the command line, in one line each
+    screen     what the terminal shows while the guests run
+    tap        TAP and KTAP in, TAP out; the test runners use it too
+    junit      JUnit out, for them as well
+    explain    why a test failed: its words and both consoles meanwhile
+    decode     file and line of addresses in reports of a kernel
+    rundir     the directory of a run, its lock and its archive
+    report     the files of a run and the verdict for people
+
+timeline/, what happened in a run, in one order of time; its own
+__init__.py has the list
+
+functions      the endpoint functions of scripts/functions
+folder         those that users describe with function.toml
+
+vm/, the guests:
+
+    setup      how the guests and their links are to be
+    testbed    the guests of a run in one event loop
+    compose    fills the initramfs of a guest
+    guest      one guest: process, console, results port
+    execute    a command in a guest, with its input and its output
+    console    a guest's log, and the faults a kernel reports in it
+    tracelog   logs of trace events of QEMU, and of what a kernel traces
+    machine    the QEMU command line, one table for each architecture
     accel      which accelerator really works here
     process    a QEMU process that cannot outlive the launcher
-    console    a guest's log, and the faults a kernel reports in it
-    channel    the results port: TAP, states, commands to a guest
-    guest      one guest: process, console, channel
-    pair       two guests on one link, one event loop, one clock
-    functions  what can run between the two
+    sockets    a private directory for the sockets of a run
+    ssh        keys of a run, and how ssh finds its guests
+    qmp        questions to a running QEMU
+    loop       the event loop
+
+image/, what a guest boots:
+
+    kernels    kernel image, modules and test programs
+    variants   kernels that are built when a run asks for them
+    modfile    modules that a user names: looked up, or read from a file
     programs   programs of this machine for a guest
-    tap        TAP in, TAP and JUnit out
-    report     the files of a run and the verdict for people
-    cli        options of pci-ep-run
+    rootfs     a Debian, on a disk
+    sources    modules and programs of a user's function, built
+    initramfs  the archive that has it all
+
+Packages import in one direction: run, vm, functions, image.  timeline
+imports none of them, and run imports it.
+
+QEMU's own Python packages qemu.machine and qemu.qmp are not used.  They
+are not in the binary packages of QEMU that --qemu may name, they need
+asyncio beside our event loop, which has to serve consoles and sockets of
+all guests in one thread, and a QEMU that they start lives on when its
+parent is killed.
 """
+
+import difflib
+import os
+from typing import Iterable
 
 
 class CannotRun(Exception):
-    """The run could not take place.  One line that says what to do: exit status 2."""
+    """
+    The run cannot take place.
+
+    The text is one line that says what to do.  The exit status is 2.
+    """
+
+
+def cache_dir() -> str:
+    """Return where things are kept from one run to the next."""
+    base = (os.environ.get('XDG_CACHE_HOME')
+            or os.path.expanduser('~/.cache'))
+    return os.environ.get('PCI_EP_CACHE') or os.path.join(base, 'pci-ep')
+
+
+def did_you_mean(word: str, known: Iterable[str], before: str = '',
+                 after: str = ' ') -> str:
+    """Return "did you mean ...?" with the words most like it, or ''."""
+    close = ' or '.join(difflib.get_close_matches(word, sorted(known), 3))
+    return f'{before}did you mean {close}?{after}' if close else ''

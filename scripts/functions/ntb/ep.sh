@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=sh
-# pci-epf-ntb with the identity that the ntb_hw_epf of both hosts knows; it takes BARs 0
-# to 2 in that order.  It stays linked at the end, since the framework has it let go of
-# everything with the first controller, and once more with the second.
+# pci-epf-ntb with the identity that the ntb_hw_epf of both hosts knows.  It takes
+# BARs 0 to 2 in that order.  role_finish leaves it linked: when a controller is
+# unlinked the framework has the function release all it has, and it would do so
+# again for the second controller.
 
 ntb_settings() { set -- "$_f"/pci_epf_ntb.*; [ -d "$1" ] && echo "$1"; }
 

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=sh
-# The kernel's ntb_hw_epf in two hosts: a network between them.  The second one serves
-# what the first asks for.
+# The kernel's ntb_hw_epf in two hosts: a network between them.  The first host
+# runs the test, and the second one serves its requests.
 
-. /pciep/host-vntb.sh
+. /pciep/ntb.sh
+
+function_setup() { ntb_host_setup; }
 
 ntb_peer() {
-    load ntb_transport ntb_netdev && ntb_up $NTB_EP || return
-    nc -ll -p $NTB_PORT -e /pciep/ntb-serve.sh </dev/null >/dev/null 2>&1 3>&- &
+    load ntb_transport ntb_netdev && ntb_up $NTB_PEER || return
+    ntb_listen
     state "network up, serving"
 }
 
@@ -18,12 +20,12 @@ function_run() {
     fi
     say "TAP version 13"
     TAP_N=0
-    check LINK_UP vntb_link
-    check PING_HOST2 vntb_ping
-    check PING_BACK vntb_ping_back
-    check DATA_TO_HOST2 vntb_to_endpoint
-    check DATA_FROM_HOST2 vntb_from_endpoint
-    check FLOOD_PING vntb_flood
+    check LINK_UP ntb_link
+    check PING_HOST2 ntb_ping
+    check PING_BACK ntb_ping_back
+    check DATA_TO_HOST2 ntb_send
+    check DATA_FROM_HOST2 ntb_receive
+    check FLOOD_PING ntb_flood
     say "1..$TAP_N"
     return $FAILED
 }

@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=sh
-# An NVMe controller: nvmet with a namespace on a disk of this guest, and the port
-# type that makes a PCI function of it.
+# An NVMe controller: nvmet with a namespace on a disk of this guest, and a port of
+# the type that makes a PCI function of it.
 
 NVMET=/sys/kernel/config/nvmet
 
-# The largest of the RAM disks, in KiB: brd has one size for all.
+# ram_disk_kib: prints the size of the largest RAM disk, in KiB.  The module brd
+# has one size for all.
 ram_disk_kib() {
     _kib=0
     for _t in $FUNCTIONS; do
-        _s=$(. "/pciep/functions/$_t"; [ "$FUNCTION" = nvme ] && echo "$OPT_SIZE")
+        _s=$(. "/pciep/instances/$_t"; [ "$FUNCTION" = nvme ] && echo "$OPT_SIZE")
         case $_s in
         *K) _s=${_s%K} ;;
         *M) _s=$((${_s%M} * 1024)) ;;
@@ -21,14 +22,7 @@ ram_disk_kib() {
     echo "$_kib"
 }
 
-file_disk() {
-    for _d in /sys/block/vd*; do
-        [ "$(cat "$_d/serial" 2>/dev/null)" = "$TAG" ] && echo "/dev/${_d##*/}" && return
-    done
-    return 1
-}
-
-# Prints the device to serve
+# disk: prints the block device to serve.
 disk() {
     case $OPT_DISK in
     ram)
@@ -37,12 +31,13 @@ disk() {
         [ -b "/dev/ram$INDEX" ] && echo "/dev/ram$INDEX"
         ;;
     file)
-        load virtio_blk && wait_for 10 file_disk && file_disk
+        load virtio_blk && wait_for 10 ep_disk && ep_disk
         ;;
     esac
 }
 
-# serve NAME DEVICE PORT: a subsystem with one namespace, open to any host
+# serve NAME DEVICE PORT: makes a subsystem with one namespace, which any host may
+# use.
 serve() {
     _s=$NVMET/subsystems/$1
     mkdir "$_s" && echo 1 >"$_s/attr_allow_any_host" &&
@@ -70,4 +65,12 @@ function_setup() {
     echo "$_port" >"$_f/nvme/portid"
     echo "$TAG" >"$_f/nvme/subsysnqn"
     ln -s "$_f" "$EPC_PATH/" || need "the controller refused the function, see ep.log"
+}
+
+# function_finish: takes down what serve made.
+function_finish() {
+    _s=$NVMET/subsystems/$TAG
+    _p=$NVMET/ports/$((INDEX + 1))
+    [ -d "$_p" ] || return 0
+    rm "$_p/subsystems/$TAG" && rmdir "$_p" && rmdir "$_s/namespaces/1" && rmdir "$_s"
 }

@@ -2,8 +2,8 @@
 # shellcheck shell=sh
 # pci-epf-test with the identity the host's pci_endpoint_test binds to.
 
-# What the host may test with DMA, told in the subsystem id: 0 nothing, 1 all,
-# 2 all but copies within the host.
+# dma_channels: prints what the host may test with DMA, which it reads from the
+# subsystem id: 0 nothing, 1 all, 2 all but copies within the host.
 dma_channels() {
     case $(dma_mode) in
     memcpy) echo 1 ;;
@@ -12,7 +12,7 @@ dma_channels() {
     esac
 }
 
-# identify DIRECTORY DMA: as the host's pci_endpoint_test and its scripts expect it
+# identify DIRECTORY DMA: writes the ids that pci_endpoint_test and host.sh expect.
 identify() {
     echo 0x104c >"$1/vendorid"
     echo 0xb500 >"$1/deviceid"
@@ -22,11 +22,12 @@ identify() {
     echo "$MSIX" >"$1/msix_interrupts"
 }
 
-# Virtual functions of function $1, before it is linked: they are bound with it.
+# virtual_functions DIRECTORY: gives a function its virtual functions.  The
+# framework binds them together with the function, so this comes before the link.
 virtual_functions() {
     [ "$OPT_VFS" != 0 ] || return 0
     load pci_epf_vf_test || need "the endpoint kernel did not take pci-epf-vf-test.ko, see ep.log"
-    # They use channels of that kind only.
+    # pci-epf-vf-test takes memcpy channels only.
     case $(dma_mode) in
     memcpy) _dma=1 ;;
     *) _dma=0 ;;

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=sh
-# Finds the test endpoint and runs the kernel's own test against it.
+# Finds the function and runs the kernel's own test against it.
 
-# The name that the test programs expect
+# The device node that the test programs open by default
 TEST_DEV=/dev/pci-endpoint-test.0
 
-# The node of this function, whichever number the driver gave it
+# test_node: prints the device node that the driver gave this function.
 test_node() {
     for _n in "/sys/bus/pci/devices/$(own_endpoint)"/misc/pci-endpoint-test.*; do
         [ -c "/dev/${_n##*/}" ] && echo "/dev/${_n##*/}" && return
@@ -23,7 +23,8 @@ function_setup() {
     [ "$OPT_VFS" = 0 ] || [ "$VF" != 0 ] || enable_vfs
 }
 
-# The driver of the function does that, and is then the driver of the others, too.
+# enable_vfs: the driver of function 0 enables its virtual functions, and is then
+# the driver of these, too.
 enable_vfs() {
     say "TAP version 13"
     TAP_N=0
@@ -34,7 +35,7 @@ enable_vfs() {
     return $_status
 }
 
-# Names of tests that are there but were left out, with the reason.
+# not_run REASON TEST...: reports tests that were left out as skipped.
 not_run() {
     _reason=$1
     shift
@@ -46,8 +47,8 @@ not_run() {
     say "1..$TAP_N"
 }
 
-# selftest OPTIONS...: one run of the kernel's test.  The framework has doorbells for
-# the first function only.
+# selftest OPTIONS...: one run of the kernel's test.  The endpoint framework gives
+# doorbells to function 0 only, so the others leave that test out.
 selftest() {
     [ "$FN" = 0 ] || set -- "$@" -T DOORBELL_TEST
     # No virtual function has INTx.
@@ -56,7 +57,8 @@ selftest() {
         /pciep/bin/pci_endpoint_test "$@" >&3 2>"/dev/$CONSOLE"
         return
     fi
-    # In a mount namespace of its own the node has the name that the program opens.
+    # The program opens a fixed name.  In a mount namespace of its own that name is
+    # the node of this function.
     unshare -m sh -c 'mount --bind "$0" "$1" && shift && exec "$@"' "$(test_node)" \
         "$TEST_DEV" /pciep/bin/pci_endpoint_test "$@" >"/tmp/selftest.$TAG" 2>"/dev/$CONSOLE"
     _selftest=$?
@@ -64,8 +66,10 @@ selftest() {
     return $_selftest
 }
 
-# Without a DMA channel the kernel waits for ever in the tests with DMA.  By messages
-# the endpoint's CPU does not copy 1 MB in the 30 s that each test may take.
+# selftest_all OPTIONS...: all tests that can pass.  Tests with DMA are left out
+# without a DMA channel, since the kernel waits for ever in them.  Copies by the
+# endpoint's CPU are left out where each access is a message, since 1 MB takes
+# longer than the 30 s that the program allows.
 selftest_all() {
     [ -z "$MESSAGES" ] || set -- -V memcpy
     case $DMA in
@@ -85,15 +89,15 @@ selftest_all() {
 
 function_run() {
     state "testing"
-    # See ep-test.sh
+    # dma_channels in ep.sh says what the numbers mean.
     DMA=$(($(cat "/sys/bus/pci/devices/$(own_endpoint)/subsystem_device")))
     case $TOOL in
-    selftest)
+    pci_endpoint_test)
         selftest_all
         _status=$?
         ;;
     pcitest)
-        . /pciep/host-pcitest.sh
+        . /pciep/functions/test/pcitest.sh
         pcitest_all
         _status=$?
         ;;

@@ -1,22 +1,23 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=sh
-# Kernels before 6.14 have no selftest: runs tools/pci's pcitest and reports
-# under the selftest's names, so that results compare.
+# Kernels before 6.14 have no selftest.  This runs pcitest of tools/pci and reports
+# under the names of the selftest, so that results can be compared.
 
 SIZES="1 1024 1025 1024000 1024001"
 FAILED=0
 
-# call ARGS...: the program, on this function; report shows what it said
+# call ARGS...: runs the program on this function; report shows its output.
 call() { /pciep/bin/pcitest -D "$(test_node)" "$@" >"/tmp/pcitest.$TAG" 2>&1; }
 
-# pt NAME ARGS...: one call, one result
-pt() {
+# call_test NAME ARGS...: one call is one result.
+call_test() {
     _name=$1
     shift
     call "$@"
     report $? "$_name"
 }
 
+# report STATUS NAME [COMMENT]: one result, with the output of call if it failed
 report() {
     [ "$1" = 0 ] || {
         FAILED=1
@@ -25,7 +26,8 @@ report() {
     tap_result "$1" "$2" "$3"
 }
 
-# vectors NAME TYPE FLAG CONFIGURED MOST: raises 1, 2, ... and must stop right behind CONFIGURED.
+# vectors NAME TYPE FLAG CONFIGURED MOST WORD: raises vectors 1, 2, ...  The first
+# one that fails must be the one behind CONFIGURED.
 vectors() {
     call -i "$2" || { report 1 "$1"; return; }
     _i=1
@@ -42,7 +44,7 @@ vectors() {
     fi
 }
 
-# transfer VARIANT NAME OPTIONS...
+# transfer VARIANT NAME OPTIONS...: copies of all sizes are one result.
 transfer() {
     _name=pci_ep_data_transfer.$1.$2_TEST
     shift 2
@@ -60,10 +62,10 @@ pcitest_all() {
     _bars="0 1 2 4"
     [ "$VF" != 0 ] || _bars="0 1 2 3 4 5"
     for _bar in $_bars; do
-        pt "pci_ep_bar.BAR$_bar.BAR_TEST" -b $_bar
+        call_test "pci_ep_bar.BAR$_bar.BAR_TEST" -b $_bar
     done
     call -i 0
-    [ "$VF" != 0 ] || pt pci_ep_basic.LEGACY_IRQ_TEST -l
+    [ "$VF" != 0 ] || call_test pci_ep_basic.LEGACY_IRQ_TEST -l
     vectors pci_ep_basic.MSI_TEST 1 -m "$MSI" 32 MSI
     vectors pci_ep_basic.MSIX_TEST 2 -x "$MSIX" 2048 MSI-X
     call -i 1

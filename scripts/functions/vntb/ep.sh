@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=sh
-# pci-epf-vntb with the identity and the BARs that the host's ntb_hw_epf knows, and a
-# network over it.
+# pci-epf-vntb with the identity and the BARs that the host's ntb_hw_epf knows,
+# and a network over it.
 
-. /pciep/ntb-lib.sh
+. /pciep/ntb.sh
 
 vntb_settings() { set -- "$_f"/pci_epf_vntb.*; [ -d "$1" ] && echo "$1"; }
 
@@ -11,8 +11,8 @@ function_setup() {
     load pci_epf_vntb && [ -d "$CFS/functions/pci_epf_vntb" ] ||
         need "the endpoint kernel has no pci-epf-vntb: set CONFIG_PCI_EPF_VNTB=m" \
             "and pass its modules with --ep-modules"
-    [ "$FN" = 0 ] || need "vntb has to be the first function: the framework's driver moves" \
-        "the BARs of function 0 only"
+    [ "$FN" = 0 ] || need "vntb must be the first function: pci-epf-vntb retargets" \
+        "a BAR of function 0, whatever its own number is"
     _f="$CFS/functions/pci_epf_vntb/$TAG"
     mkdir "$_f" && wait_for 5 vntb_settings ||
         need "cannot create the function pci_epf_vntb, see ep.log"
@@ -35,6 +35,6 @@ function_setup() {
 	END
     ln -s "$_f" "$EPC_PATH/" || need "the controller refused the function, see ep.log"
     load ntb_transport ntb_netdev || need "the endpoint kernel did not take ntb_netdev, see ep.log"
-    ntb_up $NTB_EP || need "no network device on the NTB in the endpoint guest, see ep.log"
-    nc -ll -p $NTB_PORT -e /pciep/ntb-serve.sh </dev/null >/dev/null 2>&1 3>&- &
+    ntb_up $NTB_PEER || need "no network device on the NTB in the endpoint guest, see ep.log"
+    ntb_listen
 }

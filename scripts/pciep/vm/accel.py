@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Which accelerator really works here: found out by booting, because a /dev/kvm
-that opens may still not be able to run a Linux guest."""
+"""
+Which accelerator really works here.
+
+A guest is booted to find out, since a /dev/kvm that can be opened may still
+not be able to run a Linux guest.
+"""
 
 import hashlib
 import json
@@ -8,123 +12,145 @@ import os
 import platform
 import tempfile
 import time
+from typing import Callable, Optional, Tuple
 
-from . import CannotRun, initramfs, machine, process
+from .. import CannotRun, cache_dir
+from ..image import initramfs
+from . import process
+from .machine import MachineSpec
+
 
 PROBE_SECONDS = 10
 MARK = b'pciep-accelerator-works'
 
 
-def cache_dir():
-    return os.environ.get('PCI_EP_CACHE') or os.path.join(
-        os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache'), 'pci-ep'
-    )
+def _key(qemu: str, kernel: str) -> str:
+    """
+    Return a name for all that the answer depends on.
 
-
-def _key(qemu, kernel):
-    """Everything the answer depends on; a new boot of this machine asks again."""
+    It differs after each boot of this machine.
+    """
     parts = [platform.release()]
     for path in (qemu, kernel, '/dev/kvm'):
         st = os.stat(path)
-        parts.append(
-            f'{os.path.realpath(path)} {st.st_mtime_ns} {st.st_size} {st.st_rdev}'
-        )
+        parts.append(f'{os.path.realpath(path)} {st.st_mtime_ns} '
+                     f'{st.st_size} {st.st_rdev}')
     try:
-        with open('/proc/sys/kernel/random/boot_id') as f:
-            parts.append(f.read())
+        with open('/proc/sys/kernel/random/boot_id',
+                  encoding='ascii') as file:
+            parts.append(file.read())
     except OSError:
         pass
     return hashlib.sha256('\n'.join(parts).encode()).hexdigest()[:24]
 
 
-def _boots(qemu, kernel, arch):
-    """Boots @kernel under KVM into a shell that prints MARK: None, or why it did not."""
-    with tempfile.TemporaryDirectory(prefix='pci-ep-probe-') as tmp:
+def _says_mark(log: str) -> bool:
+    try:
+        with open(log, 'rb') as file:
+            return MARK in file.read()
+    except OSError:
+        return False
+
+
+def _boots(qemu: str, kernel: str, arch: str) -> Optional[str]:
+    """
+    Boot a kernel under KVM into a shell that prints MARK.
+
+    :return: Why that did not work, None if it did.
+    """
+    with tempfile.TemporaryDirectory(prefix='pci-ep-probe-') as directory:
         archive = initramfs.Archive()
         archive.device('dev/console', 5, 1)
         archive.file('bin/busybox', initramfs.find_busybox())
-        archive.data(
-            'init',
-            '#!/bin/busybox sh\n'
-            f'/bin/busybox echo {MARK.decode()}\n'
-            '/bin/busybox reboot -f\n',
-            0o755,
-        )
-        image = os.path.join(tmp, 'initramfs')
+        archive.data('init', '#!/bin/busybox sh\n'
+                     f'/bin/busybox echo {MARK.decode()}\n'
+                     '/bin/busybox reboot -f\n', 0o755)
+        image = os.path.join(directory, 'initramfs')
         archive.write(image)
-        spec = machine.Spec(
-            'host', arch, qemu, kernel, image, 'kvm', 1, '256M', name='probe'
-        )
-        log = os.path.join(tmp, 'log')
-        args = spec.command(
-            None,
-            ['-chardev', f'file,id=console,path={log}', '-chardev', 'null,id=results'],
-        )
-        with open(os.path.join(tmp, 'err'), 'w+b') as err:
-            p = process.spawn(args, stderr=err, core=False)
+        spec = MachineSpec(name='probe', role='host', arch=arch, qemu=qemu,
+                           kernel=kernel, initramfs=image, accel='kvm',
+                           cpus=1, mem='256M')
+        log = os.path.join(directory, 'log')
+        args = spec.command(None, [
+            '-chardev', f'file,id=console,path={log}',
+            '-chardev', 'null,id=results'])
+        with open(os.path.join(directory, 'err'), 'w+b') as err:
+            qemu_process = process.spawn(args, stderr=err, core=False)
             try:
                 deadline = time.monotonic() + PROBE_SECONDS
                 while True:
-                    ended = p.poll() is not None
-                    try:
-                        with open(log, 'rb') as f:
-                            if MARK in f.read():
-                                return None
-                    except OSError:
-                        pass
+                    ended = qemu_process.poll() is not None
+                    if _says_mark(log):
+                        return None
                     if ended:
                         err.seek(0)
-                        text = err.read().decode(errors='replace').strip().splitlines()
-                        return _short(text[-1]) if text else 'the guest ended at once'
+                        text = err.read().decode(errors='replace').split('\n')
+                        return _last_line(text)
                     if time.monotonic() > deadline:
-                        return f'a Linux guest did not boot within {PROBE_SECONDS} s'
+                        return ('a Linux guest did not boot within '
+                                f'{PROBE_SECONDS} s')
                     time.sleep(0.05)
             finally:
-                process.end([p], 0.2)
+                process.end([qemu_process], 0.2)
 
 
-def _short(text):
-    """The part of a message that a person needs; an assertion's is long."""
-    text = text.split(': ', 1)[-1]
+def _last_line(lines: list[str]) -> str:
+    """Return what QEMU said at last, shortened if it is an assertion."""
+    lines = [line for line in lines if line.strip()]
+    if not lines:
+        return 'the guest ended at once'
+    text = lines[-1].strip().split(': ', 1)[-1]
     return text if len(text) <= 100 else 'QEMU ended: ...' + text[-80:]
 
 
-def _probe(qemu, kernel, arch):
-    """(works, reason); the answer is cached until anything it depends on changes."""
+def _probe(qemu: str, kernel: str, arch: str) -> Tuple[bool, str]:
+    """
+    Find out whether KVM works, and why not.
+
+    The answer is remembered until anything it depends on changes.
+    """
     if not os.path.exists('/dev/kvm'):
         return False, 'there is no /dev/kvm'
     if not os.access('/dev/kvm', os.R_OK | os.W_OK):
-        return False, '/dev/kvm may not be opened (add yourself to its group)'
+        return (False,
+                '/dev/kvm may not be opened (add yourself to its group)')
     if platform.machine() != arch:
-        return False, f'this machine is {platform.machine()}, the guests are {arch}'
+        return (False,
+                f'this machine is {platform.machine()}, the guests are {arch}')
     name = os.path.join(cache_dir(), 'accel', _key(qemu, kernel))
     try:
-        with open(name) as f:
-            d = json.load(f)
-            return bool(d['works']), str(d['reason'])
+        with open(name, encoding='utf-8') as file:
+            answer = json.load(file)
+            return bool(answer['works']), str(answer['reason'])
     except (OSError, ValueError, KeyError, TypeError):
         pass
     why = _boots(qemu, kernel, arch)
+    partial = f'{name}.{os.getpid()}'
     try:
         os.makedirs(os.path.dirname(name), exist_ok=True)
-        with open(name + f'.{os.getpid()}', 'w') as f:
-            json.dump({'works': why is None, 'reason': why or ''}, f)
-        os.replace(name + f'.{os.getpid()}', name)
+        with open(partial, 'w', encoding='utf-8') as file:
+            json.dump({'works': why is None, 'reason': why or ''}, file)
+        os.replace(partial, name)
     except OSError:
-        pass  # asked again next time
+        pass  # The next run finds out again.
     return why is None, why or ''
 
 
-def choose(wanted, qemu, kernel, arch, tell):
-    """ "kvm" or "tcg"; @tell gets one line when the choice needs a word."""
+def choose(wanted: str, qemu: str, kernel: str, arch: str,
+           tell: Callable[[str], object]) -> str:
+    """
+    Return "kvm" or "tcg".
+
+    :param wanted: "kvm", "tcg" or "auto".
+    :param tell: Called with one line when "auto" is not KVM.
+    """
     if wanted == 'tcg':
         return 'tcg'
     works, why = _probe(qemu, kernel, arch)
     if works:
         return 'kvm'
     if wanted == 'kvm':
-        raise CannotRun(
-            f'KVM does not work here: {why}; leave out --accel to run with TCG'
-        )
+        raise CannotRun(f'KVM does not work here: {why}; leave out --accel '
+                        'to run with TCG')
     tell(f'KVM does not work here ({why}): using TCG')
     return 'tcg'

@@ -1,49 +1,69 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Questions to a QEMU over QMP: a socket, one command at a time."""
 
+from io import BufferedRWPair
 import json
 import os
 import socket
+from typing import Any, List, Mapping, Optional
 
-from . import CannotRun
+from .. import CannotRun
+
 
 TIMEOUT = 10  # seconds for an answer
 
 
 class Qmp:
-    """Add .arguments to the command line, then .get() once QEMU runs."""
+    """
+    A QMP client.
 
-    def __init__(self, path):
-        self.path, self._file = path, None
-        self.events = []  # names of those that came before the last answer
+    Add .arguments to QEMU's command line.  The first command connects, so
+    it must come when QEMU runs.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        # Names of events that came before the last answer
+        self.events: List[str] = []
         self.arguments = ['-qmp', f'unix:{path},server=on,wait=off']
+        self._file: Optional[BufferedRWPair] = None
 
-    def get(self, path, name):
-        """The property @name of the object at @path, or of the device with that id."""
+    def get(self, path: str, name: str) -> Any:
+        """Return a property of the object with that QOM path or id."""
         return self.command('qom-get', path=path, property=name)
 
-    def command(self, name, **arguments):
+    def set(self, path: str, name: str, value: object) -> None:
+        """Set a property of the object with that QOM path or id."""
+        self.command('qom-set', path=path, property=name, value=value)
+
+    def command(self, name: str, **arguments: object) -> Any:
+        """Return the answer to a command; CannotRun if there is none."""
         try:
             if not self._file:
-                self._connect()
-            return self._ask(name, arguments)
-        except (OSError, ValueError) as e:
-            raise CannotRun(f'no answer on {self.path} to {name}: {e}') from e
+                self._file = self._connect()
+                self._ask(self._file, 'qmp_capabilities', {})
+            return self._ask(self._file, name, arguments)
+        except (OSError, ValueError) as error:
+            # An answer that comes late belongs to this connection.
+            self._disconnect()
+            raise CannotRun(
+                f'no answer on {self.path} to {name}: {error}') from error
 
-    def _connect(self):
-        sock = socket.socket(socket.AF_UNIX)
-        sock.settimeout(TIMEOUT)
-        sock.connect(self.path)
-        self._file = sock.makefile('rwb')
-        sock.close()  # the file keeps it open
-        self._file.readline()  # greeting
-        self._ask('qmp_capabilities', {})
+    def _connect(self) -> BufferedRWPair:
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(TIMEOUT)
+            sock.connect(self.path)
+            # The file keeps the socket open.
+            file = sock.makefile('rwb')
+        file.readline()  # the greeting
+        return file
 
-    def _ask(self, name, arguments):
+    def _ask(self, file: BufferedRWPair, name: str,
+             arguments: Mapping[str, object]) -> Any:
         text = json.dumps({'execute': name, 'arguments': arguments})
-        self._file.write(text.encode() + b'\n')
-        self._file.flush()
-        for line in self._file:
+        file.write(text.encode() + b'\n')
+        file.flush()
+        for line in file:
             answer = json.loads(line)
             if 'error' in answer:
                 raise CannotRun(f'QMP: {name}: {answer["error"]["desc"]}')
@@ -52,9 +72,16 @@ class Qmp:
             self.events.append(answer['event'])
         raise ValueError('QEMU ended')
 
-    def close(self):
-        if self._file:
-            self._file.close()
-            self._file = None
+    def _disconnect(self) -> None:
+        file, self._file = self._file, None
+        try:
+            if file:
+                file.close()
+        except OSError:
+            pass  # QEMU has ended, and what was not sent is lost.
+
+    def close(self) -> None:
+        """Disconnect, and remove the socket."""
+        self._disconnect()
         if os.path.exists(self.path):
             os.unlink(self.path)
