@@ -1,122 +1,139 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Runs the wire's fuzz target without a fuzzer
+ * Runs a fuzz target without a fuzzer
  *
- * With arguments: on each named file, to see a finding again.  Without: on
- * generated messages of every command and on mutations of them, the same ones
- * every time.
+ *   fuzz-NAME FILE...          run these inputs, to reproduce a finding
+ *   fuzz-NAME --write DIR N    write N generated inputs into DIR
+ *   fuzz-NAME                  as a unit test: the corpus, then generated
+ *                              inputs and mutations of them for FUZZ_SECONDS
+ *                              (10), from FUZZ_SEED (1) on
+ *
+ * Each input has a seed of its own, one more than the input before. The program
+ * names the seed, and keeps the input in a file, when the target fails.
  */
 #include "qemu/osdep.h"
-#include "fuzz-epw.h"
-#include "hw/pci-ep/epw.h"
+#include "fuzz.h"
 
-#define ROUNDS 60000
-#define INPUT_SIZE 4096
+#define DEFAULT_SECONDS 10
 
-typedef struct Input {
-    size_t len;
-    uint8_t data[INPUT_SIZE];
-} Input;
+/* Of the sanitizers; NULL without one. It is called before they exit. */
+void __sanitizer_set_death_callback(void (*callback)(void))
+    __attribute__((weak));
 
-static uint64_t state = 0x9e3779b97f4a7c15;
+/* ---- The input that runs now, for a report ---- */
 
-static uint32_t rnd(uint32_t below)
+static const uint8_t *now_data;
+static size_t now_size;
+static const char *now_file;        /* NULL: generated */
+static uint64_t now_seed;
+
+/* Async-signal-safe: it runs in signal handlers. */
+static void report_text(const char *text)
 {
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^= state << 17;
-    return (state >> 32) % below;
-}
-
-static void append(Input *in, const void *p, size_t n)
-{
-    n = MIN(n, sizeof(in->data) - in->len);
-    memcpy(in->data + in->len, p, n);
-    in->len += n;
-}
-
-static void append_byte(Input *in, uint8_t b)
-{
-    append(in, &b, 1);
-}
-
-/* Sizes the commands have, and values their members like */
-static const uint32_t sizes[] = { 0, 16, 20, 24, 32 };
-static const uint32_t values[] = { 0, 1, 2, 3, 4, 5, 16, 20, 24, 32, 0x21,
-                                   0x24, 0x1000, 0x7fffffff, 0x80000000,
-                                   0xffffffff };
-static const char *const words[] = {
-    "{", "}", "[", "]", ":", ",", "\"", "\\", "'", "capabilities",
-    "\"capabilities\":{", "\"max_msg_fds\":", "\"max_data_xfer_size\":",
-    "\"" VFU_EP_KEY "\":{", "\"version\":1,", "\"features\":[", "\"link\"",
-    "1", "-1", "1e9", "null", "true", "\\u0000", "\xff", "%s",
-};
-
-static void generate_message(Input *in)
-{
-    uint8_t buf[64] = { 0 };
-    VfuHeader hdr = { .id = rnd(4), .flags = rnd(8) ? 0 : rnd(64) };
-    size_t n = sizeof(hdr) + sizes[rnd(ARRAY_SIZE(sizes))] + 4 * !rnd(4);
-    size_t cut = rnd(4) ? n : rnd(n);
-
-    hdr.command = rnd(4) ? 1 + rnd(14) : VFU_CMD_EP_LINK + rnd(4);
-    hdr.size = n;
-    memcpy(buf, &hdr, sizeof(hdr));
-    for (size_t i = sizeof(hdr); i + 4 <= n; i += 4) {
-        memcpy(buf + i, &values[rnd(ARRAY_SIZE(values))], 4);
-    }
-    if (n > sizeof(hdr) && rnd(4)) {
-        uint32_t argsz = n - sizeof(hdr);
-
-        memcpy(buf + sizeof(hdr), &argsz, 4);
-    }
-    if (!rnd(3)) {
-        append_byte(in, 0x80 | rnd(rnd(4) ? 3 : 20));
-    }
-    append_byte(in, cut);
-    append(in, buf, cut);
-    if (cut < n) {
-        append_byte(in, n - cut);
-        append(in, buf + cut, n - cut);
+    if (write(STDERR_FILENO, text, strlen(text)) < 0) {
+        _exit(2);
     }
 }
 
-static void generate(Input *in)
+static void report_number(uint64_t n)
 {
-    in->len = 0;
-    if (rnd(2)) {
-        append_byte(in, rnd(256) & ~1u);
-        for (int i = rnd(4); i >= 0; i--) {
-            generate_message(in);
-        }
-    } else if (rnd(2)) {
-        size_t n;
-        g_autofree uint8_t *offer = epw_version_offer(rnd(16), &n);
+    char text[24];
+    unsigned at = sizeof(text) - 1;
 
-        append_byte(in, rnd(256) | 1);
-        append(in, offer, n);
+    text[at] = '\0';
+    do {
+        text[--at] = '0' + n % 10;
+        n /= 10;
+    } while (n);
+    report_text(text + at);
+}
+
+static void report_input(void)
+{
+    static bool once;
+    const char *path = "fuzz-failed-input";
+    int fd;
+
+    if (once || !now_data) {
+        return;
+    }
+    once = true;
+    report_text("\nfuzz: the target fails with ");
+    if (now_file) {
+        report_text(now_file);
+        report_text("\n");
+        return;
+    }
+    report_text("FUZZ_SEED=");
+    report_number(now_seed);
+    fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd >= 0 && write(fd, now_data, now_size) == now_size) {
+        report_text("; the input is in ./");
+        report_text(path);
+    }
+    report_text("\n");
+}
+
+/* SA_RESETHAND: the second time the signal ends the program. */
+static void report_signal(int number)
+{
+    report_input();
+    raise(number);
+}
+
+static void report_start(void)
+{
+    struct sigaction action = {
+        .sa_handler = report_signal, .sa_flags = SA_RESETHAND | SA_NODEFER,
+    };
+
+    if (__sanitizer_set_death_callback) {
+        __sanitizer_set_death_callback(report_input);
     } else {
-        append_byte(in, rnd(256) | 1);
-        append(in, "\0\0\1\0{", 5);
-        for (int i = rnd(20); i >= 0; i--) {
-            const char *word = words[rnd(ARRAY_SIZE(words))];
-
-            append(in, word, strlen(word));
-        }
-        append(in, "}}", 3);
+        sigaction(SIGSEGV, &action, NULL);
+        sigaction(SIGBUS, &action, NULL);
     }
+    sigaction(SIGABRT, &action, NULL);
 }
 
-static void mutate(Input *in)
-{
-    size_t at = rnd(in->len);
+/* ---- Runs ---- */
 
-    switch (rnd(6)) {
+/* In memory of just that size, so that a sanitizer sees what reads further */
+static void run(const uint8_t *data, size_t size)
+{
+    g_autofree uint8_t *copy = g_memdup2(data, size);
+
+    now_data = data;
+    now_size = size;
+    LLVMFuzzerTestOneInput(copy, size);
+    now_data = NULL;
+}
+
+static bool run_file(const char *path)
+{
+    g_autofree char *data = NULL;
+    size_t n;
+
+    if (!g_file_get_contents(path, &data, &n, NULL)) {
+        g_printerr("cannot read '%s'; name files that exist\n", path);
+        return false;
+    }
+    now_file = path;
+    run((uint8_t *)data, n);
+    now_file = NULL;
+    return true;
+}
+
+static void mutate(FuzzBytes *in)
+{
+    size_t at = fuzz_random(in->len);
+
+    switch (fuzz_random(5)) {
     case 0:
-        in->data[at] ^= 1u << rnd(8);
+        in->data[at] ^= 1u << fuzz_random(8);
         break;
     case 1:
-        in->data[at] = rnd(256);
+        in->data[at] = fuzz_random(256);
         break;
     case 2:
         in->len = at + 1;
@@ -125,50 +142,117 @@ static void mutate(Input *in)
         memmove(in->data + at, in->data + at + 1, in->len - at - 1);
         in->len = MAX(in->len - 1, 1);
         break;
-    case 4: {
-        const char *word = words[rnd(ARRAY_SIZE(words))];
-
-        memcpy(in->data + at, word, MIN(strlen(word), in->len - at));
-        break;
-    }
     default:
-        if (at + 4 <= in->len) {
-            memcpy(in->data + at, &values[rnd(ARRAY_SIZE(values))], 4);
-        }
+        memset(in->data + at, fuzz_random(2) ? 0xff : 0,
+               MIN(in->len - at, 4));
         break;
     }
+}
+
+static void make(FuzzBytes *in, uint64_t seed)
+{
+    fuzz_seed(seed);
+    in->len = 0;
+    fuzz_generate(in);
+    if (!in->len) {
+        fuzz_add_u8(in, 0);
+    }
+    for (unsigned i = fuzz_random(4); i; i--) {
+        mutate(in);
+    }
+}
+
+static uint64_t from_env(const char *name, uint64_t otherwise)
+{
+    const char *text = getenv(name);
+
+    return text ? g_ascii_strtoull(text, NULL, 0) : otherwise;
+}
+
+/* ---- Tests ---- */
+
+/* The paths of the files in @directory. It is not open while they run. */
+static GPtrArray *list_corpus(const char *directory)
+{
+    GPtrArray *paths = g_ptr_array_new_with_free_func(g_free);
+    GDir *d = g_dir_open(directory, 0, NULL);
+    const char *name;
+
+    while (d && (name = g_dir_read_name(d))) {
+        g_ptr_array_add(paths, g_build_filename(directory, name, NULL));
+    }
+    if (d) {
+        g_dir_close(d);
+    }
+    return paths;
+}
+
+static void test_corpus(const void *directory)
+{
+    g_autoptr(GPtrArray) paths = list_corpus(directory);
+
+    for (unsigned i = 0; i < paths->len; i++) {
+        g_assert_true(run_file(g_ptr_array_index(paths, i)));
+    }
+    g_test_message("%u inputs", paths->len);
+    g_assert_cmpuint(paths->len, >, 0);
 }
 
 static void test_generated(void)
 {
-    g_autofree Input *in = g_new0(Input, 1);
+    uint64_t seconds = from_env("FUZZ_SECONDS", DEFAULT_SECONDS);
+    int64_t end = g_get_monotonic_time() + seconds * G_USEC_PER_SEC;
+    uint64_t first = from_env("FUZZ_SEED", 1);
+    g_autofree FuzzBytes *in = g_new0(FuzzBytes, 1);
 
-    for (int i = 0; i < ROUNDS; i++) {
-        generate(in);
-        for (int j = rnd(4); j > 0; j--) {
-            mutate(in);
+    now_seed = first;
+    do {
+        make(in, now_seed);
+        run(in->data, in->len);
+        now_seed++;
+    } while (g_get_monotonic_time() < end);
+    g_test_message("%" PRIu64 " inputs from FUZZ_SEED=%" PRIu64 " on",
+                   now_seed - first, first);
+}
+
+static int write_inputs(const char *directory, unsigned n)
+{
+    g_autofree FuzzBytes *in = g_new0(FuzzBytes, 1);
+
+    for (unsigned i = 0; i < n; i++) {
+        g_autofree char *path = g_strdup_printf("%s/%05u", directory, i);
+
+        make(in, i);
+        if (!g_file_set_contents(path, (char *)in->data, in->len, NULL)) {
+            g_printerr("cannot write '%s'\n", path);
+            return 1;
         }
-        LLVMFuzzerTestOneInput(in->data, in->len);
     }
+    return 0;
 }
 
 int main(int argc, char **argv)
 {
-    g_test_init(&argc, &argv, NULL);
-    if (argc > 1) {
-        for (int i = 1; i < argc; i++) {
-            g_autofree char *data = NULL;
-            size_t n;
+    g_autofree char *corpus = g_build_filename(FUZZ_CORPUS, fuzz_name, NULL);
+    g_autofree char *corpus_test = g_strdup_printf("/fuzz/%s/corpus",
+                                                   fuzz_name);
+    g_autofree char *generated_test = g_strdup_printf("/fuzz/%s/generated",
+                                                      fuzz_name);
 
-            if (!g_file_get_contents(argv[i], &data, &n, NULL)) {
-                g_printerr("cannot read '%s'; name files that exist\n",
-                           argv[i]);
-                return 1;
-            }
-            LLVMFuzzerTestOneInput((uint8_t *)data, n);
-        }
-        return 0;
+    g_test_init(&argc, &argv, NULL);
+    if (argc == 4 && !strcmp(argv[1], "--write")) {
+        return write_inputs(argv[2], atoi(argv[3]));
     }
-    g_test_add_func("/fuzz/epw/generated", test_generated);
+    report_start();
+    if (argc > 1) {
+        bool ok = true;
+
+        for (int i = 1; i < argc; i++) {
+            ok &= run_file(argv[i]);
+        }
+        return !ok;
+    }
+    g_test_add_data_func(corpus_test, corpus, test_corpus);
+    g_test_add_func(generated_test, test_generated);
     return g_test_run();
 }

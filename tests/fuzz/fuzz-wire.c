@@ -7,17 +7,13 @@
  */
 #include "qemu/osdep.h"
 #include "qapi/error.h"
-#include "fuzz-epw.h"
-#include "hw/pci-ep/epw.h"
+#include "fuzz.h"
+#include "hw/pci-ep/wire/wire.h"
+#include "tests/qtest/pci-ep/vfu-msg.h"
 
 #include <sys/socket.h>
 
-#define REQUIRE(x) \
-    do { \
-        if (!(x)) { \
-            __builtin_trap(); \
-        } \
-    } while (0)
+const char fuzz_name[] = "wire";
 
 /* A message that passed is what the layouts promise to its handler. */
 static void check_accepted(const EpwMsg *m)
@@ -81,31 +77,18 @@ static bool take_messages(EpwFrame *f, unsigned features)
     return r == 0;
 }
 
-/* @n bytes in one sendmsg, with @nfds copies of the socket itself */
-static void put(int sock, const uint8_t *p, size_t n, unsigned nfds)
+/*
+ * Sends @n bytes, with @nfds copies of the socket itself attached. The target
+ * reads all of them before it sends more, so the socket is never full.
+ */
+static void fuzz_send(int sock, const uint8_t *p, size_t n, unsigned nfds)
 {
-    union {
-        struct cmsghdr align;
-        char buf[CMSG_SPACE(sizeof(int) * 32)];
-    } control = { };
-    struct iovec iov = { (void *)p, n };
-    struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1 };
+    int fds[32] = { -1 };
 
-    if (nfds) {
-        struct cmsghdr *c;
-
-        mh.msg_control = control.buf;
-        mh.msg_controllen = CMSG_SPACE(sizeof(int) * nfds);
-        c = CMSG_FIRSTHDR(&mh);
-        c->cmsg_level = SOL_SOCKET;
-        c->cmsg_type = SCM_RIGHTS;
-        c->cmsg_len = CMSG_LEN(sizeof(int) * nfds);
-        for (unsigned i = 0; i < nfds; i++) {
-            memcpy(CMSG_DATA(c) + i * sizeof(int), &sock, sizeof(int));
-        }
+    for (unsigned i = 0; i < nfds; i++) {
+        fds[i] = sock;
     }
-    /* the other end reads at once: the socket is never full */
-    REQUIRE(sendmsg(sock, &mh, MSG_DONTWAIT | MSG_NOSIGNAL) == n);
+    REQUIRE(vfu_msg_send_bytes(sock, p, n, fds, nfds));
 }
 
 /*
@@ -119,7 +102,7 @@ static void fuzz_frame(const uint8_t *p, size_t n, unsigned features)
     EpwFrame *f;
     int sv[2];
 
-    REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv) == 0);
+    vfu_msg_socketpair(sv);
     f = epw_frame_new(sv[1]);
     while (n && open) {
         uint8_t step = *p++;
@@ -132,7 +115,7 @@ static void fuzz_frame(const uint8_t *p, size_t n, unsigned features)
         }
         len = MIN(step, n);
         if (len) {
-            put(sv[0], p, len, nfds);
+            fuzz_send(sv[0], p, len, nfds);
         }
         nfds = 0;
         p += len;
@@ -178,7 +161,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size < 1) {
         return 0;
     }
-    features = data[0] >> 4;
+    features = data[0] >> 1;
     /* to the byte, so that the address sanitizer sees what reads further */
     copy = g_memdup2(data + 1, size - 1);
     if (data[0] & 1) {
@@ -187,4 +170,77 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         fuzz_frame(copy, size - 1, features);
     }
     return 0;
+}
+
+/* ---- Inputs of its own ---- */
+
+/* Sizes the commands have, and values their members like */
+static const uint32_t sizes[] = { 0, 16, 20, 24, 32 };
+static const uint32_t values[] = { 0, 1, 2, 3, 4, 5, 16, 20, 24, 32, 0x21,
+                                   0x24, 0x1000, 0x7fffffff, 0x80000000,
+                                   0xffffffff };
+static const char *const words[] = {
+    "{", "}", "[", "]", ":", ",", "\"", "\\", "'", "capabilities",
+    "\"capabilities\":{", "\"max_msg_fds\":", "\"max_data_xfer_size\":",
+    "\"" VFU_EP_KEY "\":{", "\"version\":1,", "\"features\":[", "\"link\"",
+    "1", "-1", "1e9", "null", "true", "\\u0000", "\xff", "%s",
+};
+
+static void generate_message(FuzzBytes *out)
+{
+    uint8_t buf[64] = { 0 };
+    VfuHeader hdr = {
+        .id = fuzz_random(4),
+        .flags = fuzz_random(8) ? 0 : fuzz_random(64),
+    };
+    size_t n = sizeof(hdr) + sizes[fuzz_random(ARRAY_SIZE(sizes))] +
+               4 * !fuzz_random(4);
+    size_t cut = fuzz_random(4) ? n : fuzz_random(n);
+
+    hdr.command = fuzz_random(4) ? 1 + fuzz_random(14) :
+                                   VFU_CMD_EP_LINK + fuzz_random(7);
+    hdr.size = n;
+    memcpy(buf, &hdr, sizeof(hdr));
+    for (size_t i = sizeof(hdr); i + 4 <= n; i += 4) {
+        memcpy(buf + i, &values[fuzz_random(ARRAY_SIZE(values))], 4);
+    }
+    if (n > sizeof(hdr) && fuzz_random(4)) {
+        uint32_t argsz = n - sizeof(hdr);
+
+        memcpy(buf + sizeof(hdr), &argsz, 4);
+    }
+    if (!fuzz_random(3)) {
+        fuzz_add_u8(out, 0x80 | fuzz_random(fuzz_random(4) ? 3 : 20));
+    }
+    fuzz_add_u8(out, cut);
+    fuzz_add(out, buf, cut);
+    if (cut < n) {
+        fuzz_add_u8(out, n - cut);
+        fuzz_add(out, buf + cut, n - cut);
+    }
+}
+
+void fuzz_generate(FuzzBytes *out)
+{
+    if (fuzz_random(2)) {
+        fuzz_add_u8(out, fuzz_random(256) & ~1u);
+        for (int i = fuzz_random(4); i >= 0; i--) {
+            generate_message(out);
+        }
+    } else if (fuzz_random(2)) {
+        size_t n;
+        g_autofree uint8_t *offer = epw_version_offer(fuzz_random(128), &n);
+
+        fuzz_add_u8(out, fuzz_random(256) | 1);
+        fuzz_add(out, offer, n);
+    } else {
+        fuzz_add_u8(out, fuzz_random(256) | 1);
+        fuzz_add(out, "\0\0\1\0{", 5);
+        for (int i = fuzz_random(20); i >= 0; i--) {
+            const char *word = words[fuzz_random(ARRAY_SIZE(words))];
+
+            fuzz_add(out, word, strlen(word));
+        }
+        fuzz_add(out, "}}", 3);
+    }
 }

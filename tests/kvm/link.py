@@ -13,21 +13,22 @@ from guest import Failed, Guest, TOP
 sys.path.insert(0, os.path.join(TOP, 'tests/bench'))
 
 import ivshmem  # noqa: E402
-from pciep.loop import Loop  # noqa: E402
+from pciep.vm.loop import Loop  # noqa: E402
 
 ID = 0x10F11AF4
 BAR0, BAR0_SIZE, TABLE = 0x400000, 0x10000, 0xF000
 MSIX_VECTORS, MSI_VECTORS = 8, 4
 EPC, BRIDGE = 5 << 3, 4 << 3
 IVSHMEM_ID = 0x11101AF4
-DOORBELL = 0  # the number of the one in use
+DOORBELL = 0  # number of the one that is used
 
 
 def registers():
-    """The contract's plain numbers."""
+    """Return the plain numbers of pci-epc-regs.h."""
     path = os.path.join(TOP, 'include/hw/pci-ep/pci-epc-regs.h')
     with open(path, encoding='utf-8') as f:
-        found = re.findall(r'#define (EPC_\w+)\s+(0x[0-9a-f]+|\d+)\b', f.read())
+        found = re.findall(r'#define (EPC_\w+)\s+(0x[0-9a-f]+|\d+)\b',
+                           f.read())
     return {name: int(value, 0) for name, value in found}
 
 
@@ -42,28 +43,17 @@ class Link:
         common = ['-M', 'q35,memory-backend=ram', '-accel', accel]
         self._guests = []
         self.ep = self._add(
-            Guest(
-                'ep',
-                qemu,
-                image,
-                directory,
-                common,
-                ['-device', f'pci-epc,id=epc,addr=5,socket={socket},window-size=1M,'
-                 'trust-unsealed-memory=on'],
-            )
-        )
+            Guest('ep', qemu, image, directory, common, [
+                '-device',
+                f'pci-epc,id=epc,addr=5,socket={socket},window-size=1M,'
+                'trust-unsealed-memory=on'
+            ]))
         self.host = self._add(
-            Guest(
-                'host',
-                qemu,
-                image,
-                directory,
-                common,
-                ['-global', 'ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off',
-                 '-device', f'epf-bridge,id=br,addr=4,socket={socket},'
-                 'trust-unsealed-memory=on'],
-            )
-        )
+            Guest('host', qemu, image, directory, common, [
+                '-global', 'ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off',
+                '-device', f'epf-bridge,id=br,addr=4,socket={socket},'
+                'trust-unsealed-memory=on'
+            ]))
 
     def _add(self, new):
         self._guests.append(new)
@@ -73,7 +63,7 @@ class Link:
         for one in self._guests:
             one.close()
 
-    # ---- Endpoint ----
+    # Endpoint
 
     def fn(self, name):
         return self.fn_base + R['EPC_FN_' + name]
@@ -105,6 +95,11 @@ class Link:
     def raise_msi(self, n):
         return self.raise_base + 0x2000 + 4 * n
 
+    def request(self, fault):
+        """Request a fault of the controller."""
+        self.ep.qmp.command('qom-set', path='/machine/peripheral/epc',
+                            property='fault', value=fault)
+
     def dropped(self):
         return self.ep.read(self.fn('RAISE_DROPPED'))
 
@@ -114,7 +109,8 @@ class Link:
         ep.set_config(EPC, guest.PCI_COMMAND, guest.MEMORY_AND_MASTER)
         self.regs = ep.bar(EPC, R['EPC_BAR_REGS'])
         self.fn_base = self.regs + ep.read(self.regs + R['EPC_REG_FN_BASE'])
-        self.raise_base = self.regs + ep.read(self.regs + R['EPC_REG_RAISE_BASE'])
+        self.raise_base = self.regs + ep.read(self.regs +
+                                              R['EPC_REG_RAISE_BASE'])
         controls = self.regs + ep.read(self.regs + R['EPC_REG_DOORBELL_BASE'])
         vector = 2 + R['EPC_DMA_CHANNELS'] + DOORBELL
         self.ep_table = ep.bar(EPC, R['EPC_BAR_MSIX'])
@@ -123,15 +119,17 @@ class Link:
         self.control = controls + DOORBELL * R['EPC_DOORBELL_STRIDE']
         ep.write(self.control, 1)
 
-        self.command('SET_HEADER', ID=ID, CLASS=0xFF000001, SUBSYS=0, INT_PIN=1)
+        self.command('SET_HEADER', ID=ID, CLASS=0xFF000001, SUBSYS=0,
+                     INT_PIN=1)
         self.command('SET_BAR', BAR=0, BAR_FLAGS=0, ADDR=BAR0, SIZE=BAR0_SIZE)
         doorbells = ep.bar(EPC, R['EPC_BAR_DOORBELL'])
-        self.command('SET_BAR', BAR=2, BAR_FLAGS=0, ADDR=doorbells, SIZE=0x1000)
+        self.command('SET_BAR', BAR=2, BAR_FLAGS=0, ADDR=doorbells,
+                     SIZE=0x1000)
         self.command('SET_MSI', COUNT=MSI_VECTORS)
         self.command('SET_MSIX', COUNT=MSIX_VECTORS, BAR=0, OFFSET=TABLE)
         self.link_command('START')
 
-    # ---- Host ----
+    # Host
 
     def start_host(self):
         host = self.host
@@ -142,8 +140,9 @@ class Link:
         end = time.monotonic() + guest.TIMEOUT
         while host.config(self.function, 0) != ID:
             if time.monotonic() > end:
-                raise Failed('the function does not appear: '
-                             + str(host.qmp.get('/machine/peripheral/br', 'last-error')))
+                raise Failed(
+                    'the function does not appear: ' +
+                    str(host.qmp.get('/machine/peripheral/br', 'last-error')))
         self.enable_function()
 
     def enable_function(self):
@@ -158,13 +157,12 @@ class Link:
             n += 2 if wide else 1
         host.set_config(fn, guest.PCI_COMMAND, guest.MEMORY_AND_MASTER)
         cap = host.capability(fn, guest.CAP_MSIX)
-        self.table, self.pba = (
-            self.bar(at & 7) + (at & ~7)
-            for at in (host.config(fn, cap + 4), host.config(fn, cap + 8))
-        )
+        self.table, self.pba = (self.bar(at & 7) + (at & ~7)
+                                for at in (host.config(fn, cap + 4),
+                                           host.config(fn, cap + 8)))
 
     def bar(self, n):
-        """Where the host has it."""
+        """Return the address of a BAR in the host."""
         return self.window + n * 0x100000
 
     def enable_msix(self, n, vector):
@@ -178,23 +176,21 @@ class Link:
         self.start_host()
 
     def settle(self):
-        """What was written is done by both main loops and reader threads."""
+        """Wait until main loops and reader threads have done what was sent."""
         for _ in range(2):
             self.ep.qmp.command('query-status')
             self.host.qmp.command('query-status')
             self.ep.read(self.regs)
 
     def silence(self):
-        """What QEMU threads have had to do with the devices so far."""
-        return {
-            'ep trace': self.ep.traced(),
-            'host trace': self.host.traced(),
-            **{
-                f'{id} {name}': one.qmp.get('/machine/peripheral/' + id, name)
-                for one, id in ((self.ep, 'epc'), (self.host, 'br'))
-                for name in ('messages', 'slow-interrupts')
-            },
-        }
+        """Return what threads of QEMU did with the devices so far."""
+        found = {'ep trace': self.ep.traced(),
+                 'host trace': self.host.traced()}
+        for one, ident in ((self.ep, 'epc'), (self.host, 'br')):
+            for name in ('messages', 'slow-interrupts'):
+                found[f'{ident} {name}'] = one.qmp.get(
+                    f'/machine/peripheral/{ident}', name)
+        return found
 
 
 class Control:
@@ -202,14 +198,15 @@ class Control:
 
     def __init__(self, qemu, image, directory, accel):
         self._loop = Loop()
-        self._server = ivshmem.Server(os.path.join(directory, 'ivshmem'), self._loop)
+        self._server = ivshmem.Server(os.path.join(directory, 'ivshmem'),
+                                      self._loop)
         self._over = False
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
         common = ['-M', 'q35,memory-backend=ram', '-accel', accel]
         self.guests = [
-            Guest(name, qemu, image, directory, common, self._server.arguments())
-            for name in ('one', 'two')
+            Guest(name, qemu, image, directory, common,
+                  self._server.arguments()) for name in ('one', 'two')
         ]
 
     def _serve(self):
@@ -225,7 +222,7 @@ class Control:
         self._loop.close()
 
     def run(self):
-        """Interrupts from one guest to the other one, which halts."""
+        """Interrupt a guest that halts from the other one."""
         ids, bars = [], []
         for one in self.guests:
             one.start()

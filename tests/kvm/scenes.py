@@ -1,20 +1,23 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What happens between the two guests; each takes a new Link."""
+"""What happens between the two guests; each test takes a new Link."""
+
+import json
 
 import guest
 from guest import Failed
 from link import EPC, R
 
 ROUNDS = 200
+DEADLINE = 1.0  # seconds, of the devices
 
 
 def equal(what, seen, wanted):
     if seen != wanted:
-        raise Failed(f'{what}: {seen}, not {wanted}')
+        raise Failed(f'{what}: expected {wanted}, saw {seen}')
 
 
 def quietly(link, quiet, action):
-    """Runs @action; if @quiet, nothing of QEMU may have noticed."""
+    """Run an action; if @quiet, no thread of QEMU may take part in it."""
     link.settle()
     before = link.silence()
     action()
@@ -63,8 +66,10 @@ def both_ways(link, quiet):
     link.enable_msix(0, 0)
 
     def action():
-        link.host.send(guest.PONG, 0, ROUNDS, link.doorbell(), link.host.count(0))
-        link.ep.send(guest.PING, 0, ROUNDS, link.raise_msix(0), link.ep.count(0))
+        link.host.send(guest.PONG, 0, ROUNDS, link.doorbell(),
+                       link.host.count(0))
+        link.ep.send(guest.PING, 0, ROUNDS, link.raise_msix(0),
+                     link.ep.count(0))
         link.ep.finish('doorbell')
         link.host.finish('MSI-X interrupt')
 
@@ -91,14 +96,16 @@ def raise_msi(link, quiet):
     quietly(link, quiet, action)
     host.set_config(fn, cap + 16, 1 << 2)
     link.ep.write(link.raise_msi(2), 0)
-    while not host.config(fn, cap + 20) & 1 << 2:
-        pass
+    host.wait(lambda: host.config(fn, cap + 20) & 1 << 2,
+              'pending bit of MSI 2')
     equal('masked', host.count(2), 1)
     host.set_config(fn, cap + 16, 0)
     host.wait_count(2, 2)
     equal('pending', host.config(fn, cap + 20), 0)
-    quietly(link, quiet, lambda: [link.ep.write(link.raise_msi(2), 0),
-                                  host.wait_count(2, 3)])
+    quietly(
+        link, quiet,
+        lambda: [link.ep.write(link.raise_msi(2), 0),
+                 host.wait_count(2, 3)])
 
 
 def masks(link, quiet):
@@ -125,14 +132,15 @@ def masks(link, quiet):
         quietly(link, quiet, lambda: raise_one(n + 3))
 
     for n in range(0, 30, 6):
-        check(lambda: host.write(control, 1), lambda: host.write(control, 0), n)
+        check(lambda: host.write(control, 1), lambda: host.write(control, 0),
+              n)
         check(lambda: host.msix_control(link.function, 0xC000),
               lambda: host.msix_control(link.function, 0x8000), n + 3)
     equal('in all', host.count(1), 30)
 
 
 def rewrite(link, quiet):
-    """Another message: with the vector masked, as it should be, and without."""
+    """Another message, written with the vector masked and without."""
     link.start()
     link.enable_msix(3, 1)
     host = link.host
@@ -144,8 +152,11 @@ def rewrite(link, quiet):
         host.write(entry + 8, guest.FIRST_VECTOR + vector)
         host.write(entry + 12, 0)
         count = host.count(vector)
-        quietly(link, quiet, lambda: [link.ep.write(link.raise_msix(3), 0),
-                                      host.wait_count(vector, count + 1)])
+        quietly(
+            link, quiet, lambda: [
+                link.ep.write(link.raise_msix(3), 0),
+                host.wait_count(vector, count + 1)
+            ])
     equal('in all', [host.count(v) for v in (1, 2)], [5, 5])
 
 
@@ -162,8 +173,10 @@ def not_enabled(link, quiet):
         equal('dropped', link.dropped(), n + 1)
         on()
         link.ep.read(link.fn('PCI_COMMAND'))
-        quietly(link, quiet, lambda: [link.ep.write(link.raise_msix(3), 0),
-                                      host.wait_count(1, n + 1)])
+        quietly(
+            link, quiet, lambda:
+            [link.ep.write(link.raise_msix(3), 0),
+             host.wait_count(1, n + 1)])
         equal('interrupts', host.count(1), n + 1)
 
     check(link.raise_msix(3),
@@ -173,6 +186,32 @@ def not_enabled(link, quiet):
           lambda: host.msix_control(fn, 0x8000), 1)
     check(link.raise_msix(8), lambda: None, lambda: None, 2)
     check(link.raise_msi(0), lambda: None, lambda: None, 3)
+
+
+def d3hot(link, quiet):
+    """Nothing that a function in D3hot raises reaches the host."""
+    link.start()
+    link.enable_msix(3, 1)
+    host, fn = link.host, link.function
+    pmcsr = host.capability(fn, guest.CAP_PM) + 4
+    for n in range(5):
+        host.set_config(fn, pmcsr, 3)
+        if quiet:
+            # KVM does not deliver it any more once the host's write is over.
+            binds = [line for line in host.traced() if 'irqfd_bind' in line]
+            equal('last bind', [line.split()[-4:] for line in binds[-1:]],
+                  [['vector', '3', 'bound', '0']])
+        equal('dropped', link.dropped(), n)
+        link.ep.write(link.raise_msix(3), 0)
+        equal('dropped', link.dropped(), n + 1)
+        equal('interrupts', host.count(1), n)
+        host.set_config(fn, pmcsr, 0)
+        link.ep.read(link.fn('PCI_COMMAND'))
+        quietly(
+            link, quiet, lambda:
+            [link.ep.write(link.raise_msix(3), 0),
+             host.wait_count(1, n + 1)])
+        equal('interrupts', host.count(1), n + 1)
 
 
 def stop(link, _quiet):
@@ -193,7 +232,7 @@ def stop(link, _quiet):
 
 
 def doorbell_controls(link, quiet):
-    """A disabled doorbell is counted; another vector; masked at the endpoint."""
+    """Doorbells that are disabled, have another vector, or are masked."""
     link.start()
     ep, host = link.ep, link.host
 
@@ -204,8 +243,8 @@ def doorbell_controls(link, quiet):
     ring(0, 1)
     ep.write(link.control, 0)
     host.write(link.doorbell(), 0)
-    while ep.read(link.fn('INBOUND_DROPPED')) != 1:
-        pass
+    ep.wait(lambda: ep.read(link.fn('INBOUND_DROPPED')) == 1,
+            'dropped doorbell')
     equal('interrupts', ep.count(0), 1)
     ep.write(link.control, 1)
     quietly(link, quiet, lambda: ring(0, 2))
@@ -221,13 +260,72 @@ def doorbell_controls(link, quiet):
     equal('interrupts', (ep.count(0), ep.count(5)), (2, 3))
 
 
-SCENES = (raise_each, ring_each, both_ways, raise_msi, masks, rewrite, not_enabled,
-          stop, doorbell_controls)
+def requested(link, quiet):
+    """Requested faults; KVM does it alone again when they have happened."""
+    link.start()
+    link.enable_msix(3, 1)
+    ep, host = link.ep, link.host
+    device = '/machine/peripheral/epc'
+
+    def raise_one(n):
+        ep.write(link.raise_msix(3), 0)
+        host.wait_count(1, n)
+
+    def ring_one(n):
+        host.write(link.doorbell(), 0)
+        ep.wait_count(0, n)
+
+    def happened(kind, n):
+        log = json.loads(ep.qmp.get(device, 'fault-log'))
+        return [one['fault'] for one in log].count(kind) == n
+
+    for n in range(0, 9, 3):
+        quietly(link, quiet, lambda: (raise_one(n + 1), ring_one(n + 1)))
+        link.request('irq-lost')
+        ep.write(link.raise_msix(3), 0)
+        equal('interrupts', host.count(1), n + 1)
+        link.request('doorbell-lost')
+        host.write(link.doorbell(), 0)
+        ep.wait(lambda: happened('doorbell-lost', n // 3 + 1), 'a lost ring')
+        equal('doorbells', ep.count(0), n + 1)
+        link.request('irq-double,us=50000')
+        raise_one(n + 3)
+        link.request('doorbell-double,us=50000')
+        ring_one(n + 3)
+    quietly(link, quiet, lambda: (raise_one(10), ring_one(10)))
+    equal('dropped', link.dropped(), 0)
+
+
+def silent(link, quiet):
+    """The endpoint's QEMU stops while a CPU of the host waits for it."""
+    link.start()
+    host, command = link.host, 1 << 31 | link.function << 8 | 4
+    waits = {
+        'read of a BAR': (guest.READ, link.bar(2) + 0x800),
+        'write to a BAR': (guest.WRITE, link.bar(2) + 0x800, 1),
+        'bus mastering off': (guest.CONFIG_WRITE, command, 2),
+    }
+    for what, begin in waits.items():
+        link.ep.pause(True)
+        try:
+            host.send(*begin)
+            delay = host.monitor_delay(2 * DEADLINE)
+        finally:
+            link.ep.pause(False)
+        print(f'# {what}: the monitor took {delay * 1000:.0f} ms at most')
+        if delay > DEADLINE / 4:
+            raise Failed(f'{what}: the monitor took {delay:.3f} s')
+        host.finish(what)
+        link.start_host()
+
+
+SCENES = (raise_each, ring_each, both_ways, raise_msi, masks, rewrite,
+          not_enabled, d3hot, stop, doorbell_controls, requested, silent)
 OTHER_IRQCHIP = (raise_each, ring_each, masks)
 
 
 def all_of(accel):
-    """(name, function of a Link) for that accelerator."""
+    """Return name and function of each test for an accelerator."""
     quiet = accel.startswith('kvm')
     scenes = OTHER_IRQCHIP if 'split' in accel else SCENES
     return [(f.__name__.replace('_', '-'), lambda link, f=f: f(link, quiet))

@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the tests of epc-server share
+ * The owner and the client of a server under test
  */
 #include "qemu/osdep.h"
 #include <glib/gstdio.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include "qemu/atomic.h"
 #include "qemu/lockable.h"
 #include "qemu/memfd.h"
 #include "qapi/error.h"
-#include "epc-server-test.h"
+#include "server-test.h"
+#include "tests/qtest/pci-ep/vfu-msg.h"
 
 #define LOG_TIMEOUT_US (10 * G_USEC_PER_SEC)
 
-/* ---- the owner ---- */
+/* ---- The owner ---- */
 
 static void G_GNUC_PRINTF(2, 3) note(TestServer *t, const char *fmt, ...)
 {
@@ -75,36 +75,42 @@ static unsigned io_fds(void *opaque, unsigned region, EpcIoFd *io,
 
     g_assert_cmpuint(max, >=, t->nios);
     memcpy(io, t->io, t->nios * sizeof(*io));
+    if (t->in_io_fds) {
+        t->in_io_fds(t);
+    }
     return t->nios;
 }
 
-static void *region_data(TestServer *t, unsigned region)
+/* The @count bytes at @offset of a region; NULL: not inside of it */
+static uint8_t *region_data(TestServer *t, const EpcAccess *a)
 {
-    return region == VFU_REGION_CONFIG ? t->config : t->bar2;
+    bool config = a->region == VFU_REGION_CONFIG;
+    uint64_t size = config ? sizeof(t->config) :
+                    a->region == 2 ? TEST_BAR2_SIZE : 0;
+
+    if (a->offset >= size || a->count > size - a->offset) {
+        return NULL;
+    }
+    return (config ? t->config : t->bar2) + a->offset;
 }
 
-static void region_read(void *opaque, unsigned region, uint64_t offset,
-                        void *buf, uint32_t count)
-{
-    memcpy(buf, (char *)region_data(opaque, region) + offset, count);
-}
-
-static void region_write(void *opaque, unsigned region, uint64_t offset,
-                         const void *buf, uint32_t count)
-{
-    memcpy((char *)region_data(opaque, region) + offset, buf, count);
-    note(opaque, "write%u+%" PRIu64 "*%u ", region, offset, count);
-}
-
-static bool bar_access(void *opaque, EpcAccess *a)
+static void region_access(void *opaque, EpcAccess *a)
 {
     TestServer *t = opaque;
+    uint8_t *data = region_data(t, a);
 
-    QEMU_LOCK_GUARD(&t->lock);
-    if (t->takes) {
+    if (t->takes && data && a->region <= VFU_REGION_BAR5) {
+        QEMU_LOCK_GUARD(&t->lock);
         g_queue_push_tail(&t->taken, a);
+        return;
     }
-    return t->takes;
+    if (data && a->is_write) {
+        memcpy(data, a->data, a->count);
+        note(t, "write%u+%" PRIu64 "*%u ", a->region, a->offset, a->count);
+    } else if (data) {
+        memcpy(a->data, data, a->count);
+    }
+    epc_access_free(a);
 }
 
 static uint32_t irq_count(void *opaque, unsigned index)
@@ -114,21 +120,34 @@ static uint32_t irq_count(void *opaque, unsigned index)
     return counts[index];
 }
 
-static void irq_set(void *opaque, unsigned index, unsigned n, int fd)
+static void irqs_set(void *opaque, unsigned index, unsigned first,
+                     unsigned count, const int *fds)
 {
-    uint64_t one = 1;
+    g_assert_cmpuint(first + count, <=, irq_count(opaque, index));
+    note(opaque, "irq%u.%u", index, first);
+    if (count != 1) {
+        note(opaque, "*%u", count);
+    }
+    note(opaque, "%c ", fds ? '+' : '-');
+    /* The counter shows the client which descriptor became which vector. */
+    for (unsigned i = 0; fds && i < count; i++) {
+        uint64_t n = i + 1;
 
-    /* fired, so that the client sees which descriptor became which vector */
-    note(opaque, "irq%u.%u%c ", index, n, fd < 0 ? '-' : '+');
-    if (fd >= 0) {
-        g_assert_cmpint(write(fd, &one, sizeof(one)), ==, sizeof(one));
-        close(fd);
+        g_assert_cmpint(write(fds[i], &n, sizeof(n)), ==, sizeof(n));
+        close(fds[i]);
     }
 }
 
 static void intx_mask(void *opaque, bool masked)
 {
     note(opaque, "mask%d ", masked);
+}
+
+static void msix_mask(void *opaque, unsigned first, unsigned count,
+                      bool masked)
+{
+    g_assert_cmpuint(first + count, <=, irq_count(opaque, VFU_IRQ_MSIX));
+    note(opaque, "msixmask%u*%u=%d ", first, count, masked);
 }
 
 static int dma_map(void *opaque, const VfuDmaMap *map, int fd)
@@ -162,12 +181,11 @@ static const EpcServerOps test_ops = {
     .region_info = region_info,
     .areas = areas,
     .io_fds = io_fds,
-    .region_read = region_read,
-    .region_write = region_write,
-    .bar_access = bar_access,
+    .access = region_access,
     .irq_count = irq_count,
-    .irq_set = irq_set,
+    .irqs_set = irqs_set,
     .intx_mask = intx_mask,
+    .msix_mask = msix_mask,
     .dma_map = dma_map,
     .dma_unmap = dma_unmap,
     .reset = reset,
@@ -255,16 +273,13 @@ void expect_log(TestServer *t, const char *text)
     }
 }
 
-/* ---- the client ---- */
+/* ---- The client ---- */
 
 int test_connect(TestServer *t)
 {
-    struct sockaddr_un addr = { .sun_family = AF_UNIX };
     struct timeval limit = { .tv_sec = 10 };
-    int sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int sock = vfu_msg_connect(t->path);
 
-    g_strlcpy(addr.sun_path, t->path, sizeof(addr.sun_path));
-    g_assert_cmpint(connect(sock, (void *)&addr, sizeof(addr)), ==, 0);
     g_assert_cmpint(setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &limit,
                                sizeof(limit)), ==, 0);
     /* let it be accepted; free it when an earlier one has ended */
@@ -278,67 +293,35 @@ void test_send(int sock, uint16_t cmd, uint32_t flags, const void *p, size_t n,
                const int *fds, unsigned nfds)
 {
     static uint16_t id;
-    VfuHeader hdr = {
-        .id = id++,
-        .command = cmd,
-        .size = sizeof(hdr) + n,
-        .flags = flags,
-    };
-    struct iovec iov[2] = { { &hdr, sizeof(hdr) }, { (void *)p, n } };
-    char control[CMSG_SPACE(16 * sizeof(int))] = { 0 };
-    struct msghdr mh = { .msg_iov = iov, .msg_iovlen = 2 };
+    VfuHeader hdr = vfu_msg_command(id++, cmd, flags, n);
 
-    if (nfds) {
-        struct cmsghdr *c;
-
-        mh.msg_control = control;
-        mh.msg_controllen = CMSG_SPACE(nfds * sizeof(int));
-        c = CMSG_FIRSTHDR(&mh);
-        c->cmsg_level = SOL_SOCKET;
-        c->cmsg_type = SCM_RIGHTS;
-        c->cmsg_len = CMSG_LEN(nfds * sizeof(int));
-        memcpy(CMSG_DATA(c), fds, nfds * sizeof(int));
-    }
     /* a server that is gone is noticed when it does not answer */
-    sendmsg(sock, &mh, MSG_NOSIGNAL);
-}
-
-static void take_fds(struct msghdr *mh, TestReply *r)
-{
-    struct cmsghdr *c = CMSG_FIRSTHDR(mh);
-
-    if (c) {
-        r->nfds = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-        g_assert_cmpuint(r->nfds, <=, TEST_MAX_FDS);
-        memcpy(r->fds, CMSG_DATA(c), r->nfds * sizeof(int));
-        r->fd = r->fds[0];
-    }
+    vfu_msg_send(sock, &hdr, p, fds, nfds);
 }
 
 bool test_recv(int sock, TestReply *r)
 {
-    char control[CMSG_SPACE(TEST_MAX_FDS * sizeof(int))];
-    struct iovec iov = { &r->hdr, sizeof(r->hdr) };
-    struct msghdr mh = {
-        .msg_iov = &iov, .msg_iovlen = 1,
-        .msg_control = control, .msg_controllen = sizeof(control),
-    };
-    ssize_t n = recvmsg(sock, &mh, MSG_WAITALL | MSG_CMSG_CLOEXEC);
+    bool closed;
+    VfuMsg *m = vfu_msg_recv(sock, VFU_MSG_TIMEOUT_MS, &closed);
 
     r->fd = -1;
     r->nfds = 0;
-    if (n <= 0) {
-        g_assert_false(n < 0 && errno == EAGAIN);
+    if (!m) {
+        g_assert_true(closed);
         return false;
     }
-    g_assert_cmpint(n, ==, sizeof(r->hdr));
-    take_fds(&mh, r);
-    r->len = r->hdr.size - sizeof(r->hdr);
+    r->hdr = m->hdr;
+    r->len = m->len;
     g_assert_cmpuint(r->len, <=, sizeof(r->payload));
-    if (r->len) {
-        n = recv(sock, r->payload, r->len, MSG_WAITALL);
-        g_assert_cmpint(n, ==, r->len);
+    memcpy(r->payload, m->payload, r->len);
+    r->nfds = m->nfds;
+    g_assert_cmpuint(r->nfds, <=, TEST_MAX_FDS);
+    memcpy(r->fds, m->fds, r->nfds * sizeof(int));
+    if (r->nfds) {
+        r->fd = r->fds[0];
     }
+    m->nfds = 0;
+    vfu_msg_free(m);
     return true;
 }
 
@@ -412,19 +395,9 @@ void expect_eof(int sock)
 void test_answer(int sock, const VfuHeader *hdr, int err, const void *p,
                  size_t n)
 {
-    VfuHeader reply = {
-        .id = hdr->id,
-        .command = hdr->command,
-        .size = sizeof(reply) + n,
-        .flags = VFU_FLAG_REPLY | (err ? VFU_FLAG_ERROR : 0),
-        .error = err,
-    };
+    VfuHeader reply = vfu_msg_reply(hdr, err, n);
 
-    g_assert_cmpint(send(sock, &reply, sizeof(reply), MSG_NOSIGNAL), ==,
-                    sizeof(reply));
-    if (n) {
-        g_assert_cmpint(send(sock, p, n, MSG_NOSIGNAL), ==, n);
-    }
+    g_assert_true(vfu_msg_send(sock, &reply, p, NULL, 0));
 }
 
 void test_serve(int sock, uint16_t cmd, void *p, size_t n, int err)

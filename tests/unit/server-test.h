@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the tests of epc-server share: an owner that writes down what it is
- * asked, and a client that sends and expects bytes
+ * The owner and the client of a server under test: the owner logs what the
+ * server asks, and the client sends and expects messages
  */
-#ifndef TESTS_UNIT_EPC_SERVER_TEST_H
-#define TESTS_UNIT_EPC_SERVER_TEST_H
+#ifndef TESTS_UNIT_SERVER_TEST_H
+#define TESTS_UNIT_SERVER_TEST_H
 
 #include "qemu/thread.h"
-#include "hw/pci-ep/epc-server.h"
+#include "hw/pci-ep/server/server.h"
 
 #define TEST_DEADLINE_MS    1000
 #define TEST_SPEED          3
@@ -38,6 +38,7 @@ typedef struct TestServer {
     EpcIoFd io[EPC_SERVER_MAX_IO_FDS];
     unsigned nios;
     void (*in_areas)(struct TestServer *t);         /* called each time */
+    void (*in_io_fds)(struct TestServer *t);
     bool takes;             /* accesses to BARs, and they wait here */
     GQueue taken;           /* EpcAccess */
 } TestServer;
@@ -55,7 +56,10 @@ void test_turn(void);
     do {                                                                    \
         int64_t end_ = g_get_monotonic_time() + 10 * G_USEC_PER_SEC;        \
         while (!(cond)) {                                                   \
-            g_assert_cmpint(g_get_monotonic_time(), <, end_);               \
+            if (g_get_monotonic_time() > end_) {                            \
+                g_error("%s:%d: waited in vain for %s", __FILE__, __LINE__, \
+                        #cond);                                             \
+            }                                                               \
             test_turn();                                                    \
         }                                                                   \
     } while (0)
@@ -63,7 +67,7 @@ void test_turn(void);
 /* Waits until the owner was asked exactly @text since the last time. */
 void expect_log(TestServer *t, const char *text);
 
-/* ---- the client: a blocking socket ---- */
+/* ---- The client: a blocking socket ---- */
 
 typedef struct TestReply {
     VfuHeader hdr;
@@ -119,4 +123,4 @@ int test_set_irqs(int sock, uint32_t flags, uint32_t index, uint32_t start,
                   uint32_t count, const int *fds, unsigned nfds);
 void test_region_info(int sock, uint32_t index, VfuRegionInfo *info, int *fd);
 
-#endif /* TESTS_UNIT_EPC_SERVER_TEST_H */
+#endif /* TESTS_UNIT_SERVER_TEST_H */

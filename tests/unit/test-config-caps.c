@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Unit tests of capabilities that an endpoint adds, and of the queue of what
- * the host wrote to them
+ * Unit tests of config/caps and config/write-log: capabilities that an endpoint
+ * adds, and the log of what the host writes to them
  */
 #include "qemu/osdep.h"
 #include "qemu/bswap.h"
 #include "standard-headers/linux/pci_regs.h"
-#include "hw/pci-ep/epc-config.h"
-#include "hw/pci-ep/epc-writes.h"
+#include "hw/pci-ep/config/space.h"
+#include "hw/pci-ep/config/write-log.h"
 #include "hw/pci-ep/pci-epc-regs.h"
 
 #define EXT(id, version) \
@@ -110,7 +110,7 @@ static void test_standard(void)
 
     /* The host can neither move nor rename them */
     wr(c, 0xa8, 0xffffffff, 4);
-    epc_config_reset(c);
+    epc_config_reset(c, EPC_CONFIG_RESET_HOT);
     g_assert_cmphex(rd(c, 0xa8, 4), ==, 0x0011bc09);
 }
 
@@ -168,6 +168,68 @@ static void test_extended(void)
     g_assert_cmphex(rd(c, 0xff0, 4), ==, 0xff81000b);
 }
 
+static void assert_serial(const EpcConfig *c, unsigned at, uint64_t serial)
+{
+    g_assert_cmphex(rd(c, at, 4), ==, PCI_EXT_CAP_ID_DSN | 1 << 16);
+    g_assert_cmphex(rd(c, at + 4, 4), ==, (uint32_t)serial);
+    g_assert_cmphex(rd(c, at + 8, 4), ==, serial >> 32);
+}
+
+static void test_serial(void)
+{
+    const uint64_t serial = 0x525400aabbccddeeull;
+    g_autofree EpcConfig *c = make_config();
+    unsigned at = PCI_CFG_SPACE_SIZE;
+
+    for (unsigned i = 0; i < 2; i++) {
+        epc_config_show_serial(c, serial + i);
+        assert_serial(c, at, serial + i);
+    }
+    /* It is behind what is added, and takes none of the space. */
+    for (unsigned i = 0; i < 3; i++) {
+        unsigned before = at;
+
+        g_assert_cmphex(epc_config_add_cap(c, EXT(0xb, 1), 8), ==, at);
+        g_assert_cmphex(rd(c, at, 4), ==, 0x1000b);
+        g_assert_cmphex(rd(c, at + 8, 4), ==, 0);
+        at += 8;
+        epc_config_show_serial(c, serial);
+        g_assert_cmphex(rd(c, before, 4), ==, 0x1000b | at << 20);
+        assert_serial(c, at, serial);
+    }
+    /* The endpoint's own replaces it. */
+    g_assert_cmphex(epc_config_add_cap(c, EXT(PCI_EXT_CAP_ID_DSN, 1), 12), ==,
+                    at);
+    epc_config_show_serial(c, serial);
+    g_assert_cmphex(rd(c, at, 4), ==, PCI_EXT_CAP_ID_DSN | 1 << 16);
+    g_assert_cmphex(rd(c, at + 12, 4), ==, 0);
+}
+
+/* With @left bytes of extended space left */
+static void check_serial_room(unsigned left)
+{
+    g_autofree EpcConfig *c = make_config();
+    unsigned half = EXT_BYTES / 2, last;
+
+    g_assert_cmphex(epc_config_add_cap(c, EXT(0xb, 1), half), !=, 0);
+    last = epc_config_add_cap(c, EXT(0xb, 1), half - left);
+    g_assert_cmphex(last, !=, 0);
+    epc_config_show_serial(c, 1);
+    if (left < 12) {
+        g_assert_cmphex(rd(c, last, 4), ==, 0x1000b);
+    } else {
+        assert_serial(c, EPC_CONFIG_SIZE - left, 1);
+    }
+}
+
+static void test_serial_room(void)
+{
+    check_serial_room(0);
+    check_serial_room(8);
+    check_serial_room(12);
+    check_serial_room(16);
+}
+
 static void test_registers(void)
 {
     g_autofree EpcConfig *c = make_config();
@@ -213,7 +275,7 @@ static void test_registers(void)
     wr(c, 0xac, 0xffffffff, 4);
     g_assert_cmphex(rd(c, 0xac, 4), ==, 0x01020304);
 
-    epc_config_reset(c);
+    epc_config_reset(c, EPC_CONFIG_RESET_HOT);
     g_assert_cmphex(rd(c, 0xac, 4), ==, 0x01020304);
     g_assert_cmphex(rd(c, 0xb2, 1), ==, 0x88);
     g_assert_cmphex(rd(c, 0x10c, 4), ==, 0xa5a5a5a5);
@@ -262,55 +324,55 @@ static void test_told(void)
 
 static void test_queue(void)
 {
-    EpcWrites w = { };
+    EpcWriteLog w = { };
 
-    g_assert_cmphex(epc_writes_info(&w), ==, 0);
-    epc_writes_next(&w);
-    epc_writes_add(&w, 0xaa, 2, 0x1111);
-    epc_writes_add(&w, 0x10c, 4, 0x22222222);
+    g_assert_cmphex(epc_write_log_info(&w), ==, 0);
+    epc_write_log_next(&w);
+    epc_write_log_add(&w, 0xaa, 2, 0x1111);
+    epc_write_log_add(&w, 0x10c, 4, 0x22222222);
     /* NEXT is about what was shown */
-    epc_writes_next(&w);
+    epc_write_log_next(&w);
     for (unsigned i = 0; i < 2; i++) {
-        g_assert_cmphex(epc_writes_info(&w), ==, EPC_WRITE_VALID | 0x200aa);
+        g_assert_cmphex(epc_write_log_info(&w), ==, EPC_WRITE_VALID | 0x200aa);
         g_assert_cmphex(w.value, ==, 0x1111);
     }
-    epc_writes_next(&w);
-    epc_writes_next(&w);
-    g_assert_cmphex(epc_writes_info(&w), ==, EPC_WRITE_VALID | 0x4010c);
+    epc_write_log_next(&w);
+    epc_write_log_next(&w);
+    g_assert_cmphex(epc_write_log_info(&w), ==, EPC_WRITE_VALID | 0x4010c);
     g_assert_cmphex(w.value, ==, 0x22222222);
 
     /* A reset between INFO and NEXT does not cost the write after it */
-    epc_writes_clear(&w);
-    epc_writes_add(&w, 0xb0, 1, 0x33);
+    epc_write_log_clear(&w);
+    epc_write_log_add(&w, 0xb0, 1, 0x33);
     g_assert_cmphex(w.value, ==, 0x22222222);
-    epc_writes_next(&w);
-    g_assert_cmphex(epc_writes_info(&w), ==, EPC_WRITE_VALID | 0x100b0);
-    epc_writes_next(&w);
-    g_assert_cmphex(epc_writes_info(&w), ==, 0);
+    epc_write_log_next(&w);
+    g_assert_cmphex(epc_write_log_info(&w), ==, EPC_WRITE_VALID | 0x100b0);
+    epc_write_log_next(&w);
+    g_assert_cmphex(epc_write_log_info(&w), ==, 0);
 }
 
 static void test_overflow(void)
 {
-    EpcWrites w = { };
+    EpcWriteLog w = { };
 
     for (unsigned round = 0; round < 3; round++) {
         for (unsigned i = 0; i < EPC_FN_WRITES_MAX + 7; i++) {
-            epc_writes_add(&w, 0x100 + i, 1, i);
+            epc_write_log_add(&w, 0x100 + i, 1, i);
         }
         for (unsigned i = 0; i < EPC_FN_WRITES_MAX; i++) {
             bool last = i == EPC_FN_WRITES_MAX - 1;
 
-            g_assert_cmphex(epc_writes_info(&w), ==, EPC_WRITE_VALID |
+            g_assert_cmphex(epc_write_log_info(&w), ==, EPC_WRITE_VALID |
                             (last ? EPC_WRITE_LOST : 0) | 1 << 16 |
                             (0x100 + i));
             g_assert_cmpuint(w.value, ==, i);
-            epc_writes_next(&w);
+            epc_write_log_next(&w);
         }
-        g_assert_cmphex(epc_writes_info(&w), ==, 0);
+        g_assert_cmphex(epc_write_log_info(&w), ==, 0);
         /* so that the queue wraps at another place */
-        epc_writes_add(&w, 0, 1, 0);
-        g_assert_cmphex(epc_writes_info(&w), ==, EPC_WRITE_VALID | 1 << 16);
-        epc_writes_next(&w);
+        epc_write_log_add(&w, 0, 1, 0);
+        g_assert_cmphex(epc_write_log_info(&w), ==, EPC_WRITE_VALID | 1 << 16);
+        epc_write_log_next(&w);
     }
 }
 
@@ -322,6 +384,8 @@ int main(int argc, char **argv)
     g_test_add_func("/epc-config-caps/standard", test_standard);
     g_test_add_func("/epc-config-caps/full", test_full);
     g_test_add_func("/epc-config-caps/extended", test_extended);
+    g_test_add_func("/epc-config-caps/serial", test_serial);
+    g_test_add_func("/epc-config-caps/serial-room", test_serial_room);
     g_test_add_func("/epc-config-caps/registers", test_registers);
     g_test_add_func("/epc-config-caps/told", test_told);
     g_test_add_func("/epc-writes/queue", test_queue);

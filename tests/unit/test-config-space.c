@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Unit tests of epc-config: the configuration space as a host walks it
+ * Unit tests of config/space: the configuration space as a host walks it
  */
 #include "qemu/osdep.h"
 #include "qemu/bswap.h"
 #include "standard-headers/linux/pci_regs.h"
-#include "hw/pci-ep/epc-config.h"
+#include "hw/pci-ep/config/space.h"
 #include "hw/pci-ep/pci-epc-regs.h"
 
 #define DEVCTL (EPC_CONFIG_EXP + PCI_EXP_DEVCTL)
@@ -157,7 +157,7 @@ static void test_bars(void)
     g_assert_cmphex(bar_sizing(c, 3, false), ==, 4096);
 
     /* reset forgets addresses, not BARs */
-    epc_config_reset(c);
+    epc_config_reset(c, EPC_CONFIG_RESET_HOT);
     g_assert_cmphex(rd(c, PCI_BASE_ADDRESS_1, 4), ==, 8);
     g_assert_cmphex(bar_sizing(c, 1, false), ==, 1ull << 31);
     g_assert_cmphex(c->bar_size[4], ==, 1ull << 40);
@@ -250,6 +250,133 @@ static void test_flr(void)
     g_assert_cmphex(rd(c, PCI_VENDOR_ID, 4), ==, 0xb500104c);
 }
 
+/* ---- Resets ---- */
+
+#define KEPT_BY_FLR     (1u << EPC_CONFIG_RESET_FLR)
+#define KEPT_BY_HOT     (1u << EPC_CONFIG_RESET_HOT)
+
+/*
+ * What the host can write and a reset keeps: the RWS bits by their register
+ * tables (PCI Express Base 5.0, 7.5.3), and the list of 6.6.2. All other bits
+ * go back to their values after power-up.
+ */
+static const struct {
+    uint16_t offset, mask;
+    unsigned kept_by;
+} kept[] = {
+    /* Read Completion Boundary, Common Clock Configuration, Extended Synch */
+    { EPC_CONFIG_EXP + PCI_EXP_LNKCTL, 0x00c8, KEPT_BY_FLR },
+    /* Target Link Speed */
+    { EPC_CONFIG_EXP + PCI_EXP_LNKCTL2, 0x000f, KEPT_BY_FLR | KEPT_BY_HOT },
+};
+
+static uint16_t kept_mask(unsigned offset, EpcConfigReset kind)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(kept); i++) {
+        if (kept[i].offset == offset && (kept[i].kept_by & (1u << kind))) {
+            return kept[i].mask;
+        }
+    }
+    return 0;
+}
+
+/* Writes @ones to all registers, without FLR. */
+static void write_everything(EpcConfig *c, bool ones)
+{
+    for (unsigned at = 0; at < EPC_CONFIG_SIZE; at++) {
+        wr(c, at, ones ? (at == DEVCTL + 1 ? 0x7f : 0xff) : 0, 1);
+    }
+}
+
+static void check_reset(EpcConfig *c, const uint8_t *after_power,
+                        const uint8_t *written, EpcConfigReset kind)
+{
+    for (unsigned at = 0; at < EPC_CONFIG_SIZE; at += 2) {
+        uint16_t mask = kept_mask(at, kind);
+        uint16_t want = (lduw_le_p(after_power + at) & ~mask) |
+                        (lduw_le_p(written + at) & mask);
+
+        if (rd(c, at, 2) != want) {
+            g_error("reset of kind %u: 0x%03x is 0x%04x, not 0x%04x", kind, at,
+                    rd(c, at, 2), want);
+        }
+    }
+}
+
+static void check_resets(EpcConfig *c)
+{
+    g_autofree uint8_t *start = g_memdup2(c->data, EPC_CONFIG_SIZE);
+    uint8_t written[EPC_CONFIG_SIZE];
+
+    for (unsigned i = 0; i < 6; i++) {
+        EpcConfigReset kind = i / 2;
+
+        write_everything(c, i & 1);
+        memcpy(written, c->data, sizeof(written));
+        epc_config_set_intx(c, true);
+        epc_config_reset(c, kind);
+        check_reset(c, start, written, kind);
+        /* the same FLR, as the host starts it */
+        if (kind == EPC_CONFIG_RESET_FLR) {
+            wr(c, DEVCTL, 0x8000, 2);
+            check_reset(c, start, written, kind);
+        }
+        epc_config_reset(c, EPC_CONFIG_RESET_POWER);
+        g_assert_cmpmem(c->data, EPC_CONFIG_SIZE, start, EPC_CONFIG_SIZE);
+    }
+}
+
+static void test_resets(void)
+{
+    g_autofree EpcConfig *c = make_config();
+    unsigned at;
+
+    epc_config_set_bar(c, 0, 0, 4096);
+    epc_config_set_bar(c, 2, EPC_BAR_FLAG_64, 1 << 20);
+    epc_config_set_msi(c, 8);
+    epc_config_set_msix(c, 16, 2, 0, 0x100);
+    at = epc_config_add_cap(c, PCI_CAP_ID_VNDR, 8);
+    g_assert_true(epc_config_set_register(c, at + 4, 4, 0x12345678, 0xffff));
+    check_resets(c);
+
+    /* the host can write each bit of the table */
+    write_everything(c, true);
+    for (size_t i = 0; i < ARRAY_SIZE(kept); i++) {
+        g_assert_cmphex(rd(c, kept[i].offset, 2) & kept[i].mask, ==,
+                        kept[i].mask);
+    }
+}
+
+static void test_resets_vfs(void)
+{
+    g_autofree EpcConfig *c = g_new(EpcConfig, 1);
+
+    epc_config_init(c, 3, 4);
+    epc_config_add_sriov(c, 1);
+    epc_config_set_vfs(c, 2, 0x1234);
+    epc_config_set_vf_bar(c, 0, 0, 4096);
+    check_resets(c);
+
+    epc_config_init_vf(c, 3, 4);
+    epc_config_set_msix(c, 16, 2, 0, 0x100);
+    check_resets(c);
+}
+
+static void test_interrupt_status(void)
+{
+    g_autofree EpcConfig *c = make_config();
+    const uint16_t set = PCI_STATUS_CAP_LIST | PCI_STATUS_INTERRUPT;
+
+    epc_config_set_intx(c, true);
+    g_assert_cmphex(rd(c, PCI_STATUS, 2), ==, set);
+    /* Read only, and Interrupt Disable has no effect on it */
+    wr(c, PCI_STATUS, 0xffff, 2);
+    wr(c, PCI_COMMAND, PCI_COMMAND_INTX_DISABLE, 2);
+    g_assert_cmphex(rd(c, PCI_STATUS, 2), ==, set);
+    epc_config_set_intx(c, false);
+    g_assert_cmphex(rd(c, PCI_STATUS, 2), ==, PCI_STATUS_CAP_LIST);
+}
+
 static void test_pm(void)
 {
     g_autofree EpcConfig *c = make_config();
@@ -298,7 +425,7 @@ static void test_msi(void)
                     0xfee00000);
     wr(c, EPC_CONFIG_MSI + PCI_MSI_PENDING_64, 0xffffffff, 4);
     g_assert_cmphex(rd(c, EPC_CONFIG_MSI + PCI_MSI_PENDING_64, 4), ==, 0);
-    epc_config_reset(c);
+    epc_config_reset(c, EPC_CONFIG_RESET_HOT);
     g_assert_cmpuint(epc_config_msi_enabled(c), ==, 0);
     g_assert_cmpuint(epc_config_msi_capable(c), ==, 8);
 }
@@ -351,9 +478,10 @@ static void test_bounds(void)
     }
     g_assert_cmpint(memcmp(c, copy, sizeof(*c)), ==, 0);
 
-    /* all of it at once carries an FLR */
+    /* all of it at once carries an FLR, which keeps bits of the link */
     g_assert_true(epc_config_write(c, 0, buf, sizeof(buf), &events));
     g_assert_cmphex(events, ==, EPC_FN_EVENT_FLR);
+    epc_config_reset(c, EPC_CONFIG_RESET_POWER);
     g_assert_cmpint(memcmp(c, copy, sizeof(*c)), ==, 0);
     g_assert_true(epc_config_read(c, 0, buf, sizeof(buf)));
     g_assert_cmpint(memcmp(buf, c->data, sizeof(buf)), ==, 0);
@@ -371,6 +499,9 @@ int main(int argc, char **argv)
     g_test_add_func("/epc-config/caps", test_caps);
     g_test_add_func("/epc-config/express", test_express);
     g_test_add_func("/epc-config/flr", test_flr);
+    g_test_add_func("/epc-config/resets", test_resets);
+    g_test_add_func("/epc-config/resets-vfs", test_resets_vfs);
+    g_test_add_func("/epc-config/interrupt-status", test_interrupt_status);
     g_test_add_func("/epc-config/pm", test_pm);
     g_test_add_func("/epc-config/msi", test_msi);
     g_test_add_func("/epc-config/msix", test_msix);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Unit tests of epc-config-sriov: the SR-IOV capability and the configuration
+ * Unit tests of config/sriov: the SR-IOV capability and the configuration
  * space of virtual functions
  */
 #include "qemu/osdep.h"
 #include "qemu/bswap.h"
 #include "standard-headers/linux/pci_regs.h"
-#include "hw/pci-ep/epc-config.h"
+#include "hw/pci-ep/config/space.h"
 #include "hw/pci-ep/pci-epc-regs.h"
 
 #define SRIOV       EPC_CONFIG_SRIOV

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Unit tests of ep-signal
+ * Unit tests of shared/eventfd
  */
 #include "qemu/osdep.h"
 #include <poll.h>
 #include <sys/eventfd.h>
 #include "qapi/error.h"
 #include "qemu/thread.h"
-#include "hw/pci-ep/ep-signal.h"
+#include "hw/pci-ep/shared/eventfd.h"
 
 #define FULL (UINT64_MAX - 1)
 
@@ -32,7 +32,7 @@ static void test_count(void)
     int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 
     for (unsigned i = 0; i < 5000; i++) {
-        g_assert_true(ep_signal(fd));
+        g_assert_true(ep_eventfd_signal(fd));
     }
     g_assert_true(readable(fd));
     g_assert_cmpuint(take(fd), ==, 5000);
@@ -49,11 +49,11 @@ static void test_full(void)
     g_assert_cmpint(write(fd, &full, sizeof(full)), ==, sizeof(full));
     alarm(10);
     for (unsigned i = 0; i < 1000; i++) {
-        g_assert_true(ep_signal(fd));
+        g_assert_true(ep_eventfd_signal(fd));
     }
     alarm(0);
     g_assert_cmphex(take(fd), >=, FULL);
-    g_assert_true(ep_signal(fd));
+    g_assert_true(ep_eventfd_signal(fd));
     g_assert_cmpuint(take(fd), ==, 1);
     close(fd);
 }
@@ -64,14 +64,14 @@ static void test_take(void)
     int fd = eventfd(0, EFD_CLOEXEC);
 
     alarm(10);
-    g_assert_false(ep_signal_take(fd));
-    g_assert_true(ep_signal(fd));
-    g_assert_true(ep_signal(fd));
-    g_assert_true(ep_signal_take(fd));
-    g_assert_false(ep_signal_take(fd));
+    g_assert_false(ep_eventfd_read_nowait(fd));
+    g_assert_true(ep_eventfd_signal(fd));
+    g_assert_true(ep_eventfd_signal(fd));
+    g_assert_true(ep_eventfd_read_nowait(fd));
+    g_assert_false(ep_eventfd_read_nowait(fd));
     alarm(0);
     close(fd);
-    g_assert_false(ep_signal_take(fd));
+    g_assert_false(ep_eventfd_read_nowait(fd));
 }
 
 static void test_other_files(void)
@@ -79,18 +79,18 @@ static void test_other_files(void)
     int fd[2];
 
     g_assert_cmpint(pipe(fd), ==, 0);
-    g_assert_false(ep_signal(fd[1]));
+    g_assert_false(ep_eventfd_signal(fd[1]));
     g_assert_false(readable(fd[0]));
     close(fd[0]);
     close(fd[1]);
-    g_assert_false(ep_signal(fd[0]));
-    g_assert_false(ep_signal(-1));
+    g_assert_false(ep_eventfd_signal(fd[0]));
+    g_assert_false(ep_eventfd_signal(-1));
 }
 
 static void *signal_many(void *opaque)
 {
     for (unsigned i = 0; i < 20000; i++) {
-        g_assert_true(ep_signal(*(int *)opaque));
+        g_assert_true(ep_eventfd_signal(*(int *)opaque));
     }
     return NULL;
 }
@@ -114,8 +114,8 @@ static void test_threads(void)
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-    ep_signal_init(&error_abort);
-    ep_signal_init(&error_abort);
+    ep_eventfd_init(&error_abort);
+    ep_eventfd_init(&error_abort);
     g_test_add_func("/ep-signal/count", test_count);
     g_test_add_func("/ep-signal/full", test_full);
     g_test_add_func("/ep-signal/take", test_take);

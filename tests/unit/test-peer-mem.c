@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Unit tests of ep-mem: what is accepted, and what a window reads when
+ * Unit tests of shared/peer-mem: which descriptors are accepted, and what a
+ * reservation shows before, during and after a mapping
  */
 #include "qemu/osdep.h"
 #include "qemu/memfd.h"
 #include "qapi/error.h"
-#include "hw/pci-ep/ep-mem.h"
+#include "hw/pci-ep/shared/peer-mem.h"
 
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW)
@@ -60,6 +62,17 @@ static unsigned count_mappings(const void *base, size_t size)
     return n;
 }
 
+/* epw_close() closes most descriptors in another thread. */
+static void expect_closed(int fd)
+{
+    int64_t end = g_get_monotonic_time() + 10 * G_USEC_PER_SEC;
+
+    while (fcntl(fd, F_GETFD) != -1) {
+        g_assert_cmpint(g_get_monotonic_time(), <, end);
+        g_usleep(1000);
+    }
+}
+
 static void assert_refused(int fd, bool trust, const char *text)
 {
     Error *err = NULL;
@@ -67,27 +80,27 @@ static void assert_refused(int fd, bool trust, const char *text)
     g_assert_null(ep_file_new(fd, trust, &err));
     g_assert_nonnull(strstr(error_get_pretty(err), text));
     error_free(err);
-    g_assert_cmpint(fcntl(fd, F_GETFD), ==, -1);    /* was closed */
+    expect_closed(fd);
 }
 
 static void test_file_refused(void)
 {
     int p[2];
 
-    assert_refused(make_memfd(page, 0), false, "trust-unsealed-memory=on");
+    assert_refused(make_memfd(page, 0), false, "can be truncated by its owner");
     assert_refused(make_memfd(page, F_SEAL_GROW), false, "truncated");
-    assert_refused(make_memfd(0, SEALS), false, "memory-backend-memfd");
-    assert_refused(make_memfd(0, SEALS), true, "memory-backend-memfd");
-    assert_refused(open("/dev/null", O_RDWR), true, "memory-backend-memfd");
-    assert_refused(open("/", O_RDONLY), true, "memory-backend-memfd");
+    assert_refused(make_memfd(0, SEALS), false, "not a file with contents");
+    assert_refused(make_memfd(0, SEALS), true, "not a file with contents");
+    assert_refused(open("/dev/null", O_RDWR), true, "not a file with contents");
+    assert_refused(open("/", O_RDONLY), true, "not a file with contents");
     assert_refused(open("/proc/self/exe", O_RDONLY), false, "truncated");
     assert_refused(socket(AF_UNIX, SOCK_STREAM, 0), true,
-                   "memory-backend-memfd");
-    /* without trust nothing but the seals is looked at */
+                   "not a file with contents");
+    /* without trust only the seals are checked */
     assert_refused(socket(AF_UNIX, SOCK_STREAM, 0), false, "truncated");
     assert_refused(open("/", O_RDONLY), false, "truncated");
     g_assert_cmpint(pipe(p), ==, 0);
-    assert_refused(p[0], true, "memory-backend-memfd");
+    assert_refused(p[0], true, "not a file with contents");
     close(p[1]);
 }
 
@@ -99,7 +112,7 @@ static void test_file_huge(void)
         g_test_skip("no huge pages on this machine");
         return;
     }
-    assert_refused(fd, true, "hugetlb=off");
+    assert_refused(fd, true, "cannot be mapped one by one");
 }
 
 static void test_file_trusted(void)
@@ -108,7 +121,7 @@ static void test_file_trusted(void)
 
     g_assert_cmpint(ftruncate(ep_file_fd(f), 2 * page), ==, 0);
     g_assert_true(ep_file_covers(f, page, page));
-    ep_file_unref(f);
+    ep_file_free(f);
 }
 
 /* The peer shrinks its file while it is mapped. */
@@ -123,7 +136,7 @@ static void test_file_shrinks(void)
     g_assert_cmpint(ftruncate(ep_file_fd(f), page), ==, -1);
     g_assert_cmpint(errno, ==, EPERM);
     g_assert_cmphex(at[0], ==, 2);
-    ep_file_unref(f);
+    ep_file_free(f);
 
     /* Whoever trusts a file without the seal dies of it. */
     f = ep_file_new(make_memfd(page, 0), true, &error_abort);
@@ -141,7 +154,7 @@ static void test_file_shrinks(void)
     /* It is not mapped any more, and can be given up. */
     g_assert_cmpint(ep_mem_map(at, page, f, 0, true), ==, -ERANGE);
     assert_bytes(at, page, 0xff);
-    ep_file_unref(f);
+    ep_file_free(f);
     ep_mem_release(at, page);
 }
 
@@ -160,14 +173,15 @@ static void test_file(void)
     g_assert_false(ep_file_covers(f, UINT64_MAX, 2));
     g_assert_false(ep_file_covers(f, 2, UINT64_MAX));
 
-    g_assert_true(ep_file_ref(f) == f);
-    ep_file_unref(f);
     g_assert_cmpint(fcntl(fd, F_GETFD), !=, -1);
-    ep_file_unref(f);
+    ep_file_free(f);
+    expect_closed(fd);
+    ep_file_free(g);
+    /* as if another one were kept */
+    fd = ep_file_fd(same);
+    ep_file_free_copy(same);
     g_assert_cmpint(fcntl(fd, F_GETFD), ==, -1);
-    ep_file_unref(g);
-    ep_file_unref(same);
-    ep_file_unref(NULL);
+    ep_file_free(NULL);
 }
 
 static void test_reserve(void)
@@ -223,7 +237,7 @@ static void test_map(void)
     g_assert_cmphex(value, ==, 0x55);
 
     /* the mapping needs no descriptor, and a part of it can go */
-    ep_file_unref(f);
+    ep_file_free(f);
     ep_mem_unmap(at + page, page);
     assert_bytes(at, 2 * page, 0xff);
     assert_bytes(at + 2 * page, page, 3);
@@ -241,7 +255,7 @@ static void test_map_read_only(void)
     at[0] = 0x55;                           /* is lost, does not fault */
     g_assert_cmpint(pread(ep_file_fd(f), &value, 1, 0), ==, 1);
     g_assert_cmphex(value, ==, 1);
-    ep_file_unref(f);
+    ep_file_free(f);
     ep_mem_release(at, page);
 }
 
@@ -268,8 +282,8 @@ static void test_map_fails(void)
     g_assert_cmpint(ep_mem_map(at, page, ro, 0, false), ==, 0);
     assert_bytes(at, page, 1);
 
-    ep_file_unref(ro);
-    ep_file_unref(f);
+    ep_file_free(ro);
+    ep_file_free(f);
     ep_mem_release(at, 2 * page);
 }
 
@@ -317,7 +331,7 @@ static void test_mappings(void)
     g_assert_cmphex(at[0], ==, 1);
     ep_mem_unmap(at, size);
     assert_bytes(at, size, 0xff);
-    ep_file_unref(f);
+    ep_file_free(f);
     ep_mem_release(at, size);
 }
 
@@ -392,7 +406,7 @@ static void test_room(void)
     a = ep_mem_reserve(pages * page, &error_abort);
     g_assert_cmpuint(map_until_refused(a, pages, f), ==, pages / 2);
     ep_mem_release(a, pages * page);
-    ep_file_unref(f);
+    ep_file_free(f);
 }
 
 /* Cut, replaced, joined: as many mappings as are counted, no more. */
@@ -416,7 +430,41 @@ static void test_cut(void)
         }
     }
     ep_mem_release(at, n * page);
-    ep_file_unref(f);
+    ep_file_free(f);
+}
+
+/*
+ * RLIMIT_DATA refuses private memory, as vm.overcommit_memory=2 does. Memory of
+ * the peer is given up all the same.
+ */
+static void test_no_promise(void)
+{
+    size_t size = 5 * MiB;
+    uint8_t *at = ep_mem_reserve(size, &error_abort);
+    EpFile *f = ep_file_new(make_memfd(size, SEALS), false, &error_abort);
+    struct rlimit old, none;
+
+    g_assert_cmpint(ep_mem_map(at, size, f, 0, true), ==, 0);
+    assert_bytes(at, size, 0);
+    getrlimit(RLIMIT_DATA, &old);
+    none = old;
+    none.rlim_cur = page;       /* The kernel takes 0 for no limit. */
+    for (unsigned round = 0; round < 2; round++) {
+        setrlimit(RLIMIT_DATA, &none);
+        ep_mem_unmap(at + page, size - page);
+        setrlimit(RLIMIT_DATA, &old);
+        /* The target in front of it stays. */
+        assert_bytes(at, page, 0);
+        assert_bytes(at + page, size - page, 0xff);
+        at[page] = 1;               /* a guest may write */
+        at[size - 1] = 1;
+        g_assert_cmpint(ep_mem_map(at, size, f, 0, true), ==, 0);
+        assert_bytes(at, size, 0);
+    }
+    ep_mem_unmap(at, size);
+    assert_bytes(at, size, 0xff);
+    ep_file_free(f);
+    ep_mem_release(at, size);
 }
 
 /* What is in no reservation is left alone. */
@@ -433,7 +481,7 @@ static void test_elsewhere(void)
     assert_bytes(p, page, 0);
     g_assert_cmpint(ep_mem_map(at + page, 2 * page, f, 0, true), ==, -EINVAL);
     assert_bytes(at, 2 * page, 0xff);
-    ep_file_unref(f);
+    ep_file_free(f);
     ep_mem_release(at, 2 * page);
 }
 
@@ -455,6 +503,10 @@ int main(int argc, char **argv)
     g_test_add_func("/ep-mem/mappings", test_mappings);
     g_test_add_func("/ep-mem/room", test_room);
     g_test_add_func("/ep-mem/cut", test_cut);
+    /* ThreadSanitizer itself allocates private memory for each access. */
+    if (!g_getenv("TSAN_OPTIONS")) {
+        g_test_add_func("/ep-mem/no-promise", test_no_promise);
+    }
     g_test_add_func("/ep-mem/elsewhere", test_elsewhere);
     return g_test_run();
 }

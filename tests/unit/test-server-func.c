@@ -4,7 +4,7 @@
  */
 #include "qemu/osdep.h"
 #include "qemu/atomic.h"
-#include "epc-server-test.h"
+#include "server-test.h"
 
 static int attach(TestServer *t, const char *features)
 {

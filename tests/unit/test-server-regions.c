@@ -4,7 +4,7 @@
  */
 #include "qemu/osdep.h"
 #include <sys/eventfd.h>
-#include "epc-server-test.h"
+#include "server-test.h"
 
 #define ALL "\"link\", \"remap\", \"areas\""
 
@@ -347,6 +347,21 @@ static void test_ios_none(Fixture *f, gconstpointer client)
     free_ios(f);
 }
 
+/*
+ * The server has handled the last answer of the client: a round trip is behind
+ * it on the session, and the main loop has done what that gave it to do.
+ */
+static void fence_answer(Fixture *f)
+{
+    VfuDeviceInfo info = { .argsz = sizeof(info) };
+
+    g_assert_cmpint(test_errno(f->sock, VFU_CMD_GET_INFO, &info,
+                               sizeof(info)), ==, 0);
+    for (unsigned i = 0; i < 20; i++) {
+        g_main_context_iteration(NULL, false);
+    }
+}
+
 /* They are taken back like memory, and who had them asks again. */
 static void test_ios_remap(Fixture *f, gconstpointer client)
 {
@@ -358,12 +373,66 @@ static void test_ios_remap(Fixture *f, gconstpointer client)
         epc_server_remap(f->t->s, 2, test_remapped, f->t);
         test_serve(f->sock, VFU_CMD_EP_REMAP, &m, sizeof(m), 0);
         g_assert_cmpuint(m.region, ==, 2);
-        g_usleep(20 * 1000);
+        fence_answer(f);
         g_assert_cmpint(qatomic_load_acquire(&f->t->remaps), ==, i - 1);
         ios(f, UINT32_MAX, 1, 1);
         WAIT_FOR(qatomic_load_acquire(&f->t->remaps) == i);
         g_assert_cmpint(f->t->remap_err, ==, 0);
     }
+    free_ios(f);
+}
+
+/*
+ * What the reader thread does after it has locked EpcServer.lock to answer: it
+ * takes that lock again only when @go is set
+ */
+static struct {
+    QemuMutexLockFunc lock;
+    GThread *reader;
+    QemuMutex *mutex;       /* the first one that the reader locked */
+    QemuEvent go;
+} after_answer;
+
+static void after_answer_lock(QemuMutex *mutex, const char *file, int line)
+{
+    if (g_thread_self() == qatomic_load_acquire(&after_answer.reader)) {
+        if (!after_answer.mutex) {
+            after_answer.mutex = mutex;
+        } else if (after_answer.mutex == mutex) {
+            qemu_event_wait(&after_answer.go);
+        }
+    }
+    after_answer.lock(mutex, file, line);
+}
+
+static void after_answer_begin(TestServer *t)
+{
+    after_answer.mutex = NULL;
+    qatomic_store_release(&after_answer.reader, g_thread_self());
+}
+
+/* A remap that begins as soon as an answer can be read waits like any other. */
+static void test_ios_first(Fixture *f, gconstpointer client)
+{
+    VfuEpRemap m;
+
+    set_ios(f, 1);
+    qemu_event_init(&after_answer.go, false);
+    after_answer.lock = qatomic_read(&qemu_mutex_lock_func);
+    qatomic_set(&qemu_mutex_lock_func, after_answer_lock);
+    f->t->in_io_fds = after_answer_begin;
+    ios(f, UINT32_MAX, 1, 1);
+    epc_server_remap(f->t->s, 2, test_remapped, f->t);
+    f->t->in_io_fds = NULL;
+    qemu_event_set(&after_answer.go);
+
+    test_serve(f->sock, VFU_CMD_EP_REMAP, &m, sizeof(m), 0);
+    fence_answer(f);
+    g_assert_cmpint(qatomic_load_acquire(&f->t->remaps), ==, 0);
+    ios(f, UINT32_MAX, 1, 1);
+    WAIT_FOR(qatomic_load_acquire(&f->t->remaps) == 1);
+    qatomic_store_release(&after_answer.reader, NULL);
+    qatomic_set(&qemu_mutex_lock_func, after_answer.lock);
     free_ios(f);
 }
 
@@ -381,10 +450,40 @@ static void test_ios_late(Fixture *f, gconstpointer client)
 
     epc_server_remap(f->t->s, 2, test_remapped, f->t);
     test_serve(f->sock, VFU_CMD_EP_REMAP, &m, sizeof(m), 0);
-    g_usleep(20 * 1000);
+    fence_answer(f);
     shutdown(f->sock, SHUT_RDWR);
     WAIT_FOR(qatomic_load_acquire(&f->t->remaps) == 2);
     g_assert_cmpint(f->t->remap_err, ==, 0);
+    free_ios(f);
+}
+
+/* Several remaps in different states end once each. */
+static void test_ios_several(Fixture *f, gconstpointer client)
+{
+    VfuEpRemap m;
+
+    set_ios(f, 1);
+    ios(f, UINT32_MAX, 1, 1);
+    for (unsigned i = 0; i < 2; i++) {
+        epc_server_remap(f->t->s, 2, test_remapped, f->t);
+        test_serve(f->sock, VFU_CMD_EP_REMAP, &m, sizeof(m), 0);
+    }
+    fence_answer(f);
+    g_assert_cmpint(qatomic_load_acquire(&f->t->remaps), ==, 0);
+    ios(f, UINT32_MAX, 1, 1);
+    WAIT_FOR(qatomic_load_acquire(&f->t->remaps) == 2);
+    g_assert_cmpint(f->t->remap_err, ==, 0);
+
+    /* The client is lost: it acknowledged one remap, and not the later one. */
+    epc_server_remap(f->t->s, 2, test_remapped, f->t);
+    test_serve(f->sock, VFU_CMD_EP_REMAP, &m, sizeof(m), 0);
+    epc_server_remap(f->t->s, 2, test_remapped, f->t);
+    test_serve(f->sock, VFU_CMD_EP_REMAP, &m, sizeof(m), -1);
+    fence_answer(f);
+    g_assert_cmpint(qatomic_load_acquire(&f->t->remaps), ==, 2);
+    shutdown(f->sock, SHUT_RDWR);
+    WAIT_FOR(qatomic_load_acquire(&f->t->remaps) == 4);
+    g_assert_cmpint(f->t->remap_err, ==, -ETIMEDOUT);
     free_ios(f);
 }
 
@@ -429,7 +528,9 @@ int main(int argc, char **argv)
     ADD("io-fds/not-agreed", no_areas, test_ios_none);
     ADD("io-fds/no-remap", no_remap, test_ios_none);
     ADD("io-fds/remap", all, test_ios_remap);
+    ADD("io-fds/first", all, test_ios_first);
     ADD("io-fds/late", all, test_ios_late);
+    ADD("io-fds/several", all, test_ios_several);
     ADD("io-fds/slow", all, test_ios_slow);
     return g_test_run();
 }

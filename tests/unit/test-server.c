@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Unit tests of epc-server: connections, the state of the link, calls to the
- * client.  Its commands are in test-epc-server-cmd.c.
+ * client.  Its commands are in test-server-commands.c.
  */
 #include "qemu/osdep.h"
 #include <sys/socket.h>
 #include "qemu/atomic.h"
 #include "qapi/error.h"
-#include "epc-server-test.h"
+#include "server-test.h"
 
 /* ---- attaching ---- */
 
@@ -20,14 +20,12 @@ static void test_handshake(void)
     g_assert_cmpint(test_errno(sock, VFU_CMD_GET_INFO, &info, sizeof(info)),
                     ==, ENOTCONN);
     g_assert_cmpint(test_version(sock, "{}"), ==, EINVAL);
-    g_assert_false(epc_server_link_up(t->s));
 
     epc_server_enable(t->s, 1);
     epc_server_enable(t->s, 1);        /* once more changes nothing */
     expect_log(t, "");
     test_serve_link(sock, VFU_EP_LINK_UP);
     expect_log(t, "link1 ");
-    g_assert_true(epc_server_link_up(t->s));
     g_assert_cmpint(test_errno(sock, VFU_CMD_GET_INFO, &info, sizeof(info)),
                     ==, 0);
     close(sock);
@@ -173,7 +171,7 @@ static void test_up_down(void)
 
     for (int i = 1; i <= 10; i++) {
         epc_server_disable(t->s, test_done, t);
-        g_assert_false(epc_server_link_up(t->s));
+        g_assert_false(epc_server_intx(t->s, true));
         g_assert_cmpint(t->dones, ==, i - 1);
         g_assert_cmpuint(test_serve_link(sock, VFU_EP_LINK_DOWN), ==,
                          generation);
@@ -216,6 +214,34 @@ static void test_disable_while_raising(void)
     test_serve_link(sock, VFU_EP_LINK_DOWN);
     WAIT_FOR(qatomic_load_acquire(&t->dones) == 1);
     expect_log(t, "");              /* it was never up for the owner */
+    close(sock);
+    test_server_free(t);
+}
+
+/* What EP_LINK up took of the deadline is missing for EP_LINK down. */
+static void test_disable_one_deadline(void)
+{
+    TestServer *t = test_server_new();
+    int sock = test_attach(t);
+    int64_t asked;
+    TestReply r;
+    VfuEpLink l;
+
+    epc_server_enable(t->s, 1);
+    g_assert_true(test_recv(sock, &r));
+    g_assert_cmpuint(r.hdr.command, ==, VFU_CMD_EP_LINK);
+    memcpy(&l, r.payload, sizeof(l));
+    epc_server_disable(t->s, test_done, t);
+    g_usleep(TEST_DEADLINE_MS * 900);
+    test_answer(sock, &r.hdr, 0, NULL, 0);
+    test_reply_close(&r);
+
+    test_serve(sock, VFU_CMD_EP_LINK, &l, sizeof(l), -1);
+    asked = g_get_monotonic_time();
+    g_assert_cmpuint(l.state, ==, VFU_EP_LINK_DOWN);
+    WAIT_FOR(qatomic_load_acquire(&t->dones) == 1);
+    g_assert_cmpint(g_get_monotonic_time() - asked, <, TEST_DEADLINE_MS * 900);
+    expect_eof(sock);
     close(sock);
     test_server_free(t);
 }
@@ -461,6 +487,33 @@ static void test_remap_and_down(void)
 
 /* ---- INTx ---- */
 
+/* A client that does not read loses reports of faults, and nothing else. */
+static void test_fault_flood(void)
+{
+    TestServer *t = test_server_new();
+    VfuDeviceInfo info = { .argsz = sizeof(info) };
+    g_autofree TestReply *r = g_new(TestReply, 1);
+    unsigned faults = 0;
+    uint32_t generation;
+    int sock = test_attach_with(t, "\"link\", \"fault\"", 16, &generation);
+
+    for (unsigned i = 0; i < 100000; i++) {
+        epc_server_fault(t->s, i, true);
+    }
+    test_send(sock, VFU_CMD_GET_INFO, VFU_FLAG_COMMAND, &info, sizeof(info),
+              NULL, 0);
+    do {
+        g_assert_true(test_recv(sock, r));
+        faults += r->hdr.command == VFU_CMD_EP_FAULT;
+    } while (r->hdr.command == VFU_CMD_EP_FAULT);
+    g_assert_cmpuint(r->hdr.command, ==, VFU_CMD_GET_INFO);
+    g_assert_cmpuint(faults, >, 0);
+    g_assert_cmpuint(faults, <, 100000);
+    close(sock);
+    expect_log(t, "link0 ");
+    test_server_free(t);
+}
+
 static void test_intx(void)
 {
     TestServer *t = test_server_new();
@@ -483,6 +536,32 @@ static void test_intx(void)
     close(sock);
     expect_log(t, "link0 ");
     g_assert_false(epc_server_intx(t->s, true));
+    test_server_free(t);
+}
+
+/* A client that does not read loses no interrupt. */
+static void test_intx_flood(void)
+{
+    TestServer *t = test_server_new();
+    g_autofree TestReply *r = g_new(TestReply, 1);
+    VfuEpIntx *m = (void *)r->payload;
+    uint32_t generation;
+    int sock = test_attach_up(t, &generation);
+
+    for (unsigned i = 0; i < 100000; i++) {
+        g_assert_true(epc_server_intx(t->s, true));
+        g_assert_true(epc_server_intx(t->s, false));
+    }
+    /* The one that waits is the last one. */
+    do {
+        g_assert_true(test_recv(sock, r));
+        g_assert_cmphex(r->hdr.command, ==, VFU_CMD_EP_INTX);
+    } while (m->level != VFU_EP_INTX_PULSE);
+    g_assert_true(epc_server_intx(t->s, true));
+    g_assert_true(test_recv(sock, r));
+    g_assert_cmpuint(m->level, ==, VFU_EP_INTX_ASSERT);
+    close(sock);
+    expect_log(t, "link0 ");
     test_server_free(t);
 }
 
@@ -579,6 +658,8 @@ int main(int argc, char **argv)
     g_test_add_func("/epc-server/link/alone", test_down_alone);
     g_test_add_func("/epc-server/link/disable-raising",
                     test_disable_while_raising);
+    g_test_add_func("/epc-server/link/disable-one-deadline",
+                    test_disable_one_deadline);
     g_test_add_func("/epc-server/link/enable-lowering",
                     test_enable_while_lowering);
     g_test_add_data_func("/epc-server/link/closed", NULL, test_lost);
@@ -590,6 +671,8 @@ int main(int argc, char **argv)
     g_test_add_func("/epc-server/remap/fails", test_remap_fails);
     g_test_add_func("/epc-server/remap/down", test_remap_and_down);
     g_test_add_func("/epc-server/intx", test_intx);
+    g_test_add_func("/epc-server/intx/flood", test_intx_flood);
+    g_test_add_func("/epc-server/fault-flood", test_fault_flood);
     g_test_add_func("/epc-server/dma", test_dma);
     return g_test_run();
 }

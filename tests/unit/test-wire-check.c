@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * epw check: every malformed message that the layout tables give
+ * Unit tests of wire/check: every malformed message that the layouts give
  *
- * One row per command with its layout; the loops below derive the messages.
- * Payloads are allocated to the byte, so that the address sanitizer sees a
- * check that reads further.
+ * A table has a row with the layout of each command, and loops derive the
+ * messages from it. Payloads are allocated to the byte, so that the address
+ * sanitizer sees a check that reads further.
  */
 #include "qemu/osdep.h"
-#include "epw-test.h"
+#include "wire-test.h"
 
 #define ALL VFU_EP_FEATURES_ALL
 #define MAX_XFER 4096
@@ -99,7 +99,7 @@ static const Layout layouts[] = {
       { { ARGSZ_EXACT, 4 }, { ANY, 4 }, { ENUM, 4, 0x3f }, { ZERO, 4 } } },
     { "EP_INTX", VFU_CMD_EP_INTX, EPW_CLIENT, VFU_EP_FEATURE_INTX, 0, 0,
       sizeof(VfuEpIntx), &(const VfuEpIntx) { 16, 5, 1 },
-      { { ARGSZ_EXACT, 4 }, { ANY, 4 }, { ENUM, 4, 3 }, { ZERO, 4 } } },
+      { { ARGSZ_EXACT, 4 }, { ANY, 4 }, { ENUM, 4, 7 }, { ZERO, 4 } } },
     { "EP_FAULT", VFU_CMD_EP_FAULT, EPW_CLIENT, VFU_EP_FEATURE_FAULT, 0, 0,
       sizeof(VfuEpFault), &(const VfuEpFault) { 24, 5, 0x1000, 1 },
       { { ARGSZ_EXACT, 4 }, { ANY, 4 }, { ANY, 8 }, { ENUM, 4, 3 },
@@ -263,10 +263,8 @@ static void test_fields(const void *data)
     g_assert_cmpuint(at, ==, l->len);   /* the row describes every byte */
 }
 
-/*
- * ------------------------------------------------------------------------
- * What depends on more than one member
- */
+/* ---- What depends on more than one member ---- */
+
 static void test_unknown(void)
 {
     uint8_t p[64] = { 64 };
@@ -528,6 +526,22 @@ static void test_reply(void)
     g_assert_cmpint(epw_check_reply(&m, VFU_CMD_GET_INFO, 0, 0), ==, EIO);
 }
 
+static void test_region_name(void)
+{
+    g_assert_cmpstr(epw_region_name(VFU_REGION_BAR5), ==, "BAR5");
+    g_assert_cmpstr(epw_region_name(VFU_REGION_CONFIG), ==, "config");
+    g_assert_cmpstr(epw_region_name(VFU_NUM_REGIONS), ==, "unknown region");
+}
+
+static void test_first_bytes(void)
+{
+    const uint8_t data[] = { 1, 2, 3, 4, 5, 6, 7, 8, 9 };
+
+    g_assert_cmphex(epw_first_bytes(data, 0), ==, 0);
+    g_assert_cmphex(epw_first_bytes(data, 3), ==, 0x030201);
+    g_assert_cmphex(epw_first_bytes(data, 9), ==, 0x0807060504030201);
+}
+
 static void add(const Layout *l, const char *what, GTestDataFunc fn)
 {
     g_autofree char *name = g_strdelimit(g_strdup(l->name), " ", '-');
@@ -557,5 +571,7 @@ int main(int argc, char **argv)
     g_test_add_func("/epw/check/REGION_RW/data", test_region_rw);
     g_test_add_func("/epw/check/DMA_RW/data", test_dma_rw);
     g_test_add_func("/epw/check/reply", test_reply);
+    g_test_add_func("/epw/check/region-name", test_region_name);
+    g_test_add_func("/epw/check/first-bytes", test_first_bytes);
     return g_test_run();
 }

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * epw frame against a raw socket: reassembly, descriptors, the output queue
+ * Unit tests of wire/frame against a raw socket: reassembly, descriptors, the
+ * output queue
  */
 #include "qemu/osdep.h"
-#include "epw-test.h"
+#include "wire-test.h"
 
 #include <sys/resource.h>
+#include <sys/wait.h>
 
 #define PAYLOAD 24
 #define SIZE (sizeof(VfuHeader) + PAYLOAD)
@@ -23,7 +25,7 @@ static void set_up(Fixture *x, const void *unused)
     int sv[2];
 
     x->open_fds = count_fds();
-    make_pair(sv);
+    vfu_msg_socketpair(sv);
     x->peer = sv[0];
     x->f = epw_frame_new(sv[1]);
     for (int i = 0; i < PAYLOAD; i++) {
@@ -37,12 +39,12 @@ static void tear_down(Fixture *x, const void *unused)
 {
     epw_frame_free(x->f);
     close(x->peer);
-    g_assert_cmpint(count_fds(), ==, x->open_fds);
+    expect_fds(x->open_fds);
 }
 
 static void peer_send(Fixture *x, const void *p, size_t n)
 {
-    g_assert_cmpint(raw_send(x->peer, p, n, NULL, 0), ==, n);
+    g_assert_true(vfu_msg_send_bytes(x->peer, p, n, NULL, 0));
 }
 
 static void expect_nothing(Fixture *x)
@@ -125,7 +127,7 @@ static void test_end_of_file(Fixture *x, const void *at)
     int fd = make_fd(1);
 
     if (n) {
-        g_assert_cmpint(raw_send(x->peer, x->wire, n, &fd, 1), ==, n);
+        g_assert_true(vfu_msg_send_bytes(x->peer, x->wire, n, &fd, 1));
     }
     close(fd);
     shutdown(x->peer, SHUT_WR);
@@ -148,22 +150,18 @@ static void test_bad_type(Fixture *x, const void *type)
     expect_error(x, -EBADMSG);
 }
 
-/*
- * ------------------------------------------------------------------------
- * Descriptors
- */
+/* ---- Descriptors ---- */
 
 static void send_with_fds(Fixture *x, size_t from, size_t to, unsigned nfds,
                           unsigned first)
 {
-    int fds[200];
-    ssize_t n;
+    int fds[200] = { -1 };
 
     for (unsigned i = 0; i < nfds; i++) {
         fds[i] = make_fd(first + i);
     }
-    n = raw_send(x->peer, x->wire + from, to - from, fds, nfds);
-    g_assert_cmpint(n, ==, to - from);
+    g_assert_true(vfu_msg_send_bytes(x->peer, x->wire + from, to - from, fds,
+                                     nfds));
     for (unsigned i = 0; i < nfds; i++) {
         close(fds[i]);
     }
@@ -278,9 +276,62 @@ static void test_no_free_fds(Fixture *x, const void *unused)
 }
 
 /*
- * ------------------------------------------------------------------------
- * Sending
+ * As many descriptors as one sendmsg() can pass, and the close() of the last
+ * one waits. The kernel must give it out, since it would wait in recvmsg().
  */
+static void test_surplus_fds(Fixture *x, const void *unused)
+{
+    int fds[253], reader;
+    int64_t start;
+
+    for (unsigned i = 0; i < ARRAY_SIZE(fds) - 1; i++) {
+        fds[i] = x->peer;
+    }
+    fds[ARRAY_SIZE(fds) - 1] = vfu_msg_lingering(&reader);
+    g_assert_true(vfu_msg_send_bytes(x->peer, x->wire, SIZE, fds,
+                                     ARRAY_SIZE(fds)));
+    close(fds[ARRAY_SIZE(fds) - 1]);
+    start = g_get_monotonic_time();
+    expect_error(x, -EMFILE);
+    g_assert_cmpint(g_get_monotonic_time() - start, <, 5 * G_USEC_PER_SEC);
+    close(reader);
+}
+
+/*
+ * A peer must not fill the table of descriptors: then recvmsg() closes what it
+ * cannot give out.
+ */
+static void test_keeps_fds_free(Fixture *x, const void *unused)
+{
+    enum { LIMIT = 1024, LAST = LIMIT - 253 - 1 };
+    struct rlimit old, few;
+    int fds[LIMIT], n = 0;
+    EpwMsg *m;
+
+    getrlimit(RLIMIT_NOFILE, &old);
+    few = old;
+    few.rlim_cur = LIMIT;
+    setrlimit(RLIMIT_NOFILE, &few);
+    do {
+        fds[n] = dup(x->peer);
+        g_assert_cmpint(fds[n], >=, 0);
+    } while (fds[n++] < LAST);
+    close(fds[--n]);
+
+    send_with_fds(x, 0, SIZE, 1, 1);
+    g_assert_cmpint(epw_frame_recv(x->f, &m), ==, 1);
+    g_assert_cmpint(m->fds[0], ==, LAST);
+    send_with_fds(x, 0, SIZE, 1, 1);
+    expect_error(x, -EMFILE);
+    epw_msg_free(m);
+
+    while (n) {
+        close(fds[--n]);
+    }
+    setrlimit(RLIMIT_NOFILE, &old);
+}
+
+/* ---- Sending ---- */
 
 static int frame_send(Fixture *x, uint16_t id, const void *p, size_t n,
                       const int *fds, unsigned nfds)
@@ -334,8 +385,8 @@ static void test_send_queue(Fixture *x, const void *unused)
         int fd = make_fd(i + 1);
 
         memset(data, i, 5000);
-        g_assert_cmpint(frame_send(x, i, data, 1 + i * 7 % 5000, &fd, i % 2),
-                        ==, 0);
+        g_assert_cmpint(frame_send(x, i, data, 1 + i * 7 % 5000, &fd,
+                                   i % 8 == 0), ==, 0);
         close(fd);
     }
     g_assert_true(epw_frame_pending(x->f));
@@ -353,7 +404,7 @@ static void test_send_queue(Fixture *x, const void *unused)
         g_assert_cmpuint(epw_msg_len(m), ==, 1 + got * 7 % 5000);
         memset(data, got, 5000);
         g_assert_cmpmem(m->payload, epw_msg_len(m), data, epw_msg_len(m));
-        g_assert_cmpuint(m->nfds, ==, got % 2);
+        g_assert_cmpuint(m->nfds, ==, got % 8 == 0);
         if (m->nfds) {
             assert_fd(m->fds[0], got + 1);
         }
@@ -402,10 +453,70 @@ static void test_send_bound(Fixture *x, const void *arg)
     }
     close(fd);
     g_assert_cmpint(err, ==, -ENOBUFS);
-    g_assert_cmpint(n, >, 1000);
-    g_assert_cmpint(n, <, 4000);
+    /* What the socket has taken counts too. */
+    g_assert_cmpint(n, >, nfds ? 256 : 1000);
+    g_assert_cmpint(n, <, nfds ? 1000 : 4000);
     g_assert_cmpint(frame_send(x, n, data, 1, NULL, 0), ==, -ENOBUFS);
     g_assert_cmpint(epw_frame_flush(x->f), ==, -ENOBUFS);
+}
+
+/* Puts descriptors on the way until the kernel takes no more of this user. */
+static void fill_user_limit(int sock)
+{
+    int fds[64];
+
+    for (unsigned i = 0; i < ARRAY_SIZE(fds); i++) {
+        fds[i] = sock;
+    }
+    while (vfu_msg_send_bytes(sock, "", 1, fds, ARRAY_SIZE(fds))) {
+        continue;
+    }
+    g_assert_cmpint(errno, ==, ETOOMANYREFS);
+}
+
+/* In a process of its own, which gives up the right to exceed the limit */
+static void too_many_refs(Fixture *x)
+{
+    struct rlimit few = { 64, 64 };
+    int sv[2], fd = make_fd(5);
+    uint8_t buf[SIZE];
+
+    vfu_msg_socketpair(sv);
+    setrlimit(RLIMIT_NOFILE, &few);
+    g_assert_cmpint(setresuid(65534, 65534, 65534), ==, 0);
+    fill_user_limit(sv[0]);
+
+    g_assert_cmpint(frame_send(x, 1, x->payload, PAYLOAD, &fd, 1), ==, 0);
+    g_assert_true(epw_frame_stalled(x->f));
+    /* What comes behind stays behind. */
+    g_assert_cmpint(frame_send(x, 2, x->payload, PAYLOAD, NULL, 0), ==, 0);
+    g_assert_cmpint(epw_frame_flush(x->f), ==, 0);
+    g_assert_true(epw_frame_stalled(x->f));
+    g_assert_cmpint(recv(x->peer, buf, sizeof(buf), MSG_DONTWAIT), ==, -1);
+
+    close(sv[0]);
+    close(sv[1]);
+    g_assert_cmpint(epw_frame_flush(x->f), ==, 0);
+    g_assert_false(epw_frame_stalled(x->f));
+    g_assert_false(epw_frame_pending(x->f));
+}
+
+static void test_too_many_refs(Fixture *x, const void *unused)
+{
+    pid_t child;
+    int status;
+
+    if (geteuid()) {
+        g_test_skip("only root can become a user without descriptors");
+        return;
+    }
+    child = fork();
+    if (!child) {
+        too_many_refs(x);
+        _exit(0);
+    }
+    g_assert_cmpint(waitpid(child, &status, 0), ==, child);
+    g_assert_cmpint(status, ==, 0);
 }
 
 static void test_send_closed(Fixture *x, const void *unused)
@@ -453,6 +564,8 @@ int main(int argc, char **argv)
     add("fds/kept", NULL, test_fds_kept);
     add("fds/credentials", NULL, test_credentials);
     add("fds/no-free", NULL, test_no_free_fds);
+    add("fds/surplus", NULL, test_surplus_fds);
+    add("fds/keeps-free", NULL, test_keeps_fds_free);
     add("send/one", NULL, test_send_one);
     add("send/invalid", NULL, test_send_invalid);
     add("send/queue", NULL, test_send_queue);
@@ -460,5 +573,6 @@ int main(int argc, char **argv)
     add("send/bound", NULL, test_send_bound);
     add("send/bound-fds", GSIZE_TO_POINTER(1), test_send_bound);
     add("send/closed", NULL, test_send_closed);
+    add("send/too-many-refs", NULL, test_too_many_refs);
     return g_test_run();
 }

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * epw session: received commands and their replies, and peers that misbehave
+ * Unit tests of wire/reply: received commands and their replies, and peers that
+ * misbehave
  */
 #include "qemu/osdep.h"
-#include "epw-end.h"
+#include "wire-end.h"
 
-/* -------------------------------- tokens -------------------------------- */
+/* ---- Tokens ---- */
+
 static void test_reply_order(void)
 {
     enum { N = 50 };
@@ -26,7 +28,7 @@ static void test_reply_order(void)
     for (int i = N - 3; i > 0; i--) {
         answer(e, i);
     }
-    g_assert_true(raw_silent(e, 50));
+    expect_silence(e);
     answer(e, 0);
 
     f = epw_frame_new(dup(e->raw));
@@ -47,7 +49,7 @@ static void test_reply_order(void)
         epw_msg_free(m);
     }
     epw_frame_free(f);
-    g_assert_cmpint(count_fds(), ==, open_fds - 1);
+    expect_fds(open_fds - 1);
     end_free(e);
 }
 
@@ -88,7 +90,7 @@ static void test_refused(void)
 /* Commands above the bound wait in the socket until others are answered. */
 static void test_throttle(void)
 {
-    enum { N = EPW_MAX_TOKENS + 20 };
+    enum { N = EPW_MAX_REQUESTS + 20 };
     End *e = end_raw(EPW_SERVER, LONG_MS);
     int size = 4 << 20;
 
@@ -97,9 +99,10 @@ static void test_throttle(void)
     for (unsigned i = 0; i < N; i++) {
         put_region_read(e, i, i % 2 ? VFU_FLAG_NO_REPLY : 0);
     }
-    wait_for(e, &e->ncommands, EPW_MAX_TOKENS);
+    wait_for(e, &e->ncommands, EPW_MAX_REQUESTS);
+    /* The reader takes no more. Nothing is ordered behind that: this waits. */
     g_usleep(50 * 1000);
-    g_assert_cmpuint(e->ncommands, ==, EPW_MAX_TOKENS);
+    g_assert_cmpuint(e->ncommands, ==, EPW_MAX_REQUESTS);
     for (unsigned i = 0; i < N; i++) {
         wait_for(e, &e->ncommands, i + 1);
         answer(e, i);
@@ -117,10 +120,10 @@ static void test_throttle_closed(void)
     g_autoptr(GPtrArray) tokens = g_ptr_array_ref(e->tokens);
 
     e->keep = true;
-    for (unsigned i = 0; i < EPW_MAX_TOKENS; i++) {
+    for (unsigned i = 0; i < EPW_MAX_REQUESTS; i++) {
         put_region_read(e, i, 0);
     }
-    wait_for(e, &e->ncommands, EPW_MAX_TOKENS);
+    wait_for(e, &e->ncommands, EPW_MAX_REQUESTS);
     shutdown(e->raw, SHUT_RDWR);
     expect_closed(e, "peer closed the connection");
     end_free(e);
@@ -149,19 +152,38 @@ static void test_early_replies_bound(void)
     end_free(e);
 }
 
-/* ------------------------------ bad peers ------------------------------- */
-static void test_reads_nothing(void)
+/* ---- Bad peers ---- */
+
+/* Sends commands of 4 KiB without waiting. */
+static void call_large(End *e, unsigned n)
 {
     g_autofree uint8_t *data = g_malloc0(4096);
     struct iovec iov = { data, 4096 };
-    End *e = end_raw(EPW_CLIENT, LONG_MS);
-    unsigned n = 0;
 
-    while (epw_post(e->s, VFU_CMD_REGION_WRITE, &iov, 1) == 0) {
-        n++;
-        g_assert_cmpuint(n, <, 10000);
+    while (n--) {
+        epw_call_async(e->s, VFU_CMD_REGION_WRITE, &iov, 1, NULL, 0, on_done,
+                       e);
     }
-    g_assert_cmpuint(n, >, 1000);
+}
+
+static void expect_large(End *e, unsigned n)
+{
+    g_autofree uint8_t *data = g_malloc0(4096);
+    VfuHeader hdr;
+
+    for (unsigned i = 0; i < n; i++) {
+        g_assert_true(raw_get(e, &hdr, data, 4096));
+        g_assert_cmphex(hdr.command, ==, VFU_CMD_REGION_WRITE);
+        g_assert_cmpuint(hdr.id, ==, i);
+    }
+}
+
+static void test_reads_nothing(void)
+{
+    End *e = end_raw(EPW_CLIENT, LONG_MS);
+
+    e->over = true;
+    call_large(e, 4000);
     expect_closed(e, "peer does not read");
     end_free(e);
 }
@@ -170,20 +192,51 @@ static void test_reads_nothing(void)
 static void test_reads_late(void)
 {
     enum { N = 1000 };
-    g_autofree uint8_t *data = g_malloc0(4096);
-    struct iovec iov = { data, 4096 };
     End *e = end_raw(EPW_CLIENT, LONG_MS);
 
     settle(e);
-    for (unsigned i = 0; i < N; i++) {
-        g_assert_cmpint(epw_post(e->s, VFU_CMD_REGION_WRITE, &iov, 1), ==, 0);
-    }
-    for (unsigned i = 0; i < N; i++) {
-        VfuHeader hdr;
+    call_large(e, N);
+    expect_large(e, N);
+    end_free(e);
+}
 
-        g_assert_true(raw_get(e, &hdr, data, 4096));
-        g_assert_cmpuint(hdr.id, ==, i);
+/* Nobody else can end a session by what is posted to a peer that pauses. */
+static void test_post_to_paused(void)
+{
+    enum { N = 100 };
+    End *e = end_raw(EPW_SERVER, LONG_MS);
+    VfuEpIntx intx = { .argsz = sizeof(intx) };
+    VfuHeader hdr;
+
+    call_large(e, N);
+    for (unsigned i = 0; i < 100000; i++) {
+        intx.level = i;
+        g_assert_cmpint(epw_post(e->s, VFU_CMD_EP_FAULT, &intx, sizeof(intx)),
+                        ==, -EAGAIN);
+        g_assert_cmpint(epw_post_last(e->s, VFU_CMD_EP_INTX, &intx,
+                                      sizeof(intx)), ==, 0);
     }
+    g_assert_cmpuint(e->nclosed, ==, 0);
+
+    expect_large(e, N);
+    g_assert_true(raw_get(e, &hdr, (uint8_t *)&intx, sizeof(intx)));
+    g_assert_cmphex(hdr.command, ==, VFU_CMD_EP_INTX);
+    g_assert_cmphex(hdr.flags, ==, VFU_FLAG_COMMAND | VFU_FLAG_NO_REPLY);
+    g_assert_cmpuint(intx.level, ==, 100000 - 1);
+    expect_silence(e);
+    end_free(e);
+}
+
+/* Output that does not move has a deadline, even if it is little. */
+static void test_reads_nothing_in_time(void)
+{
+    enum { N = 400 };
+    End *e = end_raw(EPW_SERVER, SHORT_MS);
+
+    for (unsigned i = 0; i < N; i++) {
+        put_region_read(e, i, 0);
+    }
+    expect_closed(e, "peer has read nothing for 150 ms");
     end_free(e);
 }
 
@@ -219,7 +272,8 @@ static void test_wrong_reply(void)
     end_free(e);
 }
 
-/* ------------------------------- VERSION -------------------------------- */
+/* ---- VERSION ---- */
+
 static void *version_caller(void *opaque)
 {
     End *e = opaque;
@@ -244,8 +298,12 @@ static void test_version_hold(void)
     g_assert_true(raw_get(e, &hdr, buf, sizeof(buf)));
     n = raw_msg(buf, hdr.id, VFU_CMD_VERSION, VFU_FLAG_REPLY, NULL, 0);
     n += raw_msg(buf + n, 9, VFU_CMD_EP_LINK, 0, &link, sizeof(link));
-    raw_send(e->raw, buf, n, NULL, 0);
+    vfu_msg_send_bytes(e->raw, buf, n, NULL, 0);
     g_assert_cmpint(GPOINTER_TO_INT(qemu_thread_join(&thread)), ==, 0);
+    /*
+     * The reader holds what follows VERSION, and only it could answer. Nothing
+     * is ordered behind that, so this waits.
+     */
     g_assert_true(raw_silent(e, 50));
     epw_session_set_caps(e->s, &caps);
     expect_reply(e, 9, VFU_CMD_EP_LINK, 0);
@@ -269,10 +327,12 @@ int main(int argc, char **argv)
     TEST("token/early-bound", test_early_replies_bound);
     TEST("peer/reads-nothing", test_reads_nothing);
     TEST("peer/reads-late", test_reads_late);
+    TEST("peer/paused", test_post_to_paused);
+    TEST("peer/reads-nothing-in-time", test_reads_nothing_in_time);
     TEST("peer/unsolicited", test_unsolicited);
     TEST("peer/wrong-reply", test_wrong_reply);
     TEST("version/hold", test_version_hold);
     r = g_test_run();
-    g_assert_cmpint(count_fds(), ==, open_fds);
+    expect_fds(open_fds);
     return r;
 }

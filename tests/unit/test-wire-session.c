@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * epw session: calls, their deadlines, and the end of a session
+ * Unit tests of wire/session: calls, their deadlines, and the end of a session
  */
 #include "qemu/osdep.h"
-#include "epw-end.h"
+#include "wire-end.h"
 
-/* -------------------------------- calls --------------------------------- */
+static int open_fds;    /* before the first test */
+
+/* ---- Calls ---- */
+
 static void pair_new(End **srv, End **cli)
 {
     int sv[2];
 
-    make_pair(sv);
+    vfu_msg_socketpair(sv);
     *srv = end_new(sv[0], -1, EPW_SERVER, LONG_MS);
     *cli = end_new(sv[1], -1, EPW_CLIENT, LONG_MS);
 }
@@ -54,10 +57,10 @@ static void test_messages(void)
 
     g_assert_cmpint(epw_post(e->s, VFU_CMD_EP_INTX, NULL, 0), ==, 0);
     g_assert_cmpuint(stat64_get(count), ==, 5);
-    g_assert_true(raw_read(e->raw, &hdr, sizeof(hdr)));
+    g_assert_true(raw_get(e, &hdr, NULL, 0));
 
     /* half a message does not, nor what was not sent */
-    raw_send(e->raw, &hdr, sizeof(hdr) / 2, NULL, 0);
+    vfu_msg_send_bytes(e->raw, &hdr, sizeof(hdr) / 2, NULL, 0);
     epw_session_shutdown(e->s, "enough");
     g_assert_cmpint(epw_post(e->s, VFU_CMD_EP_INTX, NULL, 0), ==, -ENOTCONN);
     expect_closed(e, "enough");
@@ -75,6 +78,7 @@ static void test_fds(void)
     End *srv, *cli;
     EpwMsg *reply;
 
+    expect_fds(open_fds + 3);
     pair_new(&srv, &cli);
     before = count_fds();
     g_assert_cmpint(epw_call(cli->s, VFU_CMD_SET_IRQS, &iov, 1, fds, 3,
@@ -86,7 +90,7 @@ static void test_fds(void)
     epw_msg_free(reply);
     /* one more round: by then the server has freed the first command */
     g_assert_cmpint(call(cli), ==, 0);
-    g_assert_cmpint(count_fds(), ==, before + 1);
+    expect_fds(before + 1);
     end_free(srv);
     end_free(cli);
     for (int i = 0; i < 3; i++) {
@@ -168,9 +172,42 @@ static void test_call_errors(void)
     g_assert_cmpint(epw_call(e->s, VFU_CMD_GET_INFO, iov, EPW_MAX_IOV + 1,
                              NULL, 0, NULL), ==, -EINVAL);
     iov[0].iov_len = EPW_MAX_MSG;
-    g_assert_cmpint(epw_post(e->s, VFU_CMD_GET_INFO, iov, 1), ==, -EINVAL);
+    g_assert_cmpint(epw_call(e->s, VFU_CMD_GET_INFO, iov, 1, NULL, 0, NULL),
+                    ==, -EINVAL);
     g_assert_cmpuint(e->nclosed, ==, 0);
     end_free(e);
+}
+
+typedef struct Late {
+    End *e;
+    unsigned calls;
+} Late;
+
+/* Answers the command when it is called for the third time. */
+static int64_t late_reply(void *opaque)
+{
+    Late *l = opaque;
+    VfuHeader hdr;
+    uint8_t p[64];
+
+    if (++l->calls == 3) {
+        g_assert_true(raw_get(l->e, &hdr, p, sizeof(p)));
+        raw_put(l->e, hdr.id, hdr.command, VFU_FLAG_REPLY, 0, NULL, 0);
+        return 0;
+    }
+    return 1000;
+}
+
+static void test_late(void)
+{
+    Late l = { .e = end_raw(EPW_CLIENT, LONG_MS) };
+    EpwMsg *reply;
+
+    g_assert_cmpint(epw_call_late(l.e->s, VFU_CMD_DEVICE_RESET, NULL, 0, NULL,
+                                  0, &reply, 1000, late_reply, &l), ==, 0);
+    g_assert_cmpuint(l.calls, ==, 3);
+    epw_msg_free(reply);
+    end_free(l.e);
 }
 
 static void test_post(void)
@@ -225,7 +262,7 @@ static void *echo(void *opaque)
         g_assert_cmpuint(hdr.id, !=, first);
         hdr.flags = VFU_FLAG_REPLY;
         hdr.size = sizeof(hdr);
-        if (raw_send(e->raw, &hdr, sizeof(hdr), NULL, 0) < 0) {
+        if (!vfu_msg_send(e->raw, &hdr, NULL, NULL, 0)) {
             break;
         }
     }
@@ -234,7 +271,8 @@ static void *echo(void *opaque)
 
 static void test_id_wrap(void)
 {
-    End *e = end_raw(EPW_CLIENT, LONG_MS);
+    /* The first call is not answered while all others are, on any machine. */
+    End *e = end_raw(EPW_CLIENT, 30 * LONG_MS);
     QemuThread thread;
 
     qemu_thread_create(&thread, "echo", echo, e, QEMU_THREAD_JOINABLE);
@@ -262,11 +300,12 @@ static void test_too_many_calls(void)
         call_async(e);
     }
     g_assert_cmpuint(e->ndone, ==, 0);
-    g_assert_cmpint(call(e), ==, -EBUSY);
+    g_assert_cmpint(call(e), ==, -ENOBUFS);
     end_free(e);
 }
 
-/* ------------------------------ deadlines ------------------------------- */
+/* ---- Deadlines ---- */
+
 static void test_deadline_sync(void)
 {
     End *e = end_raw(EPW_CLIENT, SHORT_MS);
@@ -312,14 +351,14 @@ static void test_slow_message(gconstpointer data)
 
     g_usleep(SHORT_MS * 2000);
     g_assert_cmpuint(e->nclosed, ==, 0);
-    raw_send(e->raw, buf, size, NULL, 0);
+    vfu_msg_send_bytes(e->raw, buf, size, NULL, 0);
     expect_reply(e, 1, VFU_CMD_REGION_READ, 0);
     g_usleep(SHORT_MS * 2000);
     g_assert_cmpuint(e->nclosed, ==, 0);
 
     start = g_get_monotonic_time();
     for (size_t i = 0; i < n && !e->nclosed; i++) {
-        raw_send(e->raw, buf + i, 1, NULL, 0);
+        vfu_msg_send_bytes(e->raw, buf + i, 1, NULL, 0);
         g_usleep(SHORT_MS * 1000 / n / 2);
     }
     expect_closed(e, "peer did not finish a message within 150 ms");
@@ -327,7 +366,8 @@ static void test_slow_message(gconstpointer data)
     end_free(e);
 }
 
-/* --------------------------------- end ---------------------------------- */
+/* ---- End ---- */
+
 static void start_callers(End *e, QemuThread *threads, unsigned n)
 {
     VfuHeader hdr;
@@ -414,8 +454,8 @@ static void test_garbage(void)
 {
     End *e = end_raw(EPW_SERVER, LONG_MS);
 
-    g_assert_cmpint(raw_send(e->raw, "GET / HTTP/1.0\r\n\r\n", 18, NULL, 0),
-                    ==, 18);
+    g_assert_true(vfu_msg_send_bytes(e->raw, "GET / HTTP/1.0\r\n\r\n", 18, NULL,
+                                     0));
     expect_closed(e, "not a vfio-user message");
     end_free(e);
 }
@@ -436,11 +476,77 @@ static void test_reply_then_close(void)
     end_free(e);
 }
 
+/* The reason for the end says what the user can do. */
+static void test_too_many_fds(void)
+{
+    VfuHeader hdr = vfu_msg_command(1, VFU_CMD_REGION_READ, 0,
+                                    sizeof(region_read));
+    End *e = end_raw(EPW_SERVER, LONG_MS);
+    int fds[EPW_MAX_FDS + 1];
+
+    for (unsigned i = 0; i < ARRAY_SIZE(fds); i++) {
+        fds[i] = e->raw;
+    }
+    g_assert_true(vfu_msg_send(e->raw, &hdr, &region_read, fds,
+                               ARRAY_SIZE(fds)));
+    expect_closed(e, "see 'ulimit -n'");
+    end_free(e);
+}
+
+/*
+ * Passes a descriptor whose close() waits, and gives up the own one while the
+ * session has a part of the message, so that the session has the last one.
+ */
+static int put_lingering(End *e, uint16_t cmd)
+{
+    VfuHeader hdr = vfu_msg_command(1, cmd, 0, 4);
+    int reader, fd = vfu_msg_lingering(&reader);
+
+    g_assert_true(vfu_msg_send_bytes(e->raw, &hdr, sizeof(hdr), &fd, 1));
+    close(fd);
+    g_assert_true(vfu_msg_send_bytes(e->raw, "1234", 4, NULL, 0));
+    return reader;
+}
+
+/* The close() of a descriptor waits; neither answers nor the end do. */
+static void test_lingering(const void *arg)
+{
+    bool unread = GPOINTER_TO_SIZE(arg);
+    VfuHeader bad = { .size = 0 };
+    End *e = end_raw(EPW_SERVER, LONG_MS);
+    int64_t start = g_get_monotonic_time();
+    int reader;
+
+    if (unread) {
+        /* The session ends at a bad header, and the rest is in the socket. */
+        e->keep = true;
+        for (int i = 0; i < EPW_MAX_REQUESTS; i++) {
+            put_region_read(e, i, 0);
+        }
+        wait_for(e, &e->ncommands, EPW_MAX_REQUESTS);
+        vfu_msg_send_bytes(e->raw, &bad, sizeof(bad), NULL, 0);
+        reader = put_lingering(e, 0x1234);
+        answer(e, 0);
+        expect_closed(e, "not a vfio-user message");
+        for (int i = 1; i < EPW_MAX_REQUESTS; i++) {
+            answer(e, i);
+        }
+    } else {
+        reader = put_lingering(e, 0x1234);
+        expect_reply(e, 1, 0x1234, ENOSYS);
+        put_region_read(e, 2, 0);
+        expect_reply(e, 2, VFU_CMD_REGION_READ, 0);
+    }
+    end_free(e);
+    g_assert_cmpint(g_get_monotonic_time() - start, <, 10 * G_USEC_PER_SEC);
+    close(reader);
+}
+
 int main(int argc, char **argv)
 {
-    int open_fds = count_fds();
     int r;
 
+    open_fds = count_fds();
     g_test_init(&argc, &argv, NULL);
 #define TEST(path, ...) g_test_add_func("/epw/session/" path, __VA_ARGS__)
 #define TEST_ARG(path, arg, fn) \
@@ -451,6 +557,7 @@ int main(int argc, char **argv)
     TEST("parallel", test_parallel);
     TEST("call/errors", test_call_errors);
     TEST("call/post", test_post);
+    TEST("call/late", test_late);
     TEST("call/in-reader", test_call_in_reader);
     TEST("call/id-wrap", test_id_wrap);
     TEST("call/too-many", test_too_many_calls);
@@ -465,8 +572,11 @@ int main(int argc, char **argv)
     TEST_ARG("close/late-reply", false, test_late_reply);
     TEST_ARG("close/late-reply-freed", true, test_late_reply);
     TEST("close/garbage", test_garbage);
+    TEST("close/too-many-fds", test_too_many_fds);
     TEST("close/after-reply", test_reply_then_close);
+    TEST_ARG("lingering/read", false, test_lingering);
+    TEST_ARG("lingering/unread", true, test_lingering);
     r = g_test_run();
-    g_assert_cmpint(count_fds(), ==, open_fds);
+    expect_fds(open_fds);
     return r;
 }

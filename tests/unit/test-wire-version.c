@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * epw version: what stock peers send, what ours agree on, what is refused
+ * Unit tests of wire/version: what peers of other projects send, what both ends
+ * of this project agree on, and what is refused
  */
 #include "qemu/osdep.h"
 #include "qapi/error.h"
-#include "epw-test.h"
+#include "wire-test.h"
 
 #define ALL VFU_EP_FEATURES_ALL
 
@@ -155,7 +156,7 @@ static void test_major(void)
 
     for (size_t i = 0; i < ARRAY_SIZE(majors); i++) {
         g_autofree char *want = g_strdup_printf(
-            "peer speaks vfio-user major %u; this side needs 0", majors[i]);
+            "peer speaks vfio-user major %u, this side needs 0", majors[i]);
         g_autofree uint8_t *p = NULL;
         Error *err = NULL;
         EpwCaps caps;
@@ -227,6 +228,7 @@ static void test_refused(void)
         refuse(json, strlen(json) + 1);
     }
     refuse("{\"capabilities\":{\"max_data_xfer_size\":0}}", 42);
+    refuse("{\"capabilities\":{\"max_data_xfer_size\":7}}", 42);
 }
 
 /* What a newer peer may say is ignored, and limits are clamped. */

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A session under test: what its callbacks saw, and the raw other side
+ * A session under test: what its callbacks saw, and the raw socket at its other
+ * end
  */
-#ifndef TESTS_UNIT_EPW_END_H
-#define TESTS_UNIT_EPW_END_H
+#ifndef TESTS_UNIT_WIRE_END_H
+#define TESTS_UNIT_WIRE_END_H
 
 #include "qemu/thread.h"
-#include "epw-test.h"
+#include "wire-test.h"
 
 #include <poll.h>
 
 #define SHORT_MS 150        /* a deadline that a test waits for */
 #define LONG_MS 20000       /* one that must not expire */
 
-/* A session and what its callbacks saw */
 typedef struct End {
     EpwSession *s;
     Stat64 messages;        /* sent and received */
@@ -37,7 +37,7 @@ static inline void changed(End *e)
     qemu_mutex_unlock(&e->lock);
 }
 
-static inline void on_command(EpwSession *s, EpwMsg *m, EpwToken *t,
+static inline void on_command(EpwSession *s, EpwMsg *m, EpwRequest *t,
                               void *opaque)
 {
     struct iovec iov = { m->payload, epw_msg_len(m) };
@@ -106,7 +106,7 @@ static inline End *end_raw(EpwRole role, unsigned deadline_ms)
 {
     int sv[2];
 
-    make_pair(sv);
+    vfu_msg_socketpair(sv);
     return end_new(sv[0], sv[1], role, deadline_ms);
 }
 
@@ -133,9 +133,9 @@ static inline void wait_for(End *e, unsigned *counter, unsigned n)
 {
     qemu_mutex_lock(&e->lock);
     while (*counter < n) {
-        bool in_time = qemu_cond_timedwait(&e->changed, &e->lock, LONG_MS);
-
-        g_assert_true(in_time);
+        if (!qemu_cond_timedwait(&e->changed, &e->lock, LONG_MS)) {
+            g_error("waited in vain: counted %u, not %u", *counter, n);
+        }
     }
     qemu_mutex_unlock(&e->lock);
 }
@@ -148,29 +148,35 @@ static inline void expect_closed(End *e, const char *why)
     }
 }
 
-/* ------------------------------ raw side -------------------------------- */
+/* ---- The raw side ---- */
+
 static inline void raw_put(End *e, uint16_t id, uint16_t cmd, uint32_t flags,
-                    uint32_t error, const void *p, size_t n)
+                           uint32_t error, const void *p, size_t n)
 {
-    g_autofree uint8_t *buf = g_malloc(sizeof(VfuHeader) + n);
-    size_t size = raw_msg(buf, id, cmd, flags, p, n);
+    VfuHeader hdr = vfu_msg_command(id, cmd, flags, n);
 
-    ((VfuHeader *)buf)->error = error;
-    g_assert_cmpint(raw_send(e->raw, buf, size, NULL, 0), ==, size);
+    hdr.error = error;
+    g_assert_true(vfu_msg_send(e->raw, &hdr, p, NULL, 0));
 }
 
-static inline bool raw_read(int fd, void *p, size_t n)
-{
-    return n == 0 || recv(fd, p, n, MSG_WAITALL) == n;
-}
-
+/*
+ * Receives a message of at most @room bytes of payload; closes descriptors that
+ * come with it. False at the end of the connection, or after LONG_MS.
+ */
 static inline bool raw_get(End *e, VfuHeader *hdr, uint8_t *p, size_t room)
 {
-    if (!raw_read(e->raw, hdr, sizeof(*hdr))) {
+    VfuMsg *m = vfu_msg_recv(e->raw, LONG_MS, NULL);
+
+    if (!m) {
         return false;
     }
-    g_assert_cmpuint(hdr->size - sizeof(*hdr), <=, room);
-    return raw_read(e->raw, p, hdr->size - sizeof(*hdr));
+    *hdr = m->hdr;
+    g_assert_cmpuint(m->len, <=, room);
+    if (m->len) {
+        memcpy(p, m->payload, m->len);
+    }
+    vfu_msg_free(m);
+    return true;
 }
 
 static inline void expect_reply(End *e, uint16_t id, uint16_t cmd,
@@ -197,7 +203,23 @@ static inline bool raw_silent(End *e, int ms)
     return poll(&pfd, 1, ms) == 0;
 }
 
-/* Sees the reader answer and lets it go back to sleep. */
+/*
+ * The session, which is of a server, has sent nothing because of what this
+ * thread did: it comes before the message that is posted here.
+ */
+static inline void expect_silence(End *e)
+{
+    VfuHeader hdr;
+
+    g_assert_cmpint(epw_post(e->s, VFU_CMD_EP_INTX, NULL, 0), ==, 0);
+    g_assert_true(raw_get(e, &hdr, NULL, 0));
+    g_assert_cmphex(hdr.command, ==, VFU_CMD_EP_INTX);
+}
+
+/*
+ * Waits until the reader has answered a command, and gives it time to sleep
+ * again. Its sleep cannot be seen; no test fails if it is still awake.
+ */
 static inline void settle(End *e)
 {
     raw_put(e, 0xffff, 0xffff, 0, 0, NULL, 0);
@@ -230,7 +252,7 @@ static inline void put_region_read(End *e, uint16_t id, uint32_t flags)
 static inline void answer(End *e, unsigned i)
 {
     struct iovec iov = { &i, sizeof(i) };
-    EpwToken *t;
+    EpwRequest *t;
 
     qemu_mutex_lock(&e->lock);
     t = g_ptr_array_index(e->tokens, i);
@@ -238,4 +260,4 @@ static inline void answer(End *e, unsigned i)
     epw_reply(t, &iov, 1, NULL, 0);
 }
 
-#endif /* TESTS_UNIT_EPW_END_H */
+#endif /* TESTS_UNIT_WIRE_END_H */

@@ -1,21 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the epw unit tests share: raw sockets, descriptors one can recognise
+ * What the unit tests of the wire share: messages, and eventfds that differ in
+ * their value
  */
-#ifndef TESTS_UNIT_EPW_TEST_H
-#define TESTS_UNIT_EPW_TEST_H
+#ifndef TESTS_UNIT_WIRE_TEST_H
+#define TESTS_UNIT_WIRE_TEST_H
 
-#include "hw/pci-ep/epw.h"
+#include "hw/pci-ep/wire/wire.h"
+#include "tests/qtest/pci-ep/vfu-msg.h"
 
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-
-static inline void make_pair(int sv[2])
-{
-    int r = socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv);
-
-    g_assert_cmpint(r, ==, 0);
-}
 
 /* Descriptors this process has open */
 static inline int count_fds(void)
@@ -29,6 +24,22 @@ static inline int count_fds(void)
     }
     g_dir_close(d);
     return n;
+}
+
+/*
+ * Waits until this process has @n descriptors open, since epw_close() closes
+ * most of them in another thread.
+ */
+static inline void expect_fds(int n)
+{
+    int64_t end = g_get_monotonic_time() + 10 * G_USEC_PER_SEC;
+
+    while (count_fds() != n) {
+        if (g_get_monotonic_time() > end) {
+            g_error("%d descriptors are open, not %d", count_fds(), n);
+        }
+        g_usleep(1000);
+    }
 }
 
 /* An eventfd that holds @value */
@@ -48,44 +59,13 @@ static inline void assert_fd(int fd, uint64_t value)
     g_assert_cmpuint(v, ==, value);
 }
 
-/* One sendmsg of @n bytes with @nfds descriptors */
-static inline ssize_t raw_send(int sock, const void *p, size_t n,
-                               const int *fds, unsigned nfds)
-{
-    g_autofree char *control = g_malloc0(CMSG_SPACE(sizeof(int) * (nfds + 1)));
-    struct iovec iov = { (void *)p, n };
-    struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1 };
-
-    if (nfds) {
-        struct cmsghdr *c;
-
-        mh.msg_control = control;
-        mh.msg_controllen = CMSG_SPACE(sizeof(int) * nfds);
-        c = CMSG_FIRSTHDR(&mh);
-        c->cmsg_level = SOL_SOCKET;
-        c->cmsg_type = SCM_RIGHTS;
-        c->cmsg_len = CMSG_LEN(sizeof(int) * nfds);
-        memcpy(CMSG_DATA(c), fds, sizeof(int) * nfds);
-    }
-    return sendmsg(sock, &mh, MSG_NOSIGNAL);
-}
-
-/* A whole message into @buf; returns its size */
+/* Stores a whole message in @buf and returns its size in bytes. */
 static inline size_t raw_msg(uint8_t *buf, uint16_t id, uint16_t cmd,
                              uint32_t flags, const void *payload, size_t n)
 {
-    VfuHeader hdr = {
-        .id = id,
-        .command = cmd,
-        .size = sizeof(hdr) + n,
-        .flags = flags,
-    };
+    VfuHeader hdr = vfu_msg_command(id, cmd, flags, n);
 
-    memcpy(buf, &hdr, sizeof(hdr));
-    if (n) {
-        memcpy(buf + sizeof(hdr), payload, n);
-    }
-    return hdr.size;
+    return vfu_msg_build(buf, &hdr, payload);
 }
 
-#endif /* TESTS_UNIT_EPW_TEST_H */
+#endif /* TESTS_UNIT_WIRE_TEST_H */

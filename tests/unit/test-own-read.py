@@ -1,0 +1,91 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a guest passes on of the output of a user's test command."""
+
+import os
+import subprocess
+import sys
+import tempfile
+
+from python_tests import TOP, equal, main
+from pciep.image.initramfs import find_busybox
+from pciep.run import tap
+
+SCRIPT = os.path.join(TOP, 'scripts/guest/own-read.awk')
+
+# What a command prints, what the launcher makes of it, and problems of the
+# stream
+OUTPUTS = [
+    ('', [], []),
+    ('hello\nok fine\n', [], []),
+    ('ok 1 a\nnot ok 2 - b\n1..2\n',
+     [('m.a', tap.PASS), ('m.b', tap.FAIL)], []),
+    ('TAP version 13\n1..3\nok 1\nok 2 # SKIP b\nok\n',
+     [('m.1', tap.PASS), ('m.2', tap.SKIP), ('m.3', tap.PASS)], []),
+    ('1..3\nok 1 a\n', [('m.a', tap.PASS)],
+     ['3 tests were planned, 1 reported']),
+    ('ok 1 a\n', [('m.a', tap.PASS)],
+     ['a TAP stream ended without a plan after 1 results']),
+    ('1..0 # SKIP no such device\n', [('m', tap.SKIP)], []),
+    ('1..9\nok 1 a\nBail out! broke\nok 2 b\n',
+     [('m.a', tap.PASS), ('m.bailed_out', tap.FAIL)], []),
+    ('ok 1 a\n1..1\nTAP version 13\nok 1 b\n1..1\n',
+     [('m.a', tap.PASS), ('m.b', tap.PASS)], []),
+    ('KTAP version 1\n1..1\n    KTAP version 1\n    1..1\n    ok 1 x\n'
+     'ok 1 suite\n', [('m.suite.x', tap.PASS)], []),
+    ('1..2\nok 1 a\n  ---\n  no: end\nok 2 b\n',
+     [('m.a', tap.PASS), ('m.b', tap.PASS)], []),
+    ('1..2\nok 1 a\n  ---\n' + '  x: 1\n' * 300 +
+     '  ...\n    1..1\n    ok 1 x\nok 2 b\n',
+     [('m.a', tap.PASS), ('m.b.x', tap.PASS)], []),
+    ('!exit 0\n!need x\nok 1 a\n1..1\n', [('m.a', tap.PASS)], []),
+    ('1..1\n' + 'line\n# note\n' * 5000 + 'ok 1 a\n', [('m.a', tap.PASS)],
+     []),
+    ('1..1\nok 1 ' + 'x' * 9999, [('m.' + 'x' * 3993, tap.PASS)], []),
+]
+
+
+def read(output):
+    """Return what is passed on, and the lines of the file "seen"."""
+    with tempfile.TemporaryDirectory() as directory:
+        seen = os.path.join(directory, 'seen')
+        with open(seen, 'wb'):
+            pass
+        text = subprocess.run(
+            [find_busybox(), 'awk', '-v', 'name=m', '-v', f'seen={seen}', '-f',
+             SCRIPT], input=output, stdout=subprocess.PIPE, check=True,
+            text=True).stdout
+        with open(seen, encoding='utf-8') as file:
+            return text, file.read().split('\n')[:-1]
+
+
+def test_outputs():
+    for output, results, problems in OUTPUTS:
+        what = f'{output[:60]!r}'
+        text, seen = read(output)
+        equal([line for line in text.splitlines() if line[:1] == '!'], [],
+              f'lines for the launcher in {what}')
+        equal(len(text.splitlines()) < 500, True, f'length of {what}')
+        equal('1..' in text.splitlines(), False, f'empty plan of {what}')
+        collector = tap.Collector()
+        for line in text.splitlines():
+            collector.line(line)
+        collector.end()
+        equal([(r.name, r.status) for r in collector.results], results,
+              f'results of {what}')
+        equal(collector.problems, problems, f'problems of {what}')
+        top = [name for name, _ in results if name.count('.') < 2]
+        equal(len(seen) >= len(top), True, f'results that are seen in {what}')
+
+
+def test_notes():
+    text = read('because\n  of this\n# too\nnot ok 1 a\n1..1\n')[0]
+    result = tap.read(text)[0]
+    equal(result.notes, ['# because', '# too'], 'notes of the result')
+    text = read('line\n' * 300 + 'ok 1 a\nnote\nnot ok 2 b\n1..2\n')[0]
+    equal([len(result.notes) for result in tap.read(text)],
+          [tap.NOTES_LIMIT, 1], 'numbers of notes')
+
+
+if __name__ == '__main__':
+    sys.exit(main(dict(globals())))

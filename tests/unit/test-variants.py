@@ -1,0 +1,283 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""
+Unit tests of kernels that are built for a run: scripts/build/kernel.sh and
+image/variants.py, with a tree whose Makefile only looks like the kernel's.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+
+from python_tests import TOP, contains, equal, main, raises
+from pciep import CannotRun
+from pciep.image import kernels, variants
+from pciep.image.variants import Wanted
+
+MAKEFILE = r'''
+allnoconfig:
+	@mkdir -p $(O)/include/config
+	@touch $(O)/include/config/auto.conf
+	@grep -v CONFIG_REFUSED $(KCONFIG_ALLCONFIG) > $(O)/.config
+	@printf 'srctree := %s\ninclude %s/Makefile\n' $(CURDIR) $(CURDIR) \
+		> $(O)/Makefile
+bzImage: arch/x86/boot/bzImage
+arch/x86/boot/bzImage: $(srctree)/kernel/fork.c
+	@mkdir -p $(@D)
+	@cp $< $@
+	@echo built >> built.log
+modules:
+ifdef M
+	@mkdir -p $(M)/test $(M)/functions/some
+	@for name in pcie-qemu-ep test/more functions/some/other; do \
+		echo 'int x;' | cc -g -c -x c - -o $(M)/$$name.ko; done
+endif
+scripts_gdb headers_install:
+kernelrelease:
+	@echo one >> runs.log
+	@echo 7.9.9
+modules_install:
+	@mkdir -p $(INSTALL_MOD_PATH)/lib/modules/7.9.9
+	@echo none.ko: > $(INSTALL_MOD_PATH)/lib/modules/7.9.9/modules.dep
+'''
+
+
+class Place:
+    """A kernel tree of a user, a build directory and a cache."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        self.source = os.path.join(directory, 'my tree')
+        self.build = os.path.join(directory, 'build')
+        self.said = []
+        self.output = os.path.join(directory, 'output')  # of the scripts
+        self.write('my tree/Makefile', MAKEFILE)
+        self.write('my tree/Kconfig', 'config REFUSED\n\tbool\n')
+        self.write('my tree/.gitignore', '.*\n*.o\ninclude/config/\n')
+        self.write('my tree/kernel/fork.c', 'one\n')
+        # It is configured and built, for another architecture.
+        self.write('my tree/.config', 'CONFIG_ARM64=y\n')
+        self.write('my tree/include/config/auto.conf', 'CONFIG_ARM64=y\n')
+        self.write('my tree/kernel/fork.o', '')
+        self.write('build/config.sh', '')
+        os.environ['PCI_EP_CACHE'] = os.path.join(directory, 'cache')
+
+    def write(self, name, text):
+        """Write a file, and return its path."""
+        path = os.path.join(self.directory, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, 'w', encoding='utf-8') as file:
+            file.write(text)
+        return path
+
+    def ensure(self, *configs, source=None, name='7'):
+        """Build the kernel, and return it."""
+        wanted = Wanted(name=name, configs=configs,
+                        source=self.source if source is None else source)
+        variants.ensure(self.build, wanted, self.said.append)
+        return kernels.built(self.build, wanted.label)
+
+    def read(self, path):
+        """Return the text of a file below the directory."""
+        with open(os.path.join(self.directory, path),
+                  encoding='utf-8') as file:
+            return file.read()
+
+    def builds(self, kernel, log='built'):
+        """Return how often the image was made, or what else a log counts."""
+        return self.read(os.path.join(kernel.kbuild,
+                                      f'{log}.log')).count('\n')
+
+    def state(self):
+        """Return all files of the user's tree, and their times."""
+        return {path: os.stat(path).st_mtime_ns
+                for top, names, files in os.walk(self.source)
+                for path in [os.path.join(top, name)
+                             for name in (*names, *files, '.')]}
+
+
+def with_place(test):
+    """Decorator: the test gets a Place."""
+    def run():
+        with tempfile.TemporaryDirectory() as directory:
+            place = Place(directory)
+            keep = os.dup(2)
+            with open(place.output, 'w', encoding='utf-8') as output:
+                os.dup2(output.fileno(), 2)
+            try:
+                test(place)
+            finally:
+                os.dup2(keep, 2)
+                os.close(keep)
+    return run
+
+
+@with_place
+def test_tree_of_a_user(place):
+    before = place.state()
+    kernel = place.ensure()
+    equal(place.state(), before, 'the tree afterwards')
+    equal(kernel.release, '7.9.9', 'the release')
+    equal(place.read(kernel.image), 'one\n', 'the image')
+    contains(place.read(kernel.config), 'CONFIG_PCI_ENDPOINT=y', 'its config')
+    links = os.path.join(kernel.kbuild, '../source')
+    equal(sorted(os.listdir(links)), ['Kconfig', 'Makefile', 'kernel'],
+          'what is linked')
+    equal(os.listdir(os.path.join(links, 'kernel')), ['fork.c'], 'kernel/')
+    equal(os.path.exists(kernel.drivers[0]), True, 'the driver is there')
+    contains(kernel.symbols_of('pcie_qemu_ep'), 'debug/pcie-qemu-ep.ko$',
+             'its symbols')
+
+
+@with_place
+def test_incremental(place):
+    place.ensure()
+    kernel = place.ensure()
+    equal(place.builds(kernel), 1, 'builds without a change')
+    equal(place.builds(kernel, 'runs'), 1, 'runs of make without a change')
+    place.write('my tree/kernel/new.c', '')
+    place.write('my tree/kernel/fork.c', 'two\n')
+    kernel = place.ensure()
+    equal(place.read(kernel.image), 'two\n', 'the image')
+    links = os.path.join(kernel.kbuild, '../source/kernel')
+    equal(sorted(os.listdir(links)), ['fork.c', 'new.c'], 'links')
+    os.unlink(os.path.join(place.source, 'kernel/new.c'))
+    kernel = place.ensure()
+    equal(os.listdir(links), ['fork.c'], 'links when a file is gone')
+    equal(place.builds(kernel), 2, 'builds after one change')
+    equal(len(place.said), 1, 'how often it said that it builds')
+
+
+@with_place
+def test_git(place):
+    """A repository with changes, and what it tracks and ignores at once."""
+    def git(*args):
+        subprocess.run(['git', '-C', place.source, '-c', 'user.name=a', '-c',
+                        'user.email=b', *args], check=True,
+                       stdout=subprocess.DEVNULL)
+    git('init', '-q')
+    git('add', '-f', '.')
+    git('rm', '-q', '--cached', '.config', 'include/config/auto.conf')
+    git('commit', '-q', '-m', 'one')
+    place.write('my tree/kernel/fork.c', 'changed\n')
+    index = os.path.join(place.source, '.git/index')
+    before = os.stat(index).st_mtime_ns
+    kernel = place.ensure()
+    equal(os.stat(index).st_mtime_ns, before, 'time of the index')
+    equal(place.read(kernel.image), 'changed\n', 'the image')
+    links = os.path.join(kernel.kbuild, '../source')
+    equal(sorted(os.listdir(links)),
+          ['.gitignore', 'Kconfig', 'Makefile', 'kernel'], 'links')
+    equal(sorted(os.listdir(os.path.join(links, 'kernel'))),
+          ['fork.c', 'fork.o'], 'links of tracked files')
+
+
+@with_place
+def test_debian_ignores_all(place):
+    with open(os.path.join(place.source, '.gitignore'), 'a',
+              encoding='utf-8') as file:
+        file.write('/*\n!/debian/\n')
+    kernel = place.ensure()
+    links = os.path.join(kernel.kbuild, '../source')
+    equal(sorted(os.listdir(links)), ['Kconfig', 'Makefile', 'kernel'],
+          'links')
+
+
+@with_place
+def test_config(place):
+    mine = place.write('mine.config', 'CONFIG_MINE=y\nCONFIG_HZ_1000=n\n'
+                       '# CONFIG_PCI_IOV is not set\n# a comment\n')
+    kernel = place.ensure(mine)
+    text = place.read(kernel.config)
+    contains(text, '(?m)^CONFIG_MINE=y$', 'the configuration')
+    equal([line for line in text.splitlines() if 'CONFIG_HZ_1000' in line
+           or 'CONFIG_PCI_IOV' in line],
+          ['# CONFIG_HZ_1000 is not set', '# CONFIG_PCI_IOV is not set'],
+          'lines that are overridden')
+    same = place.write('same.config', place.read('mine.config'))
+    other = place.write('other.config', 'CONFIG_OTHER=y\n')
+    labels = [Wanted(name='7', source=place.source, configs=configs).label
+              for configs in ((mine,), (same,), (other,), ())]
+    equal(labels[0], labels[1], 'name of the same content')
+    equal(len(set(labels)), 3, f'names in {labels}')
+
+
+@with_place
+def test_config_refused(place):
+    place.write('my tree/Kconfig', 'config REFUSED\n\tbool\n')
+    for line, words in (('CONFIG_REFUSED=y', 'it is off'),
+                        ('CONFIG_REFUSED_ALSO=m', 'no such option')):
+        error = raises(CannotRun, place.ensure,
+                       place.write('mine.config', f'CONFIG_X=y\n{line}\n'))
+        equal(len(error.splitlines()), 1, 'lines of the error')
+        contains(error, 'did not take these lines of --config: '
+                 rf'{line} \({words}', 'the error')
+        equal('CONFIG_X' in error, False, 'it names what was taken')
+
+
+@with_place
+def test_build_fails(place):
+    place.write('my tree/Makefile', MAKEFILE.replace(
+        '@cp $< $@', '@echo $<:1: error: no luck; false'))
+    error = raises(CannotRun, place.ensure)
+    contains(error, r'the kernel 7 of .*/my tree was not built: .*failed; the '
+             r'whole log is .*\.log$', 'the error')
+    contains(place.read(place.output),
+             f'{place.source}/kernel/fork.c:1: error: no luck',
+             'what the scripts say')
+
+
+@with_place
+def test_wishes(place):
+    def problem(**more):
+        return variants.check(Wanted(**{'name': '7', **more}))
+    equal(problem(source=place.source, name='7-kasan'), '', 'a variant')
+    contains(problem(source=place.build), 'holds no Linux source: name the '
+             'top directory', 'no tree')
+    contains(problem(source=place.source, name='6.12'), 'choose 7, 7-debug',
+             'another series')
+    contains(problem(configs=('/none',)), 'no file /none', 'no file')
+    contains(problem(configs=(place.write('a', ''),), name='7-trcae'),
+             'did you mean 7-trace', 'no such variant')
+
+
+@with_place
+def test_not_built_yet(place):
+    """A variant is built when it is asked for, unless nothing is set up."""
+    os.unlink(os.path.join(place.build, 'config.sh'))
+    error = raises(CannotRun, variants.ensure, place.build,
+                   Wanted(name='7-trace'), print)
+    contains(error, 'is not configured: run "make" first, then "make '
+             'kernel-7-trace"$', 'the error')
+    # The usual kernel and unknown ones are left to kernels.built().
+    variants.ensure(place.build, Wanted(name='7'), print)
+    variants.ensure(place.build, Wanted(name='none'), print)
+    error = raises(CannotRun, kernels.built, place.build, '7-trcae')
+    contains(error, 'did you mean 7-trace', 'an unknown name')
+
+
+@with_place
+def test_built_on_request(place):
+    os.makedirs(os.path.join(place.directory, 'cache/src'))
+    plain = os.path.join(place.directory, 'linux')
+    os.rename(place.source, plain)
+    os.symlink(plain,
+               os.path.join(place.directory, 'cache/src/linux-7'))
+    kernel = place.ensure(source='', name='7-debug')
+    equal(place.read(kernel.image), 'one\n', 'the image')
+    contains(place.said[0], 'the kernel 7-debug is not built yet: .*"make '
+             'kernel-7-debug"', 'what is said')
+    place.ensure(source='', name='7-debug')
+    equal(len(place.said), 1, 'how often it said so')
+
+
+def test_make_has_a_target_for_each():
+    with open(os.path.join(TOP, 'meson.build'), encoding='utf-8') as file:
+        text = file.read()
+    for name in kernels.VARIANTS:
+        contains(text, f"'{name}'", 'meson.build')
+
+
+if __name__ == '__main__':
+    sys.exit(main(globals()))
