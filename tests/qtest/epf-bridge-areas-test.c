@@ -5,7 +5,8 @@
 #include "qemu/osdep.h"
 #include "qemu/bswap.h"
 #include "qemu/memfd.h"
-#include "pci-ep-fixture.h"
+#include "pci-ep/fixture.h"
+#include "pci-ep/wait.h"
 
 #define PAGE        0x1000u
 #define BAR_SIZE    0x10000u    /* of BAR 0 */
@@ -19,7 +20,7 @@ typedef struct Files {
 static void files_open(Files *m)
 {
     for (unsigned i = 0; i < FILES; i++) {
-        m->fd[i] = eps_memory(2 * BAR_SIZE, 0x10 + i, &m->data[i]);
+        m->fd[i] = fakeep_memory(2 * BAR_SIZE, 0x10 + i, &m->data[i]);
     }
 }
 
@@ -31,9 +32,9 @@ static void files_close(Files *m)
     }
 }
 
-static EpsParts *use_files(EpServer *s, const Files *m)
+static FakeEpLayout *use_files(FakeEp *s, const Files *m)
 {
-    EpsParts *p = &s->parts[0];
+    FakeEpLayout *p = &s->parts[0];
 
     memset(p, 0, sizeof(*p));
     p->listed = true;
@@ -43,20 +44,20 @@ static EpsParts *use_files(EpServer *s, const Files *m)
 }
 
 /* Memory of both files with a hole between, that is reached by message */
-static void two_files(EpServer *s, const Files *m, unsigned first)
+static void two_files(FakeEp *s, const Files *m, unsigned first)
 {
     use_files(s, m);
-    eps_add_area(s, 0, 0, 4 * PAGE, first, PAGE);
-    eps_add_area(s, 0, 8 * PAGE, 8 * PAGE, 1 - first, 0);
+    fakeep_add_area(s, 0, 0, 4 * PAGE, first, PAGE);
+    fakeep_add_area(s, 0, 8 * PAGE, 8 * PAGE, 1 - first, 0);
 }
 
-static void start(Fixture *f, Files *m)
+static void areas_start(Fixture *f, Files *m)
 {
     files_open(m);
     fixture_start_with(f, VFU_EP_FEATURE_AREAS, "");
 }
 
-static void end(Fixture *f, Files *m)
+static void areas_end(Fixture *f, Files *m)
 {
     fixture_end(f);
     files_close(m);
@@ -67,13 +68,13 @@ static void test_whole(void)
     Fixture f;
     Files m;
 
-    start(&f, &m);
+    areas_start(&f, &m);
     fixture_link_up(&f, false);
-    eps_clear_log(f.ep);
-    qtest_writeb(f.q, EPH_BAR(0) + 0x3000, 0x77);
+    fakeep_clear_log(f.ep);
+    qtest_writeb(f.q, HOSTVM_BAR(0) + 0x3000, 0x77);
     g_assert_cmphex(f.ep->bar[0].data[f.ep->bar[0].offset + 0x3000], ==, 0x77);
-    g_assert_cmpuint(eps_count(f.ep, VFU_CMD_REGION_WRITE), ==, 0);
-    end(&f, &m);
+    g_assert_cmpuint(fakeep_count(f.ep, VFU_CMD_REGION_WRITE), ==, 0);
+    areas_end(&f, &m);
 }
 
 static void test_two_files(void)
@@ -82,24 +83,24 @@ static void test_two_files(void)
     Files m;
     uint64_t n;
 
-    start(&f, &m);
+    areas_start(&f, &m);
     two_files(f.ep, &m, 0);
     fixture_link_up(&f, false);
-    n = eph_prop_uint(f.q, "messages");
-    qtest_writel(f.q, EPH_BAR(0) + 4, 0x11223344);
+    n = hostvm_prop_uint(f.q, "messages");
+    qtest_writel(f.q, HOSTVM_BAR(0) + 4, 0x11223344);
     g_assert_cmphex(ldl_le_p(m.data[0] + PAGE + 4), ==, 0x11223344);
-    qtest_writel(f.q, EPH_BAR(0) + BAR_SIZE - 4, 0x55667788);
+    qtest_writel(f.q, HOSTVM_BAR(0) + BAR_SIZE - 4, 0x55667788);
     g_assert_cmphex(ldl_le_p(m.data[1] + 8 * PAGE - 4), ==, 0x55667788);
-    g_assert_cmphex(qtest_readb(f.q, EPH_BAR(0) + 4 * PAGE - 1), ==, 0x10);
-    g_assert_cmphex(qtest_readb(f.q, EPH_BAR(0) + 8 * PAGE), ==, 0x11);
-    g_assert_cmpuint(eph_prop_uint(f.q, "messages"), ==, n);
+    g_assert_cmphex(qtest_readb(f.q, HOSTVM_BAR(0) + 4 * PAGE - 1), ==, 0x10);
+    g_assert_cmphex(qtest_readb(f.q, HOSTVM_BAR(0) + 8 * PAGE), ==, 0x11);
+    g_assert_cmpuint(hostvm_prop_uint(f.q, "messages"), ==, n);
 
-    qtest_writeb(f.q, EPH_BAR(0) + 4 * PAGE, 0x99);
+    qtest_writeb(f.q, HOSTVM_BAR(0) + 4 * PAGE, 0x99);
     g_assert_cmphex(f.ep->bar[0].data[f.ep->bar[0].offset + 4 * PAGE], ==,
                     0x99);
-    g_assert_cmphex(qtest_readb(f.q, EPH_BAR(0) + 8 * PAGE - 1), ==, 0);
-    g_assert_cmpuint(eph_prop_uint(f.q, "messages"), ==, n + 4);
-    end(&f, &m);
+    g_assert_cmphex(qtest_readb(f.q, HOSTVM_BAR(0) + 8 * PAGE - 1), ==, 0);
+    g_assert_cmpuint(hostvm_prop_uint(f.q, "messages"), ==, n + 4);
+    areas_end(&f, &m);
 }
 
 /* Nothing reaches the old place once the acknowledgement is there. */
@@ -107,7 +108,7 @@ static void check_gone(Fixture *f, const Files *m, unsigned first)
 {
     uint8_t before = m->data[first][PAGE + 1];
 
-    qtest_writeb(f->q, EPH_BAR(0) + 1, before + 1);
+    qtest_writeb(f->q, HOSTVM_BAR(0) + 1, before + 1);
     g_assert_cmphex(m->data[first][PAGE + 1], ==, before);
 }
 
@@ -116,20 +117,20 @@ static void test_swap(void)
     Fixture f;
     Files m;
 
-    start(&f, &m);
+    areas_start(&f, &m);
     two_files(f.ep, &m, 0);
     fixture_link_up(&f, false);
     for (unsigned i = 1; i <= 50; i++) {
         two_files(f.ep, &m, i & 1);
-        g_assert_cmpint(eps_remap(f.ep, 0), ==, 0);
+        g_assert_cmpint(fakeep_remap(f.ep, 0), ==, 0);
         check_gone(&f, &m, !(i & 1));
-        eph_wait_byte(f.q, EPH_BAR(0), 0x10 + (i & 1));
-        qtest_writeb(f.q, EPH_BAR(0) + 2, i);
+        /* The reader thread maps one area after the other. */
+        hostvm_wait_byte(f.q, HOSTVM_BAR(0), 0x10 + (i & 1));
+        hostvm_wait_byte(f.q, HOSTVM_BAR(0) + 8 * PAGE, 0x11 - (i & 1));
+        qtest_writeb(f.q, HOSTVM_BAR(0) + 2, i);
         g_assert_cmphex(m.data[i & 1][PAGE + 2], ==, i);
-        g_assert_cmphex(qtest_readb(f.q, EPH_BAR(0) + 8 * PAGE), ==,
-                        0x11 - (i & 1));
     }
-    end(&f, &m);
+    areas_end(&f, &m);
 }
 
 /* What is memory moves with every step: nothing, one page, every other page */
@@ -138,11 +139,11 @@ static void test_reshape(void)
     Fixture f;
     Files m;
 
-    start(&f, &m);
-    eps_set_bar(f.ep, 0, 0, 0x100000, false);
+    areas_start(&f, &m);
+    fakeep_set_bar(f.ep, 0, 0, 0x100000, false);
     files_close(&m);
     for (unsigned i = 0; i < FILES; i++) {
-        m.fd[i] = eps_memory(2 * BAR_SIZE, 0x10 + i, &m.data[i]);
+        m.fd[i] = fakeep_memory(2 * BAR_SIZE, 0x10 + i, &m.data[i]);
     }
     fixture_link_up(&f, false);
     for (unsigned i = 0; i < 20; i++) {
@@ -150,40 +151,41 @@ static void test_reshape(void)
 
         use_files(f.ep, &m);
         for (unsigned n = 0; n < areas; n++) {
-            eps_add_area(f.ep, 0, 2 * n * PAGE, PAGE, n & 1, (n / 2) % 16 * PAGE);
+            fakeep_add_area(f.ep, 0, 2 * n * PAGE, PAGE, n & 1,
+                            (n / 2) % 16 * PAGE);
         }
-        g_assert_cmpint(eps_remap(f.ep, 0), ==, 0);
-        eph_wait_byte(f.q, EPH_BAR(0), areas ? 0x10 : 0);
+        g_assert_cmpint(fakeep_remap(f.ep, 0), ==, 0);
+        hostvm_wait_byte(f.q, HOSTVM_BAR(0), areas ? 0x10 : 0);
         if (areas == VFU_EP_MAX_AREAS) {
-            eph_wait_byte(f.q, EPH_BAR(0) + 126 * PAGE, 0x11);
+            hostvm_wait_byte(f.q, HOSTVM_BAR(0) + 126 * PAGE, 0x11);
         }
-        g_assert_cmphex(qtest_readb(f.q, EPH_BAR(0) + 127 * PAGE), ==, 0);
+        g_assert_cmphex(qtest_readb(f.q, HOSTVM_BAR(0) + 127 * PAGE), ==, 0);
     }
-    end(&f, &m);
+    areas_end(&f, &m);
 }
 
-static bool hook_hold(EpServer *s, const EpsMsg *m, void *opaque)
+static bool hook_hold(FakeEp *s, const VfuMsg *m, void *opaque)
 {
     return m->hdr.command == VFU_CMD_EP_AREAS;
 }
 
-/* Until the endpoint has told the new memory there is none. */
+/* There is no memory until the endpoint has announced the new one. */
 static void test_unanswered(void)
 {
     Fixture f;
     Files m;
 
-    start(&f, &m);
+    areas_start(&f, &m);
     two_files(f.ep, &m, 0);
     fixture_link_up(&f, false);
     f.ep->hook = hook_hold;
-    g_assert_cmpint(eps_remap(f.ep, 0), ==, 0);
-    g_assert_cmphex(qtest_readl(f.q, EPH_BAR(0)), ==, 0xffffffff);
-    g_assert_cmphex(qtest_readl(f.q, EPH_BAR(0) + 8 * PAGE), ==, 0xffffffff);
+    g_assert_cmpint(fakeep_remap(f.ep, 0), ==, 0);
+    g_assert_cmphex(qtest_readl(f.q, HOSTVM_BAR(0)), ==, 0xffffffff);
+    g_assert_cmphex(qtest_readl(f.q, HOSTVM_BAR(0) + 8 * PAGE), ==, 0xffffffff);
     check_gone(&f, &m, 0);
     /* and none ever, without an answer in time */
-    eph_wait_present(f.q, false);
-    end(&f, &m);
+    hostvm_wait_present(f.q, false);
+    areas_end(&f, &m);
 }
 
 /* Doorbells are asked for when the guest reaches all areas. */
@@ -193,19 +195,19 @@ static void test_order(void)
     Files m;
     unsigned asked;
 
-    start(&f, &m);
+    areas_start(&f, &m);
     fixture_link_up(&f, false);
-    asked = eps_count(f.ep, VFU_CMD_GET_REGION_IO_FDS);
+    asked = fakeep_count(f.ep, VFU_CMD_GET_REGION_IO_FDS);
     for (unsigned i = 0; i < 10; i++) {
         use_files(f.ep, &m);
         if (i & 1) {
-            eps_add_area(f.ep, 0, 0, PAGE, 1, 0);
+            fakeep_add_area(f.ep, 0, 0, PAGE, 1, 0);
         }
-        g_assert_cmpint(eps_remap(f.ep, 0), ==, 0);
-        eps_wait(f.ep, VFU_CMD_GET_REGION_IO_FDS, ++asked);
-        g_assert_cmphex(qtest_readb(f.q, EPH_BAR(0)), ==, i & 1 ? 0x11 : 0);
+        g_assert_cmpint(fakeep_remap(f.ep, 0), ==, 0);
+        fakeep_wait(f.ep, VFU_CMD_GET_REGION_IO_FDS, ++asked);
+        g_assert_cmphex(qtest_readb(f.q, HOSTVM_BAR(0)), ==, i & 1 ? 0x11 : 0);
     }
-    end(&f, &m);
+    areas_end(&f, &m);
 }
 
 typedef struct Moment {
@@ -215,7 +217,7 @@ typedef struct Moment {
 } Moment;
 
 /* The endpoint retargets BAR 0 before it answers at that moment. */
-static bool hook_retarget(EpServer *s, const EpsMsg *m, void *opaque)
+static bool hook_retarget(FakeEp *s, const VfuMsg *m, void *opaque)
 {
     Moment *at = opaque;
     VfuEpRemap r = { .argsz = sizeof(r), .generation = s->generation };
@@ -228,8 +230,8 @@ static bool hook_retarget(EpServer *s, const EpsMsg *m, void *opaque)
     memcpy(&index, m->payload + offsetof(VfuRegionInfo, index), sizeof(index));
     if (index == at->index) {
         at->over = true;
-        eps_retarget(s, 0, true, 0x77);
-        eps_send(s, VFU_CMD_EP_REMAP, 0, &r, sizeof(r));
+        fakeep_retarget(s, 0, true, 0x77);
+        fakeep_send(s, VFU_CMD_EP_REMAP, 0, &r, sizeof(r));
     }
     return false;
 }
@@ -252,38 +254,124 @@ static void test_early(void)
         f.ep->hook_opaque = &at;
         f.ep->hook = hook_retarget;
         fixture_link_up(&f, false);
-        eph_wait_byte(f.q, EPH_BAR(0), 0x77);
+        hostvm_wait_byte(f.q, HOSTVM_BAR(0), 0x77);
         g_assert_true(at.over);
         fixture_end(&f);
     }
 }
 
+static bool hook_refuse_writes(FakeEp *s, const VfuMsg *m, void *opaque)
+{
+    if (m->hdr.command != VFU_CMD_REGION_WRITE) {
+        return false;
+    }
+    fakeep_error(s, m, EPERM);
+    return true;
+}
+
+/*
+ * The guest does not change memory that it may only read, and sees what the
+ * endpoint stores there afterwards.
+ */
 static void test_read_only(void)
+{
+    uint8_t *seen;
+    Fixture f;
+    Files m;
+
+    areas_start(&f, &m);
+    use_files(f.ep, &m);
+    fakeep_add_area(f.ep, 0, 0, PAGE, 0, 0);
+    f.ep->parts[0].area[0].flags = VFU_REGION_FLAG_READ;
+    f.ep->hook = hook_refuse_writes;
+    /* What messages reach is the same memory. */
+    seen = f.ep->bar[0].data + f.ep->bar[0].offset;
+    seen[0] = m.data[0][0];
+    fixture_link_up(&f, false);
+    g_assert_cmphex(qtest_readb(f.q, HOSTVM_BAR(0)), ==, 0x10);
+    qtest_writeb(f.q, HOSTVM_BAR(0), 0x99);
+    g_assert_cmphex(m.data[0][0], ==, 0x10);
+    g_assert_cmphex(qtest_readb(f.q, HOSTVM_BAR(0)), ==, 0x10);
+    seen[0] = m.data[0][0] = 0x20;
+    g_assert_cmphex(qtest_readb(f.q, HOSTVM_BAR(0)), ==, 0x20);
+    areas_end(&f, &m);
+}
+
+/* Says that the link is down, which it is not */
+static bool hook_stale(FakeEp *s, const VfuMsg *m, void *opaque)
+{
+    if (m->hdr.command == VFU_CMD_EP_AREAS) {
+        fakeep_error(s, m, ESTALE);
+        return true;
+    }
+    return m->hdr.command == VFU_CMD_REGION_WRITE &&
+           hook_refuse_writes(s, m, opaque);
+}
+
+/* A BAR that stays revoked is no memory of the host. */
+static void test_stale(void)
 {
     Fixture f;
     Files m;
 
-    start(&f, &m);
-    use_files(f.ep, &m);
-    eps_add_area(f.ep, 0, 0, PAGE, 0, 0);
-    f.ep->parts[0].area[0].flags = VFU_REGION_FLAG_READ;
+    areas_start(&f, &m);
     fixture_link_up(&f, false);
-    g_assert_cmphex(qtest_readb(f.q, EPH_BAR(0)), ==, 0x10);
-    qtest_writeb(f.q, EPH_BAR(0), 0x99);
-    g_assert_cmphex(m.data[0][0], ==, 0x10);
-    end(&f, &m);
+    fakeep_clear_log(f.ep);
+    f.ep->hook = hook_stale;
+    g_assert_cmpint(fakeep_remap(f.ep, 0), ==, 0);
+    fakeep_wait(f.ep, VFU_CMD_EP_AREAS, 1);
+    /* Until the bridge has read the answer the BAR leads nowhere. */
+    wait_until((qtest_writel(f.q, HOSTVM_BAR(0), 0x55555555),
+                fakeep_count(f.ep, VFU_CMD_REGION_WRITE)),
+               "the guest's stores to be messages");
+    g_assert_cmphex(qtest_readl(f.q, HOSTVM_BAR(0)), !=, 0x55555555);
+    areas_end(&f, &m);
 }
 
 /*
- * ------------------------------------------------------------------------
- * Lies
+ * Revokes a BAR over and over, so that no description is up to date.  The
+ * guest's stores are messages in the end.
  */
-static void l_overlap(EpsParts *p)
+static bool hook_revoke(FakeEp *s, const VfuMsg *m, void *opaque)
+{
+    VfuEpRemap r = {
+        .argsz = sizeof(r), .generation = s->generation, .region = 0,
+    };
+
+    if (m->hdr.command == VFU_CMD_EP_AREAS) {
+        g_usleep(FIXTURE_DEADLINE_MS * 100);
+        fakeep_send(s, VFU_CMD_EP_REMAP, 0, &r, sizeof(r));
+    }
+    return m->hdr.command == VFU_CMD_REGION_WRITE &&
+           hook_refuse_writes(s, m, opaque);
+}
+
+static void test_revoked(void)
+{
+    Fixture f;
+    Files m;
+
+    areas_start(&f, &m);
+    fixture_link_up(&f, false);
+    fakeep_clear_log(f.ep);
+    f.ep->hook = hook_revoke;
+    g_assert_cmpint(fakeep_remap(f.ep, 0), ==, 0);
+    for (gint64 end = wait_deadline(WAIT_MS);
+         !fakeep_count(f.ep, VFU_CMD_REGION_WRITE);) {
+        qtest_writel(f.q, HOSTVM_BAR(0), 0x55555555);
+        g_assert_true(wait_step(end));
+    }
+    areas_end(&f, &m);
+}
+
+/* ---- Lies ---- */
+
+static void l_overlap(FakeEpLayout *p)
 {
     p->area[1].offset = p->area[0].offset + PAGE;
 }
 
-static void l_order(EpsParts *p)
+static void l_order(FakeEpLayout *p)
 {
     VfuEpArea a = p->area[0];
 
@@ -291,77 +379,77 @@ static void l_order(EpsParts *p)
     p->area[1] = a;
 }
 
-static void l_offset_unaligned(EpsParts *p)
+static void l_offset_unaligned(FakeEpLayout *p)
 {
     p->area[0].offset = 0x10;
 }
 
-static void l_size_unaligned(EpsParts *p)
+static void l_size_unaligned(FakeEpLayout *p)
 {
     p->area[0].size = PAGE + 0x800;
 }
 
-static void l_size_0(EpsParts *p)
+static void l_size_0(FakeEpLayout *p)
 {
     p->area[0].size = 0;
 }
 
-static void l_file_unaligned(EpsParts *p)
+static void l_file_unaligned(FakeEpLayout *p)
 {
     p->area[0].fd_offset = 4;
 }
 
-static void l_outside_bar(EpsParts *p)
+static void l_outside_bar(FakeEpLayout *p)
 {
     p->area[1].size += PAGE;
 }
 
-static void l_far_outside_bar(EpsParts *p)
+static void l_far_outside_bar(FakeEpLayout *p)
 {
     p->area[1].offset = 1ull << 40;
 }
 
-static void l_wrap(EpsParts *p)
+static void l_wrap(FakeEpLayout *p)
 {
     p->area[1].size = -(uint64_t)PAGE;
 }
 
-static void l_outside_file(EpsParts *p)
+static void l_outside_file(FakeEpLayout *p)
 {
     p->area[1].fd_offset = 2 * BAR_SIZE - PAGE;
 }
 
-static void l_file_wrap(EpsParts *p)
+static void l_file_wrap(FakeEpLayout *p)
 {
     p->area[1].fd_offset = -(uint64_t)PAGE;
 }
 
-static void l_fd_index(EpsParts *p)
+static void l_fd_index(FakeEpLayout *p)
 {
     p->area[1].fd_index = FILES;
 }
 
-static void l_fd_index_wild(EpsParts *p)
+static void l_fd_index_wild(FakeEpLayout *p)
 {
     p->area[0].fd_index = UINT32_MAX;
 }
 
-static void l_no_fd(EpsParts *p)
+static void l_no_fd(FakeEpLayout *p)
 {
     p->area_fds = 0;
 }
 
-static void l_no_read(EpsParts *p)
+static void l_no_read(FakeEpLayout *p)
 {
     p->area[0].flags = VFU_REGION_FLAG_WRITE;
 }
 
-static void l_flags(EpsParts *p)
+static void l_flags(FakeEpLayout *p)
 {
     p->area[0].flags |= VFU_REGION_FLAG_CAPS;
 }
 
-static void l_too_many(EpsParts *p)
+static void l_too_many(FakeEpLayout *p)
 {
     p->areas = VFU_EP_MAX_AREAS + 1;
     for (unsigned i = 0; i < p->areas; i++) {
@@ -374,18 +462,18 @@ static void l_too_many(EpsParts *p)
 
 static int other_fd = -1;
 
-static void use_fd(EpsParts *p, int fd)
+static void use_fd(FakeEpLayout *p, int fd)
 {
     other_fd = fd;
     p->area_fd[1] = fd;
 }
 
-static void l_not_a_file(EpsParts *p)
+static void l_not_a_file(FakeEpLayout *p)
 {
     use_fd(p, open("/dev/null", O_RDWR | O_CLOEXEC));
 }
 
-static void l_shrinks(EpsParts *p)
+static void l_shrinks(FakeEpLayout *p)
 {
     use_fd(p, memfd_create("open", MFD_CLOEXEC));
     g_assert_cmpint(ftruncate(other_fd, 2 * BAR_SIZE), ==, 0);
@@ -393,7 +481,7 @@ static void l_shrinks(EpsParts *p)
 
 static const struct {
     const char *name;
-    void (*fn)(EpsParts *p);
+    void (*fn)(FakeEpLayout *p);
 } lies[] = {
     { "overlap", l_overlap },
     { "order", l_order },
@@ -416,13 +504,16 @@ static const struct {
     { "shrinks", l_shrinks },
 };
 
-/* The BAR is reached by message, the reason is told, the truth then works. */
+/*
+ * A BAR with a false layout is reached by message and the bridge says why. A
+ * correct layout works after that.
+ */
 static void test_lies(void)
 {
     Fixture f;
     Files m;
 
-    start(&f, &m);
+    areas_start(&f, &m);
     two_files(f.ep, &m, 0);
     fixture_link_up(&f, false);
     for (unsigned i = 0; i < G_N_ELEMENTS(lies); i++) {
@@ -432,24 +523,24 @@ static void test_lies(void)
         g_test_message("%s", lies[i].name);
         two_files(f.ep, &m, 0);
         lies[i].fn(&f.ep->parts[0]);
-        g_assert_cmpint(eps_remap(f.ep, 0), ==, 0);
-        eph_wait_byte(f.q, EPH_BAR(0), 0);
-        n = eph_prop_uint(f.q, "messages");
-        g_assert_cmphex(qtest_readb(f.q, EPH_BAR(0) + 8 * PAGE), ==, 0);
-        g_assert_cmpuint(eph_prop_uint(f.q, "messages"), >=, n + 2);
-        err = eph_prop_str(f.q, "last-error");
+        g_assert_cmpint(fakeep_remap(f.ep, 0), ==, 0);
+        hostvm_wait_byte(f.q, HOSTVM_BAR(0), 0);
+        n = hostvm_prop_uint(f.q, "messages");
+        g_assert_cmphex(qtest_readb(f.q, HOSTVM_BAR(0) + 8 * PAGE), ==, 0);
+        g_assert_cmpuint(hostvm_prop_uint(f.q, "messages"), >=, n + 2);
+        err = hostvm_prop_str(f.q, "last-error");
         g_test_message("  %s", err);
         g_assert_cmpstr(err, !=, "");
 
         two_files(f.ep, &m, 0);
-        g_assert_cmpint(eps_remap(f.ep, 0), ==, 0);
-        eph_wait_byte(f.q, EPH_BAR(0), 0x10);
+        g_assert_cmpint(fakeep_remap(f.ep, 0), ==, 0);
+        hostvm_wait_byte(f.q, HOSTVM_BAR(0), 0x10);
         if (other_fd >= 0) {
             close(other_fd);
             other_fd = -1;
         }
     }
-    end(&f, &m);
+    areas_end(&f, &m);
 }
 
 typedef struct BadReply {
@@ -461,7 +552,7 @@ typedef struct BadReply {
     size_t len;
 } BadReply;
 
-static bool hook_bad(EpServer *s, const EpsMsg *m, void *opaque)
+static bool hook_bad(FakeEp *s, const VfuMsg *m, void *opaque)
 {
     const BadReply *b = opaque;
     uint8_t out[1024] = { 0 };
@@ -476,33 +567,33 @@ static bool hook_bad(EpServer *s, const EpsMsg *m, void *opaque)
     a.region += b->region;
     a.count += b->count;
     memcpy(out, &a, sizeof(a));
-    eps_reply(s, m, out, b->len, NULL, 0);
+    fakeep_reply(s, m, out, b->len, NULL, 0);
     return true;
 }
 
-static bool hook_refuse(EpServer *s, const EpsMsg *m, void *opaque)
+static bool hook_refuse(FakeEp *s, const VfuMsg *m, void *opaque)
 {
     if (m->hdr.command != VFU_CMD_EP_AREAS &&
         m->hdr.command != VFU_CMD_GET_REGION_IO_FDS) {
         return false;
     }
-    eps_error(s, m, EINVAL);
+    fakeep_error(s, m, EINVAL);
     return true;
 }
 
-static void check_by_message(EpsHook *hook, void *opaque)
+static void check_by_message(FakeEpHook *hook, void *opaque)
 {
     Fixture f;
     Files m;
 
-    start(&f, &m);
+    areas_start(&f, &m);
     f.ep->hook_opaque = opaque;
     f.ep->hook = hook;
     fixture_link_up(&f, false);
-    qtest_writeb(f.q, EPH_BAR(0), 0x42);
-    g_assert_cmpuint(eps_count(f.ep, VFU_CMD_REGION_WRITE), >, 0);
+    qtest_writeb(f.q, HOSTVM_BAR(0), 0x42);
+    g_assert_cmpuint(fakeep_count(f.ep, VFU_CMD_REGION_WRITE), >, 0);
     g_assert_cmphex(f.ep->bar[0].data[f.ep->bar[0].offset], ==, 0x42);
-    end(&f, &m);
+    areas_end(&f, &m);
 }
 
 static void test_bad_replies(void)
@@ -536,6 +627,8 @@ int main(int argc, char **argv)
     qtest_add_func("epf-bridge/areas/order", test_order);
     qtest_add_func("epf-bridge/areas/early", test_early);
     qtest_add_func("epf-bridge/areas/read-only", test_read_only);
+    qtest_add_func("epf-bridge/areas/stale", test_stale);
+    qtest_add_func("epf-bridge/areas/revoked", test_revoked);
     qtest_add_func("epf-bridge/areas/lies", test_lies);
     qtest_add_func("epf-bridge/areas/bad-replies", test_bad_replies);
 

@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * epf-bridge and the capabilities that a scripted endpoint carries out itself
+ * epf-bridge and the capabilities that a fake endpoint carries out itself
  */
 #include "qemu/osdep.h"
 #include "qemu/bswap.h"
 #include "hw/pci/pci_regs.h"
-#include "pci-ep-fixture.h"
+#include "pci-ep/fixture.h"
+#include "pci-ep/wait.h"
 
-#define VNDR    0xb0        /* 8 bytes, of the scripted endpoint */
+#define VNDR    0xb0        /* 8 bytes, of the fake endpoint */
 #define FIRST   0x100
 #define SECOND  0x140
 
 /* Two vendor-specific extended capabilities; the list is well unless @next */
-static void add_extended(EpServer *s, unsigned next)
+static void add_extended(FakeEp *s, unsigned next)
 {
     stl_le_p(s->config + FIRST, 0xb | 1 << 16 | SECOND << 20);
     stl_le_p(s->config + FIRST + 4, 0x04010077);
@@ -20,16 +21,16 @@ static void add_extended(EpServer *s, unsigned next)
     stl_le_p(s->config + SECOND + 0x3c, 0x12345678);
 }
 
-static void start(Fixture *f, unsigned next)
+static void caps_start(Fixture *f, unsigned next)
 {
-    f->ep = eps_new();
+    f->ep = fakeep_new();
     add_extended(f->ep, next);
-    eps_listen(f->ep);
-    f->q = eph_start(f->ep->path, FIXTURE_DEADLINE_MS, true);
-    eph_enable_port(f->q);
-    g_assert_cmpint(eps_link_up(f->ep), ==, 0);
-    eph_wait_present(f->q, true);
-    eph_enable_ecam(f->q);
+    fakeep_listen(f->ep);
+    f->q = hostvm_start(f->ep->path, FIXTURE_DEADLINE_MS, true);
+    hostvm_enable_port(f->q);
+    g_assert_cmpint(fakeep_link_up(f->ep), ==, 0);
+    hostvm_wait_present(f->q, true);
+    hostvm_enable_ecam(f->q);
 }
 
 /* What the bridge carries out, and where the lists lead, costs no message */
@@ -37,22 +38,24 @@ static void test_local(void)
 {
     Fixture f;
 
-    start(&f, 0);
-    eps_clear_log(f.ep);
+    caps_start(&f, 0);
+    fakeep_clear_log(f.ep);
     fixture_check_identity(f.q);
     /* Its last dword is the function's own: that one was asked for */
-    g_assert_cmpuint(eps_count(f.ep, VFU_CMD_REGION_READ), ==, 1);
-    eps_clear_log(f.ep);
-    g_assert_cmphex(eph_ecam_readl(f.q, EPH_FUNCTION, FIRST), ==, 0x1401000b);
-    g_assert_cmphex(eph_ecam_readl(f.q, EPH_FUNCTION, SECOND), ==, 0x0001000b);
-    eph_readw(f.q, EPH_FUNCTION, VNDR);
+    g_assert_cmpuint(fakeep_count(f.ep, VFU_CMD_REGION_READ), ==, 1);
+    fakeep_clear_log(f.ep);
+    g_assert_cmphex(hostvm_ecam_readl(f.q, HOSTVM_FUNCTION, FIRST), ==,
+                    0x1401000b);
+    g_assert_cmphex(hostvm_ecam_readl(f.q, HOSTVM_FUNCTION, SECOND), ==,
+                    0x0001000b);
+    hostvm_readw(f.q, HOSTVM_FUNCTION, VNDR);
     for (unsigned at = 0; at < VNDR; at += 4) {
-        eph_readl(f.q, EPH_FUNCTION, at);
+        hostvm_readl(f.q, HOSTVM_FUNCTION, at);
     }
     for (unsigned at = VNDR + 8; at < FIRST; at += 4) {
-        g_assert_cmphex(eph_readl(f.q, EPH_FUNCTION, at), ==, 0);
+        g_assert_cmphex(hostvm_readl(f.q, HOSTVM_FUNCTION, at), ==, 0);
     }
-    g_assert_cmpuint(eps_count(f.ep, VFU_CMD_REGION_READ), ==, 0);
+    g_assert_cmpuint(fakeep_count(f.ep, VFU_CMD_REGION_READ), ==, 0);
     fixture_end(&f);
 }
 
@@ -60,24 +63,24 @@ static void test_live(void)
 {
     Fixture f;
 
-    start(&f, 0);
+    caps_start(&f, 0);
     for (unsigned i = 0; i < 3; i++) {
         f.ep->config[VNDR + 3] = i;
         stl_le_p(f.ep->config + VNDR + 4, 0x11111111 * i);
         stl_le_p(f.ep->config + SECOND + 0x10, 0x22222222 * i);
-        g_assert_cmphex(eph_readl(f.q, EPH_FUNCTION, VNDR), ==,
+        g_assert_cmphex(hostvm_readl(f.q, HOSTVM_FUNCTION, VNDR), ==,
                         i << 24 | 0x00080009);
-        g_assert_cmphex(eph_readl(f.q, EPH_FUNCTION, VNDR + 4), ==,
+        g_assert_cmphex(hostvm_readl(f.q, HOSTVM_FUNCTION, VNDR + 4), ==,
                         0x11111111 * i);
-        g_assert_cmphex(eph_readw(f.q, EPH_FUNCTION, VNDR + 6), ==,
+        g_assert_cmphex(hostvm_readw(f.q, HOSTVM_FUNCTION, VNDR + 6), ==,
                         0x1111 * i);
-        g_assert_cmphex(eph_readb(f.q, EPH_FUNCTION, VNDR + 3), ==, i);
-        g_assert_cmphex(eph_ecam_readl(f.q, EPH_FUNCTION, SECOND + 0x10), ==,
-                        0x22222222 * i);
+        g_assert_cmphex(hostvm_readb(f.q, HOSTVM_FUNCTION, VNDR + 3), ==, i);
+        g_assert_cmphex(hostvm_ecam_readl(f.q, HOSTVM_FUNCTION, SECOND + 0x10),
+                        ==, 0x22222222 * i);
     }
-    g_assert_cmphex(eph_ecam_readl(f.q, EPH_FUNCTION, FIRST + 4), ==,
+    g_assert_cmphex(hostvm_ecam_readl(f.q, HOSTVM_FUNCTION, FIRST + 4), ==,
                     0x04010077);
-    g_assert_cmphex(eph_ecam_readl(f.q, EPH_FUNCTION, SECOND + 0x3c), ==,
+    g_assert_cmphex(hostvm_ecam_readl(f.q, HOSTVM_FUNCTION, SECOND + 0x3c), ==,
                     0x12345678);
 
     /* The headers stay what they were when the link came up */
@@ -85,7 +88,8 @@ static void test_live(void)
     f.ep->config[VNDR + 3] = 0x5a;
     stl_le_p(f.ep->config + SECOND, 0xffffffff);
     fixture_check_identity(f.q);
-    g_assert_cmphex(eph_ecam_readl(f.q, EPH_FUNCTION, SECOND), ==, 0x0001000b);
+    g_assert_cmphex(hostvm_ecam_readl(f.q, HOSTVM_FUNCTION, SECOND), ==,
+                    0x0001000b);
     fixture_end(&f);
 }
 
@@ -95,12 +99,13 @@ static void test_read_only(void)
     static const unsigned regs[] = { FIRST, SECOND, VNDR - 4, FIRST - 4 };
     Fixture f;
 
-    start(&f, 0);
+    caps_start(&f, 0);
     for (unsigned i = 0; i < G_N_ELEMENTS(regs); i++) {
-        uint32_t was = eph_ecam_readl(f.q, EPH_FUNCTION, regs[i]);
+        uint32_t was = hostvm_ecam_readl(f.q, HOSTVM_FUNCTION, regs[i]);
 
-        eph_ecam_writel(f.q, EPH_FUNCTION, regs[i], ~was);
-        g_assert_cmphex(eph_ecam_readl(f.q, EPH_FUNCTION, regs[i]), ==, was);
+        hostvm_ecam_writel(f.q, HOSTVM_FUNCTION, regs[i], ~was);
+        g_assert_cmphex(hostvm_ecam_readl(f.q, HOSTVM_FUNCTION, regs[i]), ==,
+                        was);
     }
     fixture_end(&f);
 }
@@ -110,31 +115,33 @@ static void test_no_list(void)
     Fixture f;
 
     fixture_start_up(&f, false);
-    eph_enable_ecam(f.q);
+    hostvm_enable_ecam(f.q);
     stl_le_p(f.ep->config + FIRST + 4, 0x77);
-    eps_clear_log(f.ep);
+    fakeep_clear_log(f.ep);
     for (unsigned at = FIRST; at < 0x1000; at += 4) {
-        g_assert_cmphex(eph_ecam_readl(f.q, EPH_FUNCTION, at), ==, 0);
+        g_assert_cmphex(hostvm_ecam_readl(f.q, HOSTVM_FUNCTION, at), ==, 0);
     }
-    g_assert_cmpuint(eps_count(f.ep, VFU_CMD_REGION_READ), ==, 0);
+    g_assert_cmpuint(fakeep_count(f.ep, VFU_CMD_REGION_READ), ==, 0);
     fixture_end(&f);
 }
 
-/* A list that goes in circles or out of its space is hidden, and it is told */
+/*
+ * A list that goes in circles or out of its space is hidden, and the bridge
+ * says so.
+ */
 static void test_broken_list(void)
 {
     static const unsigned next[] = { FIRST, SECOND, 0x0fc, 0x004, 0xffc };
 
     for (unsigned i = 0; i < G_N_ELEMENTS(next); i++) {
-        g_autofree char *err = NULL;
         Fixture f;
 
-        start(&f, next[i]);
+        caps_start(&f, next[i]);
         fixture_check_identity(f.q);
-        g_assert_cmphex(eph_ecam_readl(f.q, EPH_FUNCTION, FIRST), ==, 0);
-        g_assert_cmphex(eph_ecam_readl(f.q, EPH_FUNCTION, FIRST + 4), ==, 0);
-        err = eph_prop_str(f.q, "last-error");
-        g_assert_nonnull(strstr(err, "extended capabilities is broken"));
+        g_assert_cmphex(hostvm_ecam_readl(f.q, HOSTVM_FUNCTION, FIRST), ==, 0);
+        g_assert_cmphex(hostvm_ecam_readl(f.q, HOSTVM_FUNCTION, FIRST + 4), ==,
+                        0);
+        hostvm_wait_error(f.q, "extended capabilities is broken");
         fixture_end(&f);
     }
 }
@@ -144,31 +151,33 @@ static void test_long_list(void)
 {
     Fixture f;
 
-    f.ep = eps_new();
+    f.ep = fakeep_new();
     for (unsigned at = FIRST; at < 0xff8; at += 4) {
         stl_le_p(f.ep->config + at, 0xb | 1 << 16 | (at + 4) << 20);
     }
     stl_le_p(f.ep->config + 0xff8, 0xb | 1 << 16);
-    eps_listen(f.ep);
-    f.q = eph_start(f.ep->path, FIXTURE_DEADLINE_MS, true);
-    eph_enable_port(f.q);
-    g_assert_cmpint(eps_link_up(f.ep), ==, 0);
-    eph_wait_present(f.q, true);
-    eph_enable_ecam(f.q);
-    g_assert_cmphex(eph_ecam_readl(f.q, EPH_FUNCTION, 0xff4), ==, 0xff81000b);
-    g_assert_cmphex(eph_ecam_readl(f.q, EPH_FUNCTION, 0xff8), ==, 0x0001000b);
+    fakeep_listen(f.ep);
+    f.q = hostvm_start(f.ep->path, FIXTURE_DEADLINE_MS, true);
+    hostvm_enable_port(f.q);
+    g_assert_cmpint(fakeep_link_up(f.ep), ==, 0);
+    hostvm_wait_present(f.q, true);
+    hostvm_enable_ecam(f.q);
+    g_assert_cmphex(hostvm_ecam_readl(f.q, HOSTVM_FUNCTION, 0xff4), ==,
+                    0xff81000b);
+    g_assert_cmphex(hostvm_ecam_readl(f.q, HOSTVM_FUNCTION, 0xff8), ==,
+                    0x0001000b);
     fixture_end(&f);
 }
 
-static bool hook_silent(EpServer *s, const EpsMsg *m, void *opaque)
+static bool hook_silent(FakeEp *s, const VfuMsg *m, void *opaque)
 {
     return m->hdr.command == VFU_CMD_REGION_READ;
 }
 
-static bool hook_refuse(EpServer *s, const EpsMsg *m, void *opaque)
+static bool hook_refuse(FakeEp *s, const VfuMsg *m, void *opaque)
 {
     if (m->hdr.command == VFU_CMD_REGION_READ) {
-        eps_error(s, m, EIO);
+        fakeep_error(s, m, EIO);
         return true;
     }
     return false;
@@ -180,20 +189,23 @@ static void test_silent(void)
     Fixture f;
     gint64 t;
 
-    start(&f, 0);
+    caps_start(&f, 0);
     f.ep->hook = hook_refuse;
-    g_assert_cmphex(eph_readl(f.q, EPH_FUNCTION, VNDR), ==, 0xffffffff);
-    g_assert_cmphex(eph_readl(f.q, EPH_FUNCTION, 0), ==, 0xb500104c);
+    g_assert_cmphex(hostvm_readl(f.q, HOSTVM_FUNCTION, VNDR), ==, 0xffffffff);
+    g_assert_cmphex(hostvm_readl(f.q, HOSTVM_FUNCTION, 0), ==, 0xb500104c);
 
     f.ep->hook = hook_silent;
     t = g_get_monotonic_time();
     for (unsigned i = 0; i < 20; i++) {
-        g_assert_cmphex(eph_readl(f.q, EPH_FUNCTION, VNDR), ==, 0xffffffff);
+        g_assert_cmphex(hostvm_readl(f.q, HOSTVM_FUNCTION, VNDR), ==,
+                        0xffffffff);
     }
     t = g_get_monotonic_time() - t;
     g_assert_cmpint(t / 1000, <, FIXTURE_DEADLINE_MS * 2);
-    g_assert_cmphex(eph_readl(f.q, EPH_FUNCTION, 0), ==, 0xffffffff);
-    eph_wait_present(f.q, false);
+    /* The read ends before the reader thread has ended the session. */
+    wait_until(hostvm_readl(f.q, HOSTVM_FUNCTION, 0) == 0xffffffff,
+               "the identity to be all ones");
+    hostvm_wait_present(f.q, false);
     fixture_end(&f);
 }
 

@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * epf-bridge with scripted endpoints whose SR-IOV capability is not true
+ * epf-bridge with fake endpoints whose SR-IOV capability is not true
  */
 #include "qemu/osdep.h"
 #include "qemu/bswap.h"
 #include "hw/pci/pci_regs.h"
-#include "pci-ep-vfs.h"
+#include "pci-ep/vf.h"
+#include "pci-ep/wait.h"
 
-static void check_no_sriov(VfDevice *d)
+static void check_no_sriov(VfDev *d)
 {
-    uint32_t header = eph_ecam_readl(d->q, EPH_FUNCTION, VFS_SRIOV);
+    uint32_t header = hostvm_ecam_readl(d->q, HOSTVM_FUNCTION, VFDEV_SRIOV);
 
     g_assert_cmphex(PCI_EXT_CAP_ID(header), !=, PCI_EXT_CAP_ID_SRIOV);
-    vfs_write(d, PCI_SRIOV_NUM_VF, d->vfs);
-    vfs_write(d, PCI_SRIOV_CTRL, PCI_SRIOV_CTRL_VFE | PCI_SRIOV_CTRL_MSE);
-    vfs_check_enabled(d, 0);
+    vfdev_write(d, PCI_SRIOV_NUM_VF, d->vfs);
+    vfdev_write(d, PCI_SRIOV_CTRL, PCI_SRIOV_CTRL_VFE | PCI_SRIOV_CTRL_MSE);
+    vfdev_check_enabled(d, 0);
 }
 
 typedef struct Lie {
@@ -47,186 +48,187 @@ static void test_lies(void)
         { 0, 4, PCI_EXT_CAP_ID_SRIOV | 1 << 16 | 0x120 << 20, "runs into" },
         { 0, 4, 0xb | 1 << 16, "no SR-IOV capability" },
     };
-    VfDevice d;
+    VfDev d;
 
-    vfs_make(&d, 2, 2);
-    vfs_launch(&d, "");
+    vfdev_make(&d, 2, 2);
+    vfdev_launch(&d, "");
     for (unsigned i = 0; i < ARRAY_SIZE(lies); i++) {
         uint8_t was[4];
 
         memcpy(was, d.sriov + lies[i].at, 4);
         stn_le_p(d.sriov + lies[i].at, lies[i].size, lies[i].val);
-        vfs_all_up(&d);
-        g_assert_cmphex(eph_readl(d.q, EPH_FUNCTION, 0), ==, 0xb500104c);
-        g_assert_cmphex(eph_readl(d.q, EPH_FUNCTION + 1, 0), ==, 0xb500104c);
+        vfdev_all_up(&d);
+        g_assert_cmphex(hostvm_readl(d.q, HOSTVM_FUNCTION, 0), ==, 0xb500104c);
+        g_assert_cmphex(hostvm_readl(d.q, HOSTVM_FUNCTION + 1, 0), ==,
+                        0xb500104c);
         check_no_sriov(&d);
         if (lies[i].error) {
-            eph_wait_error(d.q, lies[i].error);
+            hostvm_wait_error(d.q, lies[i].error);
         }
-        vfs_all_down(&d);
+        vfdev_all_down(&d);
         memcpy(d.sriov + lies[i].at, was, 4);
     }
-    vfs_all_up(&d);
-    vfs_enable(&d, 2);
-    vfs_check_enabled(&d, 2);
-    vfs_end(&d);
+    vfdev_all_up(&d);
+    vfdev_enable(&d, 2);
+    vfdev_check_enabled(&d, 2);
+    vfdev_end(&d);
 }
 
 /* At the end there is no room for what QEMU's reset writes */
 static void test_at_end(void)
 {
-    VfDevice d;
+    VfDev d;
 
-    vfs_make(&d, 1, 1);
+    vfdev_make(&d, 1, 1);
     memcpy(d.ep[0]->config + 0xfc0, d.sriov, 0x40);
     stl_le_p(d.ep[0]->config + 0xfc0, PCI_EXT_CAP_ID_SRIOV | 1 << 16);
     stl_le_p(d.sriov, 0xb | 1 << 16 | 0xfc0 << 20);
-    vfs_launch(&d, "");
-    vfs_all_up(&d);
-    eph_wait_error(d.q, "runs into");
-    g_assert_cmphex(eph_ecam_readl(d.q, EPH_FUNCTION, 0xfc0), ==, 0);
-    vfs_all_down(&d);
+    vfdev_launch(&d, "");
+    vfdev_all_up(&d);
+    hostvm_wait_error(d.q, "runs into");
+    g_assert_cmphex(hostvm_ecam_readl(d.q, HOSTVM_FUNCTION, 0xfc0), ==, 0);
+    vfdev_all_down(&d);
 
     memcpy(d.ep[0]->config + 0xf80, d.ep[0]->config + 0xfc0, 0x40);
     stl_le_p(d.sriov, 0xb | 1 << 16 | 0xf80 << 20);
-    vfs_all_up(&d);
-    g_assert_cmphex(eph_ecam_readl(d.q, EPH_FUNCTION, 0xf80), ==,
+    vfdev_all_up(&d);
+    g_assert_cmphex(hostvm_ecam_readl(d.q, HOSTVM_FUNCTION, 0xf80), ==,
                     PCI_EXT_CAP_ID_SRIOV | 1 << 16);
     qtest_system_reset(d.q);
-    vfs_end(&d);
+    vfdev_end(&d);
 }
 
 /* BARs that cannot be shared in what the guest sees */
 static void test_bars_differ(void)
 {
-    VfDevice d;
+    VfDev d;
 
-    vfs_make(&d, 1, 2);
-    eps_set_bar(vfs_vf(&d, 1), 0, 0, 0x8000, true);
-    vfs_launch(&d, "");
-    vfs_all_up(&d);
-    eph_wait_error(d.q, "BAR 0 has size 0x10000 in one virtual function and "
-                   "0x8000");
+    vfdev_make(&d, 1, 2);
+    fakeep_set_bar(vfdev_vf(&d, 1), 0, 0, 0x8000, true);
+    vfdev_launch(&d, "");
+    vfdev_all_up(&d);
+    hostvm_wait_error(d.q, "BAR 0 has size 0x10000 in one virtual function and "
+                      "0x8000");
     check_no_sriov(&d);
-    vfs_all_down(&d);
+    vfdev_all_down(&d);
 
-    eps_set_bar(vfs_vf(&d, 1), 0, 0, VFS_BAR0_SIZE, true);
-    eps_set_bar(vfs_vf(&d, 1), 5, 0, 0x1000, false);
+    fakeep_set_bar(vfdev_vf(&d, 1), 0, 0, VFDEV_BAR0_SIZE, true);
+    fakeep_set_bar(vfdev_vf(&d, 1), 5, 0, 0x1000, false);
     stl_le_p(d.sriov + PCI_SRIOV_BAR + 20, PCI_BASE_ADDRESS_MEM_TYPE_64);
-    vfs_all_up(&d);
-    eph_wait_error(d.q, "VF BAR 5");
+    vfdev_all_up(&d);
+    hostvm_wait_error(d.q, "VF BAR 5");
     check_no_sriov(&d);
-    vfs_all_down(&d);
+    vfdev_all_down(&d);
 
     /* Too large for the register that it has; nothing is there */
-    eps_set_bar(vfs_vf(&d, 1), 5, 0, 0, false);
+    fakeep_set_bar(vfdev_vf(&d, 1), 5, 0, 0, false);
     for (unsigned i = 0; i < 2; i++) {
-        vfs_vf(&d, i)->bar[1].size = 1ull << 32;
+        vfdev_vf(&d, i)->bar[1].size = 1ull << 32;
     }
-    vfs_all_up(&d);
-    eph_wait_error(d.q, "VF BAR 1 of the SR-IOV capability has 32 bits");
+    vfdev_all_up(&d);
+    hostvm_wait_error(d.q, "VF BAR 1 has size 0x100000000, which");
     check_no_sriov(&d);
     for (unsigned i = 0; i < 2; i++) {
-        vfs_vf(&d, i)->bar[1].size = VFS_BAR1_SIZE;
+        vfdev_vf(&d, i)->bar[1].size = VFDEV_BAR1_SIZE;
     }
-    vfs_end(&d);
+    vfdev_end(&d);
 }
 
 /* A BAR that no function can have */
 static void test_bar_sizes(void)
 {
     static const uint64_t bad[] = { 1, 0x800, 0x3000, 1ull << 63, UINT64_MAX };
-    VfDevice d;
+    VfDev d;
 
-    vfs_make(&d, 1, 1);
-    vfs_launch(&d, "");
+    vfdev_make(&d, 1, 1);
+    vfdev_launch(&d, "");
     for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
-        vfs_vf(&d, 0)->bar[1].size = bad[i];
-        g_assert_cmpint(eps_link_up(d.ep[0]), ==, 0);
-        g_assert_cmpint(eps_link_up(d.ep[1]), ==, 0);
-        eph_wait_error(d.q, "BAR 1 of the endpoint has size");
-        g_assert_false(eph_slot_status(d.q) & PCI_EXP_SLTSTA_PDS);
-        eps_link_down(d.ep[0]);
-        eps_link_down(d.ep[1]);
+        vfdev_vf(&d, 0)->bar[1].size = bad[i];
+        g_assert_cmpint(fakeep_link_up(d.ep[0]), ==, 0);
+        g_assert_cmpint(fakeep_link_up(d.ep[1]), ==, 0);
+        hostvm_wait_error(d.q, "BAR 1 has size");
+        g_assert_false(hostvm_slot_status(d.q) & PCI_EXP_SLTSTA_PDS);
+        fakeep_link_down(d.ep[0]);
+        fakeep_link_down(d.ep[1]);
     }
-    vfs_vf(&d, 0)->bar[1].size = 0x1000;
-    while (eps_link_up(d.ep[1]) || eps_link_up(d.ep[0])) {
-        g_usleep(10000);
-    }
-    eph_wait_present(d.q, true);
-    vfs_end(&d);
+    vfdev_vf(&d, 0)->bar[1].size = 0x1000;
+    wait_until(!fakeep_link_up(d.ep[1]) && !fakeep_link_up(d.ep[0]),
+               "the bridge to accept both links");
+    hostvm_wait_present(d.q, true);
+    vfdev_end(&d);
 }
 
 /* One that cannot be made into a device keeps all of them away. */
 static void test_broken(void)
 {
-    VfDevice d;
+    VfDev d;
 
-    vfs_make(&d, 1, 3);
-    vfs_vf(&d, 1)->config[PCI_CAPABILITY_LIST] = 0x10;
-    vfs_launch(&d, "");
+    vfdev_make(&d, 1, 3);
+    vfdev_vf(&d, 1)->config[PCI_CAPABILITY_LIST] = 0x10;
+    vfdev_launch(&d, "");
     for (unsigned i = 0; i < 4; i++) {
-        g_assert_cmpint(eps_link_up(d.ep[i]), ==, 0);
+        g_assert_cmpint(fakeep_link_up(d.ep[i]), ==, 0);
     }
-    eph_wait_error(d.q, "capability list is broken");
-    g_assert_false(eph_slot_status(d.q) & PCI_EXP_SLTSTA_PDS);
+    hostvm_wait_error(d.q, "capability list is broken");
+    g_assert_false(hostvm_slot_status(d.q) & PCI_EXP_SLTSTA_PDS);
     for (unsigned i = 0; i < 4; i++) {
-        g_assert_cmpint(eps_link_down(d.ep[i]), ==, 0);
+        g_assert_cmpint(fakeep_link_down(d.ep[i]), ==, 0);
     }
-    vfs_vf(&d, 1)->config[PCI_CAPABILITY_LIST] = 0x40;
-    vfs_all_up(&d);
-    vfs_enable(&d, 3);
-    vfs_check_enabled(&d, 3);
-    vfs_end(&d);
+    vfdev_vf(&d, 1)->config[PCI_CAPABILITY_LIST] = 0x40;
+    vfdev_all_up(&d);
+    vfdev_enable(&d, 3);
+    vfdev_check_enabled(&d, 3);
+    vfdev_end(&d);
 }
 
-static bool no_unmap(EpServer *s, const EpsMsg *m, void *opaque)
+static bool no_unmap(FakeEp *s, const VfuMsg *m, void *opaque)
 {
     return m->hdr.command == VFU_CMD_DMA_UNMAP;
 }
 
 /* None answers when its memory is taken: that costs @deadlines for all. */
-static void check_silent(void (*take)(VfDevice *d), unsigned deadlines)
+static void check_silent(void (*take)(VfDev *d), unsigned deadlines)
 {
-    VfDevice d;
+    VfDev d;
     gint64 t;
 
-    vfs_start(&d, 1, 5);
-    vfs_enable(&d, 5);
+    vfdev_start(&d, 1, 5);
+    vfdev_enable(&d, 5);
     for (unsigned i = 0; i < 5; i++) {
-        eph_writew(d.q, vfs_bdf(&d, i), PCI_COMMAND, PCI_COMMAND_MASTER);
-        eps_wait(vfs_vf(&d, i), VFU_CMD_DMA_MAP, 1);
-        vfs_vf(&d, i)->hook = no_unmap;
+        hostvm_writew(d.q, vfdev_bdf(&d, i), PCI_COMMAND, PCI_COMMAND_MASTER);
+        fakeep_wait(vfdev_vf(&d, i), VFU_CMD_DMA_MAP, 1);
+        vfdev_vf(&d, i)->hook = no_unmap;
     }
     t = g_get_monotonic_time();
     take(&d);
     g_assert_cmpint(g_get_monotonic_time() - t, <,
-                    (deadlines + 1) * VFS_DEADLINE_MS * 1000);
-    eph_wait_present(d.q, false);
-    vfs_check_enabled(&d, 0);
-    vfs_end(&d);
+                    (deadlines + 1) * VFDEV_DEADLINE_MS * 1000);
+    hostvm_wait_present(d.q, false);
+    vfdev_check_enabled(&d, 0);
+    vfdev_end(&d);
 }
 
-static void take_enable(VfDevice *d)
+static void take_enable(VfDev *d)
 {
-    vfs_write(d, PCI_SRIOV_CTRL, 0);
+    vfdev_write(d, PCI_SRIOV_CTRL, 0);
 }
 
-static void take_flr(VfDevice *d)
+static void take_flr(VfDev *d)
 {
-    eph_writew(d->q, EPH_FUNCTION, VFS_DEVCTL, PCI_EXP_DEVCTL_BCR_FLR);
+    hostvm_writew(d->q, HOSTVM_FUNCTION, VFDEV_DEVCTL, PCI_EXP_DEVCTL_BCR_FLR);
 }
 
-static void take_bus(VfDevice *d)
+static void take_bus(VfDev *d)
 {
-    eph_writew(d->q, EPH_PORT, PCI_BRIDGE_CONTROL, PCI_BRIDGE_CTL_BUS_RESET);
+    hostvm_writew(d->q, HOSTVM_PORT, PCI_BRIDGE_CONTROL,
+                  PCI_BRIDGE_CTL_BUS_RESET);
 }
 
 /* That begins in QEMU, with one after the other */
-static void take_machine(VfDevice *d)
+static void take_machine(VfDev *d)
 {
     qtest_system_reset(d->q);
-    eph_enable_port(d->q);
+    hostvm_enable_port(d->q);
 }
 
 static void test_silent(void)
@@ -237,19 +239,19 @@ static void test_silent(void)
     check_silent(take_machine, 2);
 }
 
-/* An endpoint of one function, whose others nobody can reach */
+/* An endpoint of one function. The bridge cannot reach the others. */
 static void test_no_func(void)
 {
-    VfDevice d;
+    VfDev d;
 
-    vfs_make(&d, 1, 1);
+    vfdev_make(&d, 1, 1);
     d.ep[0]->features &= ~VFU_EP_FEATURE_FUNC;
-    vfs_launch(&d, "");
-    g_assert_cmpint(eps_link_up(d.ep[0]), ==, 0);
-    eph_wait_present(d.q, true);
-    eph_wait_error(d.q, "names 1 functions");
+    vfdev_launch(&d, "");
+    g_assert_cmpint(fakeep_link_up(d.ep[0]), ==, 0);
+    hostvm_wait_present(d.q, true);
+    hostvm_wait_error(d.q, "names 1 functions");
     check_no_sriov(&d);
-    vfs_end(&d);
+    vfdev_end(&d);
 }
 
 int main(int argc, char **argv)

@@ -1,39 +1,40 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * epf-bridge with scripted endpoints that have virtual functions
+ * epf-bridge with fake endpoints that have virtual functions
  */
 #include "qemu/osdep.h"
+#include "qemu/atomic.h"
 #include "qemu/bswap.h"
 #include "hw/pci/pci_regs.h"
-#include "pci-ep-vfs.h"
+#include "pci-ep/vf.h"
 
 #define MSI_ADDR    0x100000
-#define DEVCTL      VFS_DEVCTL
-#define MSIX        VFS_MSIX
+#define DEVCTL      VFDEV_DEVCTL
+#define MSIX        VFDEV_MSIX
 
 /* What the guest's memory reads must be what that function has, and back */
-static void check_memory(VfDevice *d, unsigned n)
+static void check_memory(VfDev *d, unsigned n)
 {
-    uint8_t *p = vfs_vf(d, n)->bar[0].data + vfs_vf(d, n)->bar[0].offset;
-    uint64_t at = VFS_BAR(0) + n * VFS_BAR0_SIZE;
-    uint64_t before = eph_quiet_messages(d->q);
+    uint8_t *p = vfdev_vf(d, n)->bar[0].data + vfdev_vf(d, n)->bar[0].offset;
+    uint64_t at = VFDEV_BAR(0) + n * VFDEV_BAR0_SIZE;
+    uint64_t before = hostvm_settled_messages(d->q);
 
     stl_le_p(p, 0xa0b0c000 + n);
     g_assert_cmphex(qtest_readl(d->q, at), ==, 0xa0b0c000 + n);
     qtest_writel(d->q, at + 0x4000, 0x0d0e0f00 + n);
     g_assert_cmphex(ldl_le_p(p + 0x4000), ==, 0x0d0e0f00 + n);
-    g_assert_cmpuint(eph_prop_uint(d->q, "messages"), ==, before);
+    g_assert_cmpuint(hostvm_prop_uint(d->q, "messages"), ==, before);
     /* By message */
-    memset(vfs_vf(d, n)->bar[1].data, 0x10 + n, 4);
-    g_assert_cmphex(qtest_readl(d->q, VFS_BAR(1) + n * VFS_BAR1_SIZE), ==,
+    memset(vfdev_vf(d, n)->bar[1].data, 0x10 + n, 4);
+    g_assert_cmphex(qtest_readl(d->q, VFDEV_BAR(1) + n * VFDEV_BAR1_SIZE), ==,
                     0x01010101u * (0x10 + n));
 }
 
-static void check_no_memory(VfDevice *d, unsigned n)
+static void check_no_memory(VfDev *d, unsigned n)
 {
-    g_assert_cmphex(qtest_readl(d->q, VFS_BAR(0) + n * VFS_BAR0_SIZE), ==,
+    g_assert_cmphex(qtest_readl(d->q, VFDEV_BAR(0) + n * VFDEV_BAR0_SIZE), ==,
                     UINT32_MAX);
-    g_assert_cmphex(qtest_readl(d->q, VFS_BAR(1) + n * VFS_BAR1_SIZE), ==,
+    g_assert_cmphex(qtest_readl(d->q, VFDEV_BAR(1) + n * VFDEV_BAR1_SIZE), ==,
                     UINT32_MAX);
 }
 
@@ -41,48 +42,53 @@ static void check_no_memory(VfDevice *d, unsigned n)
 
 static void test_capability(void)
 {
-    VfDevice d;
+    VfDev d;
 
-    vfs_start(&d, 1, 3);
-    vfs_check_enabled(&d, 0);
+    vfdev_start(&d, 1, 3);
+    vfdev_check_enabled(&d, 0);
     /* It is no multi-function device for that */
-    g_assert_cmphex(eph_readb(d.q, EPH_FUNCTION, PCI_HEADER_TYPE), ==, 0);
-    g_assert_cmphex(vfs_read(&d, 0), ==, ldl_le_p(d.sriov));
-    g_assert_cmphex(eph_ecam_readl(d.q, EPH_FUNCTION, VFS_NEXT), ==,
-                    VFS_NEXT_HEADER);
-    g_assert_cmphex(vfs_read(&d, PCI_SRIOV_INITIAL_VF), ==, 3 << 16 | 3);
-    g_assert_cmphex(vfs_read(&d, PCI_SRIOV_NUM_VF), ==, 0);
-    g_assert_cmphex(vfs_read(&d, PCI_SRIOV_VF_OFFSET), ==, 1 << 16 | 1);
-    g_assert_cmphex(vfs_read(&d, PCI_SRIOV_VF_DID - 2), ==, VFS_DEVICE << 16);
+    g_assert_cmphex(hostvm_readb(d.q, HOSTVM_FUNCTION, PCI_HEADER_TYPE), ==, 0);
+    g_assert_cmphex(vfdev_read(&d, 0), ==, ldl_le_p(d.sriov));
+    g_assert_cmphex(hostvm_ecam_readl(d.q, HOSTVM_FUNCTION, VFDEV_NEXT), ==,
+                    VFDEV_NEXT_HEADER);
+    g_assert_cmphex(vfdev_read(&d, PCI_SRIOV_INITIAL_VF), ==, 3 << 16 | 3);
+    g_assert_cmphex(vfdev_read(&d, PCI_SRIOV_NUM_VF), ==, 0);
+    g_assert_cmphex(vfdev_read(&d, PCI_SRIOV_VF_OFFSET), ==, 1 << 16 | 1);
+    g_assert_cmphex(vfdev_read(&d, PCI_SRIOV_VF_DID - 2), ==,
+                    VFDEV_DEVICE << 16);
     for (unsigned i = 0; i < 6; i++) {
-        vfs_write(&d, PCI_SRIOV_BAR + i * 4, UINT32_MAX);
+        vfdev_write(&d, PCI_SRIOV_BAR + i * 4, UINT32_MAX);
     }
-    g_assert_cmphex(vfs_read(&d, PCI_SRIOV_BAR), ==, -VFS_BAR0_SIZE);
-    g_assert_cmphex(vfs_read(&d, PCI_SRIOV_BAR + 4), ==, -VFS_BAR1_SIZE);
-    g_assert_cmphex(vfs_read(&d, PCI_SRIOV_BAR + 8), ==, 0xfffe0004);
-    g_assert_cmphex(vfs_read(&d, PCI_SRIOV_BAR + 12), ==, UINT32_MAX);
-    g_assert_cmphex(vfs_read(&d, PCI_SRIOV_BAR + 16), ==, 0xfffe0008);
+    g_assert_cmphex(vfdev_read(&d, PCI_SRIOV_BAR), ==, -VFDEV_BAR0_SIZE);
+    g_assert_cmphex(vfdev_read(&d, PCI_SRIOV_BAR + 4), ==, -VFDEV_BAR1_SIZE);
+    g_assert_cmphex(vfdev_read(&d, PCI_SRIOV_BAR + 8), ==, 0xfffe0004);
+    g_assert_cmphex(vfdev_read(&d, PCI_SRIOV_BAR + 12), ==, UINT32_MAX);
+    g_assert_cmphex(vfdev_read(&d, PCI_SRIOV_BAR + 16), ==, 0xfffe0008);
     /* The bridge's own, for the MSI-X tables */
-    g_assert_cmphex(vfs_read(&d, PCI_SRIOV_BAR + 20), ==, 0xfffff000);
-    vfs_end(&d);
+    g_assert_cmphex(vfdev_read(&d, PCI_SRIOV_BAR + 20), ==, 0xfffff000);
+    vfdev_end(&d);
 }
 
 static void test_enable(void)
 {
-    VfDevice d;
+    VfDev d;
 
-    vfs_start(&d, 1, 3);
+    vfdev_start(&d, 1, 3);
     for (unsigned n = 0; n <= 3; n++) {
         uint32_t val;
 
-        vfs_enable(&d, n);
-        vfs_check_enabled(&d, n);
-        g_assert_true(vfs_told(d.ep[0], VFS_SRIOV + PCI_SRIOV_NUM_VF, &val));
+        vfdev_enable(&d, n);
+        vfdev_check_enabled(&d, n);
+        g_assert_true(vfdev_config_written(d.ep[0],
+                                           VFDEV_SRIOV + PCI_SRIOV_NUM_VF,
+                                           &val));
         g_assert_cmphex(val, ==, n);
-        g_assert_true(vfs_told(d.ep[0], VFS_SRIOV + PCI_SRIOV_CTRL, &val));
+        g_assert_true(
+            vfdev_config_written(d.ep[0], VFDEV_SRIOV + PCI_SRIOV_CTRL, &val));
         g_assert_cmphex(val, ==, PCI_SRIOV_CTRL_VFE | PCI_SRIOV_CTRL_MSE);
-        g_assert_true(vfs_told(d.ep[0], VFS_SRIOV + PCI_SRIOV_BAR, &val));
-        g_assert_cmphex(val, ==, VFS_BAR(0));
+        g_assert_true(
+            vfdev_config_written(d.ep[0], VFDEV_SRIOV + PCI_SRIOV_BAR, &val));
+        g_assert_cmphex(val, ==, VFDEV_BAR(0));
         for (unsigned i = 0; i < 3; i++) {
             if (i < n) {
                 check_memory(&d, i);
@@ -90,56 +96,57 @@ static void test_enable(void)
                 check_no_memory(&d, i);
             }
         }
-        vfs_disable(&d);
-        vfs_check_enabled(&d, 0);
+        vfdev_disable(&d);
+        vfdev_check_enabled(&d, 0);
         for (unsigned i = 0; i < 3; i++) {
             check_no_memory(&d, i);
         }
-        g_assert_true(vfs_told(d.ep[0], VFS_SRIOV + PCI_SRIOV_CTRL, &val));
+        g_assert_true(
+            vfdev_config_written(d.ep[0], VFDEV_SRIOV + PCI_SRIOV_CTRL, &val));
         g_assert_cmphex(val, ==, 0);
     }
-    vfs_end(&d);
+    vfdev_end(&d);
 }
 
 /* VF MSE, and VF BARs that move while it is off */
 static void test_memory_space(void)
 {
-    EpsBar *b;
-    VfDevice d;
+    FakeEpBar *b;
+    VfDev d;
 
-    vfs_start(&d, 1, 2);
-    vfs_enable(&d, 2);
-    vfs_write(&d, PCI_SRIOV_CTRL, PCI_SRIOV_CTRL_VFE);
+    vfdev_start(&d, 1, 2);
+    vfdev_enable(&d, 2);
+    vfdev_write(&d, PCI_SRIOV_CTRL, PCI_SRIOV_CTRL_VFE);
     check_no_memory(&d, 0);
     check_no_memory(&d, 1);
-    vfs_check_enabled(&d, 2);
-    vfs_write(&d, PCI_SRIOV_BAR, VFS_BAR(7));
-    vfs_write(&d, PCI_SRIOV_CTRL, PCI_SRIOV_CTRL_VFE | PCI_SRIOV_CTRL_MSE);
-    b = &vfs_vf(&d, 1)->bar[0];
+    vfdev_check_enabled(&d, 2);
+    vfdev_write(&d, PCI_SRIOV_BAR, VFDEV_BAR(7));
+    vfdev_write(&d, PCI_SRIOV_CTRL, PCI_SRIOV_CTRL_VFE | PCI_SRIOV_CTRL_MSE);
+    b = &vfdev_vf(&d, 1)->bar[0];
     stl_le_p(b->data + b->offset, 0x13572468);
-    g_assert_cmphex(qtest_readl(d.q, VFS_BAR(7) + VFS_BAR0_SIZE), ==,
+    g_assert_cmphex(qtest_readl(d.q, VFDEV_BAR(7) + VFDEV_BAR0_SIZE), ==,
                     0x13572468);
-    g_assert_cmphex(qtest_readl(d.q, VFS_BAR(0) + VFS_BAR0_SIZE), ==,
+    g_assert_cmphex(qtest_readl(d.q, VFDEV_BAR(0) + VFDEV_BAR0_SIZE), ==,
                     UINT32_MAX);
-    vfs_end(&d);
+    vfdev_end(&d);
 }
 
 static gint served, early;
 
-static bool slow_control(EpServer *s, const EpsMsg *m, void *opaque)
+static bool hook_late_control(FakeEp *s, const VfuMsg *m, void *opaque)
 {
     const VfuRegionRw *rw = (const void *)m->payload;
 
     if (m->hdr.command == VFU_CMD_REGION_WRITE &&
         rw->region == VFU_REGION_CONFIG &&
-        rw->offset == VFS_SRIOV + PCI_SRIOV_CTRL) {
+        rw->offset == VFDEV_SRIOV + PCI_SRIOV_CTRL) {
         g_usleep(50000);
         g_atomic_int_set(&served, 1);
     }
     return false;
 }
 
-static bool note_early(EpServer *s, const EpsMsg *m, void *opaque)
+static bool note_early(FakeEp *s, const VfuMsg *m, void *opaque)
 {
     if (m->hdr.command == VFU_CMD_REGION_READ && !g_atomic_int_get(&served)) {
         g_atomic_int_inc(&early);
@@ -150,178 +157,187 @@ static bool note_early(EpServer *s, const EpsMsg *m, void *opaque)
 /* The endpoint has answered VF Enable before the function is asked. */
 static void test_order(void)
 {
-    VfDevice d;
+    VfDev d;
 
-    vfs_start(&d, 1, 1);
+    vfdev_start(&d, 1, 1);
     served = 0;
     early = 0;
-    d.ep[0]->hook = slow_control;
-    vfs_vf(&d, 0)->hook = note_early;
-    vfs_enable(&d, 1);
-    qtest_readl(d.q, VFS_BAR(1));
+    d.ep[0]->hook = hook_late_control;
+    vfdev_vf(&d, 0)->hook = note_early;
+    vfdev_enable(&d, 1);
+    qtest_readl(d.q, VFDEV_BAR(1));
     g_assert_cmpint(g_atomic_int_get(&served), ==, 1);
     g_assert_cmpint(g_atomic_int_get(&early), ==, 0);
-    vfs_end(&d);
+    vfdev_end(&d);
 }
 
-/* More than there are: never enabled, and the endpoint is not told so. */
+/*
+ * More virtual functions than there are: they are never enabled, and the bridge
+ * does not send the write.
+ */
 static void test_too_many(void)
 {
     static const uint16_t bad[] = { 3, 8, 0x100, 0xffff };
     uint32_t val;
-    VfDevice d;
+    VfDev d;
 
-    vfs_start(&d, 1, 2);
+    vfdev_start(&d, 1, 2);
     for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
-        vfs_enable(&d, bad[i]);
-        vfs_check_enabled(&d, 0);
-        g_assert_true(vfs_told(d.ep[0], VFS_SRIOV + PCI_SRIOV_CTRL, &val));
+        vfdev_enable(&d, bad[i]);
+        vfdev_check_enabled(&d, 0);
+        g_assert_true(
+            vfdev_config_written(d.ep[0], VFDEV_SRIOV + PCI_SRIOV_CTRL, &val));
         g_assert_cmphex(val, ==, PCI_SRIOV_CTRL_MSE);
-        vfs_disable(&d);
+        vfdev_disable(&d);
     }
-    vfs_enable(&d, 2);
-    vfs_check_enabled(&d, 2);
+    vfdev_enable(&d, 2);
+    vfdev_check_enabled(&d, 2);
     /* Fixed while they are enabled */
-    vfs_write(&d, PCI_SRIOV_NUM_VF, 7);
-    g_assert_cmphex(vfs_read(&d, PCI_SRIOV_NUM_VF), ==, 2);
-    vfs_check_enabled(&d, 2);
-    vfs_end(&d);
+    vfdev_write(&d, PCI_SRIOV_NUM_VF, 7);
+    g_assert_cmphex(vfdev_read(&d, PCI_SRIOV_NUM_VF), ==, 2);
+    vfdev_check_enabled(&d, 2);
+    vfdev_end(&d);
 }
 
 /* Configuration space of a virtual function: of the header one bit */
 static void test_config(void)
 {
     uint32_t val;
-    VfDevice d;
+    VfDev d;
 
-    vfs_start(&d, 1, 2);
-    vfs_enable(&d, 2);
-    g_assert_cmphex(eph_readw(d.q, vfs_bdf(&d, 1), PCI_COMMAND), ==, 0);
-    eph_writew(d.q, vfs_bdf(&d, 1), PCI_COMMAND, 0xffff);
-    g_assert_cmphex(eph_readw(d.q, vfs_bdf(&d, 1), PCI_COMMAND), ==,
+    vfdev_start(&d, 1, 2);
+    vfdev_enable(&d, 2);
+    g_assert_cmphex(hostvm_readw(d.q, vfdev_bdf(&d, 1), PCI_COMMAND), ==, 0);
+    hostvm_writew(d.q, vfdev_bdf(&d, 1), PCI_COMMAND, 0xffff);
+    g_assert_cmphex(hostvm_readw(d.q, vfdev_bdf(&d, 1), PCI_COMMAND), ==,
                     PCI_COMMAND_MASTER);
-    g_assert_true(vfs_told(vfs_vf(&d, 1), PCI_COMMAND, &val));
+    g_assert_true(vfdev_config_written(vfdev_vf(&d, 1), PCI_COMMAND, &val));
     g_assert_cmphex(val, ==, PCI_COMMAND_MASTER);
-    g_assert_false(vfs_told(vfs_vf(&d, 0), PCI_COMMAND, &val));
+    g_assert_false(vfdev_config_written(vfdev_vf(&d, 0), PCI_COMMAND, &val));
     for (unsigned i = 0; i < 6; i++) {
-        eph_writel(d.q, vfs_bdf(&d, 1), PCI_BASE_ADDRESS_0 + i * 4, UINT32_MAX);
-        g_assert_cmphex(eph_readl(d.q, vfs_bdf(&d, 1),
-                                  PCI_BASE_ADDRESS_0 + i * 4), ==, 0);
+        hostvm_writel(d.q, vfdev_bdf(&d, 1), PCI_BASE_ADDRESS_0 + i * 4,
+                      UINT32_MAX);
+        g_assert_cmphex(hostvm_readl(d.q, vfdev_bdf(&d, 1),
+                                     PCI_BASE_ADDRESS_0 + i * 4), ==, 0);
     }
-    eph_writeb(d.q, vfs_bdf(&d, 1), PCI_INTERRUPT_LINE, 5);
-    eph_writeb(d.q, vfs_bdf(&d, 1), PCI_CACHE_LINE_SIZE, 8);
-    g_assert_cmphex(eph_readl(d.q, vfs_bdf(&d, 1), PCI_INTERRUPT_LINE), ==, 0);
-    g_assert_cmphex(eph_readb(d.q, vfs_bdf(&d, 1), PCI_CACHE_LINE_SIZE), ==,
+    hostvm_writeb(d.q, vfdev_bdf(&d, 1), PCI_INTERRUPT_LINE, 5);
+    hostvm_writeb(d.q, vfdev_bdf(&d, 1), PCI_CACHE_LINE_SIZE, 8);
+    g_assert_cmphex(hostvm_readl(d.q, vfdev_bdf(&d, 1), PCI_INTERRUPT_LINE), ==,
                     0);
-    g_assert_cmphex(eph_readl(d.q, vfs_bdf(&d, 1), PCI_SUBSYSTEM_VENDOR_ID), ==,
-                    0x12341af4);
+    g_assert_cmphex(hostvm_readb(d.q, vfdev_bdf(&d, 1), PCI_CACHE_LINE_SIZE),
+                    ==, 0);
+    g_assert_cmphex(hostvm_readl(d.q, vfdev_bdf(&d, 1),
+                                 PCI_SUBSYSTEM_VENDOR_ID),
+                    ==, 0x12341af4);
     check_memory(&d, 1);
-    vfs_end(&d);
+    vfdev_end(&d);
 }
 
-static void check_vector(VfDevice *d, unsigned n)
+static void check_vector(VfDev *d, unsigned n)
 {
-    uint64_t table = vfs_msix_table(d, n), one = 1;
-    unsigned sent = eps_count(vfs_vf(d, n), VFU_CMD_SET_IRQS);
-    const EpsMsg *m;
+    uint64_t table = vfdev_msix_table(d, n), one = 1;
+    unsigned sent = fakeep_count(vfdev_vf(d, n), VFU_CMD_SET_IRQS);
+    const VfuMsg *m;
 
     qtest_writeq(d->q, table + 16, MSI_ADDR + 4 * n);
     qtest_writel(d->q, table + 24, 0xcafe0000 + n);
     qtest_writel(d->q, table + 28, 0);
     qtest_writel(d->q, MSI_ADDR + 4 * n, 0);
-    eph_writew(d->q, vfs_bdf(d, n), PCI_COMMAND, PCI_COMMAND_MASTER);
-    eph_writew(d->q, vfs_bdf(d, n), MSIX + PCI_MSIX_FLAGS,
-               PCI_MSIX_FLAGS_ENABLE);
-    m = eps_wait(vfs_vf(d, n), VFU_CMD_SET_IRQS, sent + 1);
+    hostvm_writew(d->q, vfdev_bdf(d, n), PCI_COMMAND, PCI_COMMAND_MASTER);
+    hostvm_writew(d->q, vfdev_bdf(d, n), MSIX + PCI_MSIX_FLAGS,
+                  PCI_MSIX_FLAGS_ENABLE);
+    m = fakeep_wait(vfdev_vf(d, n), VFU_CMD_SET_IRQS, sent + 1);
     g_assert_cmpuint(m->nfds, ==, 8);
     g_assert_cmpint(write(m->fds[1], &one, sizeof(one)), ==, sizeof(one));
-    eph_wait_mem(d->q, MSI_ADDR + 4 * n, 0xcafe0000 + n);
+    hostvm_wait_mem(d->q, MSI_ADDR + 4 * n, 0xcafe0000 + n);
 }
 
-static uint32_t table_at(VfDevice *d, unsigned n)
+static uint32_t table_at(VfDev *d, unsigned n)
 {
-    return eph_readl(d->q, vfs_bdf(d, n), MSIX + PCI_MSIX_TABLE);
+    return hostvm_readl(d->q, vfdev_bdf(d, n), MSIX + PCI_MSIX_TABLE);
 }
 
 /* All of a BAR is memory: the tables are in one that they have for that. */
 static void test_msix_place(void)
 {
-    VfDevice d;
+    VfDev d;
 
-    vfs_start(&d, 1, 2);
-    vfs_enable(&d, 2);
+    vfdev_start(&d, 1, 2);
+    vfdev_enable(&d, 2);
     for (unsigned i = 0; i < 2; i++) {
-        EpsBar *b = &vfs_vf(&d, i)->bar[0];
-        uint64_t bar0 = VFS_BAR(0) + i * VFS_BAR0_SIZE;
+        FakeEpBar *b = &vfdev_vf(&d, i)->bar[0];
+        uint64_t bar0 = VFDEV_BAR(0) + i * VFDEV_BAR0_SIZE;
         uint64_t n;
 
         g_assert_cmphex(table_at(&d, i), ==, 5);
         check_vector(&d, i);
         g_assert_cmphex((uint32_t)ldl_le_p(b->data + b->offset + 0x1018), ==,
                         0xcafe0000 + i);
-        n = eph_quiet_messages(d.q);
+        n = hostvm_settled_messages(d.q);
         for (unsigned at = 0; at < b->size; at += 0x100) {
             stl_le_p(b->data + b->offset + at, ~at);
             g_assert_cmphex(qtest_readl(d.q, bar0 + at), ==, ~at);
         }
-        g_assert_cmpuint(eph_prop_uint(d.q, "messages"), ==, n);
+        g_assert_cmpuint(hostvm_prop_uint(d.q, "messages"), ==, n);
     }
-    vfs_write(&d, PCI_SRIOV_BAR + 20, UINT32_MAX);
-    g_assert_cmphex(vfs_read(&d, PCI_SRIOV_BAR + 20), ==, 0xfffff000);
-    vfs_end(&d);
+    vfdev_write(&d, PCI_SRIOV_BAR + 20, UINT32_MAX);
+    g_assert_cmphex(vfdev_read(&d, PCI_SRIOV_BAR + 20), ==, 0xfffff000);
+    vfdev_end(&d);
 
     /* One that has a BAR there leaves none for all. */
-    vfs_make(&d, 1, 2);
-    eps_set_bar(vfs_vf(&d, 1), 5, 0, 0x1000, false);
-    stl_le_p(vfs_vf(&d, 1)->config + PCI_BASE_ADDRESS_5, 0);
-    vfs_launch(&d, "");
-    vfs_all_up(&d);
-    vfs_enable(&d, 2);
+    vfdev_make(&d, 1, 2);
+    fakeep_set_bar(vfdev_vf(&d, 1), 5, 0, 0x1000, false);
+    stl_le_p(vfdev_vf(&d, 1)->config + PCI_BASE_ADDRESS_5, 0);
+    vfdev_launch(&d, "");
+    vfdev_all_up(&d);
+    vfdev_enable(&d, 2);
     g_assert_cmphex(table_at(&d, 0), ==, 0x1000);
     check_vector(&d, 0);
     check_memory(&d, 0);
-    vfs_end(&d);
+    vfdev_end(&d);
 
-    vfs_make(&d, 1, 1);
-    vfs_launch(&d, "-global epf-bridge.msix-relocate=off");
-    vfs_all_up(&d);
-    vfs_enable(&d, 1);
+    vfdev_make(&d, 1, 1);
+    vfdev_launch(&d, "-global epf-bridge.msix-relocate=off");
+    vfdev_all_up(&d);
+    vfdev_enable(&d, 1);
     g_assert_cmphex(table_at(&d, 0), ==, 0x1000);
     check_vector(&d, 0);
-    vfs_end(&d);
+    vfdev_end(&d);
 }
 
 /* Vectors of each, which end with VF Enable */
 static void test_msix(void)
 {
-    VfDevice d;
+    VfDev d;
 
-    vfs_start(&d, 1, 2);
+    vfdev_start(&d, 1, 2);
     for (unsigned i = 0; i < 3; i++) {
         unsigned sent;
 
-        vfs_enable(&d, 2);
-        g_assert_cmphex(eph_readw(d.q, vfs_bdf(&d, 1), MSIX + PCI_MSIX_FLAGS),
+        vfdev_enable(&d, 2);
+        g_assert_cmphex(hostvm_readw(d.q, vfdev_bdf(&d, 1),
+                                     MSIX + PCI_MSIX_FLAGS),
                         ==, 7);
-        g_assert_cmphex(eph_readw(d.q, vfs_bdf(&d, 1), PCI_COMMAND), ==, 0);
+        g_assert_cmphex(hostvm_readw(d.q, vfdev_bdf(&d, 1), PCI_COMMAND), ==,
+                        0);
         check_vector(&d, 1);
         check_vector(&d, 0);
-        sent = eps_count(vfs_vf(&d, 1), VFU_CMD_SET_IRQS);
-        vfs_disable(&d);
-        g_assert_cmpuint(eps_wait(vfs_vf(&d, 1), VFU_CMD_SET_IRQS,
-                                  sent + 1)->nfds, ==, 0);
+        sent = fakeep_count(vfdev_vf(&d, 1), VFU_CMD_SET_IRQS);
+        vfdev_disable(&d);
+        g_assert_cmpuint(fakeep_wait(vfdev_vf(&d, 1), VFU_CMD_SET_IRQS,
+                                     sent + 1)->nfds, ==, 0);
     }
-    vfs_end(&d);
+    vfdev_end(&d);
 }
 
-static int dma_read(EpServer *s, uint64_t addr, uint32_t *val)
+static int dma_read(FakeEp *s, uint64_t addr, uint32_t *val)
 {
     struct {
         VfuDmaRw rw;
         uint32_t val;
     } QEMU_PACKED r;
     VfuDmaRw rw = { .address = addr, .count = sizeof(*val) };
-    int ret = eps_call(s, VFU_CMD_DMA_READ, &rw, sizeof(rw), &r, sizeof(r));
+    int ret = fakeep_call(s, VFU_CMD_DMA_READ, &rw, sizeof(rw), &r, sizeof(r));
 
     *val = ret ? 0 : r.val;
     return ret;
@@ -331,96 +347,99 @@ static int dma_read(EpServer *s, uint64_t addr, uint32_t *val)
 static void test_dma(void)
 {
     uint32_t val;
-    VfDevice d;
+    VfDev d;
 
-    vfs_start(&d, 1, 2);
-    vfs_enable(&d, 2);
+    vfdev_start(&d, 1, 2);
+    vfdev_enable(&d, 2);
     qtest_writel(d.q, 0x200000, 0x600df00d);
-    g_assert_cmpint(dma_read(vfs_vf(&d, 1), 0x200000, &val), ==, EFAULT);
-    eph_writew(d.q, vfs_bdf(&d, 1), PCI_COMMAND, PCI_COMMAND_MASTER);
-    eps_wait(vfs_vf(&d, 1), VFU_CMD_DMA_MAP, 1);
-    g_assert_cmpint(dma_read(vfs_vf(&d, 1), 0x200000, &val), ==, 0);
+    g_assert_cmpint(dma_read(vfdev_vf(&d, 1), 0x200000, &val), ==, EFAULT);
+    hostvm_writew(d.q, vfdev_bdf(&d, 1), PCI_COMMAND, PCI_COMMAND_MASTER);
+    fakeep_wait(vfdev_vf(&d, 1), VFU_CMD_DMA_MAP, 1);
+    g_assert_cmpint(dma_read(vfdev_vf(&d, 1), 0x200000, &val), ==, 0);
     g_assert_cmphex(val, ==, 0x600df00d);
-    g_assert_cmpint(dma_read(vfs_vf(&d, 0), 0x200000, &val), ==, EFAULT);
-    g_assert_cmpuint(eps_count(vfs_vf(&d, 0), VFU_CMD_DMA_MAP), ==, 0);
-    g_assert_cmpuint(eps_count(d.ep[0], VFU_CMD_DMA_MAP), ==, 0);
-    vfs_disable(&d);
-    g_assert_cmpuint(eps_count(vfs_vf(&d, 1), VFU_CMD_DMA_UNMAP), ==,
-                     eps_count(vfs_vf(&d, 1), VFU_CMD_DMA_MAP));
-    g_assert_cmpint(dma_read(vfs_vf(&d, 1), 0x200000, &val), ==, EFAULT);
-    vfs_end(&d);
+    g_assert_cmpint(dma_read(vfdev_vf(&d, 0), 0x200000, &val), ==, EFAULT);
+    g_assert_cmpuint(fakeep_count(vfdev_vf(&d, 0), VFU_CMD_DMA_MAP), ==, 0);
+    g_assert_cmpuint(fakeep_count(d.ep[0], VFU_CMD_DMA_MAP), ==, 0);
+    vfdev_disable(&d);
+    g_assert_cmpuint(fakeep_count(vfdev_vf(&d, 1), VFU_CMD_DMA_UNMAP), ==,
+                     fakeep_count(vfdev_vf(&d, 1), VFU_CMD_DMA_MAP));
+    g_assert_cmpint(dma_read(vfdev_vf(&d, 1), 0x200000, &val), ==, EFAULT);
+    vfdev_end(&d);
 }
 
 /* Numbers after those of other functions */
 static void test_functions(void)
 {
-    VfDevice d;
+    VfDev d;
 
-    vfs_start(&d, 3, 2);
-    g_assert_cmphex(eph_readb(d.q, EPH_FUNCTION, PCI_HEADER_TYPE), ==, 0x80);
+    vfdev_start(&d, 3, 2);
+    g_assert_cmphex(hostvm_readb(d.q, HOSTVM_FUNCTION, PCI_HEADER_TYPE), ==,
+                    0x80);
     for (unsigned i = 0; i < 3; i++) {
-        g_assert_cmphex(eph_readl(d.q, EPH_FUNCTION + i, 0), ==, 0xb500104c);
+        g_assert_cmphex(hostvm_readl(d.q, HOSTVM_FUNCTION + i, 0), ==,
+                        0xb500104c);
     }
-    vfs_enable(&d, 2);
-    vfs_check_enabled(&d, 2);
+    vfdev_enable(&d, 2);
+    vfdev_check_enabled(&d, 2);
     check_memory(&d, 0);
     check_memory(&d, 1);
-    vfs_end(&d);
+    vfdev_end(&d);
 }
 
 /* A BAR that one of them does not have */
 static void test_bar_of_one(void)
 {
-    VfDevice d;
+    VfDev d;
 
-    vfs_make(&d, 1, 2);
-    eps_set_bar(vfs_vf(&d, 0), 1, 0, 0, false);
-    vfs_launch(&d, "");
-    vfs_all_up(&d);
-    vfs_enable(&d, 2);
-    g_assert_cmphex(qtest_readl(d.q, VFS_BAR(1)), ==, UINT32_MAX);
+    vfdev_make(&d, 1, 2);
+    fakeep_set_bar(vfdev_vf(&d, 0), 1, 0, 0, false);
+    vfdev_launch(&d, "");
+    vfdev_all_up(&d);
+    vfdev_enable(&d, 2);
+    g_assert_cmphex(qtest_readl(d.q, VFDEV_BAR(1)), ==, UINT32_MAX);
     check_memory(&d, 1);
-    vfs_end(&d);
+    vfdev_end(&d);
 }
 
 /* ---- Resets ---- */
 
-static void check_off(VfDevice *d)
+static void check_off(VfDev *d)
 {
-    vfs_check_enabled(d, 0);
-    g_assert_cmphex(vfs_read(d, PCI_SRIOV_CTRL), ==, 0);
-    g_assert_cmphex(vfs_read(d, PCI_SRIOV_NUM_VF), ==, 0);
-    g_assert_cmphex(vfs_read(d, PCI_SRIOV_BAR + 16), ==, 8);
+    vfdev_check_enabled(d, 0);
+    g_assert_cmphex(vfdev_read(d, PCI_SRIOV_CTRL), ==, 0);
+    g_assert_cmphex(vfdev_read(d, PCI_SRIOV_NUM_VF), ==, 0);
+    g_assert_cmphex(vfdev_read(d, PCI_SRIOV_BAR + 16), ==, 8);
     /* QEMU's reset reaches beyond the capability */
-    g_assert_cmphex(eph_ecam_readl(d->q, EPH_FUNCTION, VFS_NEXT), ==,
-                    VFS_NEXT_HEADER);
+    g_assert_cmphex(hostvm_ecam_readl(d->q, HOSTVM_FUNCTION, VFDEV_NEXT), ==,
+                    VFDEV_NEXT_HEADER);
 }
 
-static void check_reset(VfDevice *d, unsigned n, unsigned kind)
+static void check_reset(VfDev *d, unsigned n, unsigned kind)
 {
-    const EpsMsg *m = eps_wait(vfs_vf(d, n), VFU_CMD_EP_RESET, 1);
+    const VfuMsg *m = fakeep_wait(vfdev_vf(d, n), VFU_CMD_EP_RESET, 1);
     VfuEpReset r;
 
     memcpy(&r, m->payload, sizeof(r));
     g_assert_cmpuint(r.kind, ==, kind);
-    eps_clear_log(vfs_vf(d, n));
+    fakeep_clear_log(vfdev_vf(d, n));
 }
 
-static void enable_with_irqs(VfDevice *d)
+static void enable_with_irqs(VfDev *d)
 {
-    vfs_enable(d, 2);
+    vfdev_enable(d, 2);
     check_vector(d, 0);
     check_memory(d, 1);
 }
 
 static void test_resets(void)
 {
-    VfDevice d;
+    VfDev d;
 
-    vfs_start(&d, 1, 2);
+    vfdev_start(&d, 1, 2);
     enable_with_irqs(&d);
-    eph_writew(d.q, EPH_PORT, PCI_BRIDGE_CONTROL, PCI_BRIDGE_CTL_BUS_RESET);
-    eph_writew(d.q, EPH_PORT, PCI_BRIDGE_CONTROL, 0);
+    hostvm_writew(d.q, HOSTVM_PORT, PCI_BRIDGE_CONTROL,
+                  PCI_BRIDGE_CTL_BUS_RESET);
+    hostvm_writew(d.q, HOSTVM_PORT, PCI_BRIDGE_CONTROL, 0);
     check_off(&d);
     check_no_memory(&d, 1);
     check_reset(&d, 0, VFU_EP_RESET_HOT);
@@ -428,46 +447,46 @@ static void test_resets(void)
 
     enable_with_irqs(&d);
     qtest_system_reset(d.q);
-    eph_enable_port(d.q);
-    eph_enable_ecam(d.q);
+    hostvm_enable_port(d.q);
+    hostvm_enable_ecam(d.q);
     check_off(&d);
     check_reset(&d, 0, VFU_EP_RESET_PERST);
 
     enable_with_irqs(&d);
-    eph_writew(d.q, EPH_FUNCTION, DEVCTL, PCI_EXP_DEVCTL_BCR_FLR);
+    hostvm_writew(d.q, HOSTVM_FUNCTION, DEVCTL, PCI_EXP_DEVCTL_BCR_FLR);
     check_off(&d);
     check_no_memory(&d, 1);
     enable_with_irqs(&d);
-    vfs_end(&d);
+    vfdev_end(&d);
 }
 
 /* A function level reset of one is no matter of the others. */
 static void test_flr(void)
 {
     uint32_t val;
-    VfDevice d;
+    VfDev d;
 
-    vfs_start(&d, 1, 2);
-    vfs_enable(&d, 2);
+    vfdev_start(&d, 1, 2);
+    vfdev_enable(&d, 2);
     check_vector(&d, 0);
     check_vector(&d, 1);
-    eph_writew(d.q, vfs_bdf(&d, 1), DEVCTL, PCI_EXP_DEVCTL_BCR_FLR);
-    g_assert_true(vfs_told(vfs_vf(&d, 1), DEVCTL, &val));
+    hostvm_writew(d.q, vfdev_bdf(&d, 1), DEVCTL, PCI_EXP_DEVCTL_BCR_FLR);
+    g_assert_true(vfdev_config_written(vfdev_vf(&d, 1), DEVCTL, &val));
     g_assert_cmphex(val, ==, PCI_EXP_DEVCTL_BCR_FLR);
-    g_assert_cmphex(eph_readw(d.q, vfs_bdf(&d, 1), PCI_COMMAND), ==, 0);
-    g_assert_cmphex(eph_readw(d.q, vfs_bdf(&d, 1), MSIX + PCI_MSIX_FLAGS), ==,
-                    7);
-    g_assert_cmphex(eph_readw(d.q, vfs_bdf(&d, 0), PCI_COMMAND), ==,
+    g_assert_cmphex(hostvm_readw(d.q, vfdev_bdf(&d, 1), PCI_COMMAND), ==, 0);
+    g_assert_cmphex(hostvm_readw(d.q, vfdev_bdf(&d, 1), MSIX + PCI_MSIX_FLAGS),
+                    ==, 7);
+    g_assert_cmphex(hostvm_readw(d.q, vfdev_bdf(&d, 0), PCI_COMMAND), ==,
                     PCI_COMMAND_MASTER);
-    g_assert_cmphex(eph_readw(d.q, vfs_bdf(&d, 0), MSIX + PCI_MSIX_FLAGS), ==,
-                    PCI_MSIX_FLAGS_ENABLE | 7);
-    g_assert_cmpint(dma_read(vfs_vf(&d, 1), 0x200000, &val), ==, EFAULT);
-    g_assert_cmpint(dma_read(vfs_vf(&d, 0), 0x200000, &val), ==, 0);
+    g_assert_cmphex(hostvm_readw(d.q, vfdev_bdf(&d, 0), MSIX + PCI_MSIX_FLAGS),
+                    ==, PCI_MSIX_FLAGS_ENABLE | 7);
+    g_assert_cmpint(dma_read(vfdev_vf(&d, 1), 0x200000, &val), ==, EFAULT);
+    g_assert_cmpint(dma_read(vfdev_vf(&d, 0), 0x200000, &val), ==, 0);
     /* Memory is enabled in the capability */
     check_memory(&d, 0);
     check_memory(&d, 1);
     check_vector(&d, 1);
-    vfs_end(&d);
+    vfdev_end(&d);
 }
 
 /* ---- The link ---- */
@@ -475,63 +494,107 @@ static void test_flr(void)
 /* Down with them enabled, and nothing is left of them. */
 static void test_link_down(void)
 {
-    unsigned maps = 0;
-    VfDevice d;
+    unsigned held = 0;
+    VfDev d;
 
-    vfs_start(&d, 1, 2);
+    vfdev_start(&d, 1, 2);
     for (unsigned i = 0; i < 10; i++) {
         enable_with_irqs(&d);
-        vfs_all_down(&d);
-        vfs_check_enabled(&d, 0);
+        vfdev_all_down(&d);
+        vfdev_check_enabled(&d, 0);
         check_no_memory(&d, 1);
         if (!i) {
-            maps = eph_count_maps(d.q);
+            held = hostvm_count_held(d.q);
         }
         for (unsigned n = 0; n < 3; n++) {
-            eps_clear_log(d.ep[n]);
+            fakeep_clear_log(d.ep[n]);
         }
-        vfs_all_up(&d);
+        vfdev_all_up(&d);
         check_off(&d);
     }
-    vfs_all_down(&d);
-    eph_wait_maps(d.q, maps + 8);
-    vfs_end(&d);
+    vfdev_all_down(&d);
+    hostvm_wait_held(d.q, held + 8);
+    vfdev_end(&d);
 }
 
 /* The session of one ends: all are gone. */
 static void test_session_ends(void)
 {
-    VfDevice d;
+    VfDev d;
 
-    vfs_start(&d, 1, 2);
+    vfdev_start(&d, 1, 2);
     enable_with_irqs(&d);
-    eps_disconnect(vfs_vf(&d, 1));
-    eph_wait_present(d.q, false);
-    vfs_check_enabled(&d, 0);
-    g_assert_cmphex(eph_readl(d.q, EPH_FUNCTION, 0), ==, UINT32_MAX);
-    vfs_end(&d);
+    fakeep_disconnect(vfdev_vf(&d, 1));
+    hostvm_wait_present(d.q, false);
+    vfdev_check_enabled(&d, 0);
+    g_assert_cmphex(hostvm_readl(d.q, HOSTVM_FUNCTION, 0), ==, UINT32_MAX);
+    vfdev_end(&d);
 }
 
 static void test_absent(void)
 {
-    VfDevice d;
+    VfDev d;
 
-    vfs_make(&d, 1, 2);
-    eps_listen(d.ep[0]);
-    eps_listen(d.ep[1]);
-    d.q = eph_start(d.ep[0]->path, VFS_DEADLINE_MS, true);
-    eph_enable_port(d.q);
-    eph_enable_ecam(d.q);
-    g_assert_cmpint(eps_link_up(d.ep[0]), ==, 0);
-    g_assert_cmpint(eps_link_up(d.ep[1]), ==, 0);
-    eph_wait_error(d.q, "did not come up: 2;");
-    g_assert_false(eph_slot_status(d.q) & PCI_EXP_SLTSTA_PDS);
-    eps_listen(d.ep[2]);
-    g_assert_cmpint(eps_link_up(d.ep[2]), ==, 0);
-    eph_wait_present(d.q, true);
-    vfs_enable(&d, 2);
-    vfs_check_enabled(&d, 2);
-    vfs_end(&d);
+    vfdev_make(&d, 1, 2);
+    fakeep_listen(d.ep[0]);
+    fakeep_listen(d.ep[1]);
+    d.q = hostvm_start(d.ep[0]->path, VFDEV_DEADLINE_MS, true);
+    hostvm_enable_port(d.q);
+    hostvm_enable_ecam(d.q);
+    g_assert_cmpint(fakeep_link_up(d.ep[0]), ==, 0);
+    g_assert_cmpint(fakeep_link_up(d.ep[1]), ==, 0);
+    hostvm_wait_error(d.q, "did not come up: 2 (");
+    g_assert_false(hostvm_slot_status(d.q) & PCI_EXP_SLTSTA_PDS);
+    fakeep_listen(d.ep[2]);
+    g_assert_cmpint(fakeep_link_up(d.ep[2]), ==, 0);
+    hostvm_wait_present(d.q, true);
+    vfdev_enable(&d, 2);
+    vfdev_check_enabled(&d, 2);
+    vfdev_end(&d);
+}
+
+typedef struct Assert {
+    VfDev *d;
+    unsigned times;
+} Assert;
+
+/* Asserts INTx of function 0 before it gives memory up. */
+static bool hook_assert(FakeEp *s, const VfuMsg *m, void *opaque)
+{
+    Assert *a = opaque;
+    VfuEpIntx intx = {
+        .argsz = sizeof(intx), .generation = a->d->ep[0]->generation,
+        .level = 1,
+    };
+
+    if (m->hdr.command == VFU_CMD_DMA_UNMAP) {
+        g_assert_cmpint(fakeep_call(a->d->ep[0], VFU_CMD_EP_INTX, &intx,
+                                    sizeof(intx), NULL, 0), ==, 0);
+        qatomic_inc(&a->times);
+    }
+    return false;
+}
+
+/*
+ * INTx that comes in the middle of a machine reset: function 0 has been reset,
+ * and the reset waits for its virtual function.
+ */
+static void test_reset_intx(void)
+{
+    Assert a = { };
+    VfDev d;
+
+    vfdev_start(&d, 1, 1);
+    a.d = &d;
+    vfdev_enable(&d, 1);
+    hostvm_writew(d.q, vfdev_bdf(&d, 0), PCI_COMMAND, PCI_COMMAND_MASTER);
+    fakeep_wait(vfdev_vf(&d, 0), VFU_CMD_DMA_MAP, 1);
+    vfdev_vf(&d, 0)->hook_opaque = &a;
+    vfdev_vf(&d, 0)->hook = hook_assert;
+    qtest_system_reset(d.q);
+    fakeep_wait(d.ep[0], VFU_CMD_EP_RESET, 1);
+    g_assert_cmpuint(qatomic_read(&a.times), !=, 0);
+    vfdev_end(&d);
 }
 
 int main(int argc, char **argv)
@@ -553,5 +616,6 @@ int main(int argc, char **argv)
     qtest_add_func("epf-bridge/vf/link-down", test_link_down);
     qtest_add_func("epf-bridge/vf/session-ends", test_session_ends);
     qtest_add_func("epf-bridge/vf/absent", test_absent);
+    qtest_add_func("epf-bridge/vf/reset-intx", test_reset_intx);
     return g_test_run();
 }

@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Both devices, in two QEMUs: the endpoint reaches devices of the host, as a PCI
+ * Both devices in two QEMUs: the endpoint reaches devices of the host, as a PCI
  * function reaches BARs of its peers and the addresses of interrupts
  */
 #include "qemu/osdep.h"
 #include "hw/pci/pci_regs.h"
-#include "pci-ep-dma.h"
-#include "pci-ep-endpoint.h"
-#include "pci-ep-host.h"
+#include "pci-ep/dma.h"
+#include "pci-ep/machine-endpoint.h"
+#include "pci-ep/machine-host.h"
+#include "pci-ep/wait.h"
 
-#define DEADLINE_MS     1000
+#define DEADLINE_MS     wait_scaled(1000)
 #define EP_ID           0xb500104c
 #define PAGE            0x1000u
-#define WINDOW(n)       (EPE_WINDOW + (n) * PAGE)
+#define WINDOW(n)       (EPVM_WINDOW + (n) * PAGE)
 
 /* A device of the host: its identification, and a register that inverts */
 #define EDU             0x0038      /* 00:07.0 */
@@ -28,42 +29,43 @@
 #define VECTOR          0x45u
 
 typedef struct Link {
-    EpEndpoint *ep;
+    EpVm *ep;
     QTestState *host;
     EpDma dma;
 } Link;
 
-static void start(Link *l, const char *args)
+static void pair_start(Link *l, const char *args)
 {
-    *l = (Link) { .ep = epe_start(EPE_SHARED, "") };
-    g_assert_cmpuint(epe_set_header(l->ep, EP_ID, 1), ==, EPC_STATUS_OK);
-    g_assert_cmpuint(epe_set_bar(l->ep, 0, 0, EPE_BAR0, EPE_BAR0_SIZE), ==,
+    *l = (Link) { .ep = epvm_start(EPVM_SHARED, "") };
+    g_assert_cmpuint(epvm_set_header(l->ep, EP_ID, 1), ==, EPC_STATUS_OK);
+    g_assert_cmpuint(epvm_set_bar(l->ep, 0, 0, EPVM_BAR0, EPVM_BAR0_SIZE), ==,
                      EPC_STATUS_OK);
-    l->host = eph_start_args(args, l->ep->socket, DEADLINE_MS);
-    eph_enable_port(l->host);
-    g_assert_cmpuint(epe_link(l->ep, EPC_LINK_START), ==, EPC_STATUS_OK);
-    epe_wait_link(l->ep, true);
-    eph_wait_present(l->host, true);
-    eph_enable_function(l->host, true);
+    l->host = hostvm_start_args(args, l->ep->socket, DEADLINE_MS);
+    hostvm_enable_port(l->host);
+    g_assert_cmpuint(epvm_link_command(l->ep, EPC_LINK_START), ==,
+                     EPC_STATUS_OK);
+    epvm_wait_link(l->ep, true);
+    hostvm_wait_present(l->host, true);
+    hostvm_enable_function(l->host, true);
     l->dma = (EpDma) {
         .e = l->ep,
-        .base = epe_reg(l->ep, EPC_REG_DMA_BASE),
-        .stride = epe_reg(l->ep, EPC_REG_DMA_STRIDE),
+        .base = epvm_reg(l->ep, EPC_REG_DMA_BASE),
+        .stride = epvm_reg(l->ep, EPC_REG_DMA_STRIDE),
     };
-    epd_enable(&l->dma, 0, RING(0), 16);
+    epdma_enable(&l->dma, 0, RING(0), 16);
 }
 
-static void end(Link *l)
+static void pair_end(Link *l)
 {
     qtest_quit(l->host);
-    epe_stop(l->ep);
+    epvm_stop(l->ep);
 }
 
 static void enable_edu(Link *l, uint64_t bar)
 {
-    eph_writew(l->host, EDU, PCI_COMMAND, 0);
-    eph_writel(l->host, EDU, PCI_BASE_ADDRESS_0, bar);
-    eph_writew(l->host, EDU, PCI_COMMAND, PCI_COMMAND_MEMORY);
+    hostvm_writew(l->host, EDU, PCI_COMMAND, 0);
+    hostvm_writel(l->host, EDU, PCI_BASE_ADDRESS_0, bar);
+    hostvm_writew(l->host, EDU, PCI_COMMAND, PCI_COMMAND_MEMORY);
 }
 
 static void check_edu(Link *l, uint64_t win)
@@ -77,34 +79,35 @@ static void test_bar(void)
 {
     Link l;
 
-    start(&l, EDU_DEVICE);
-    g_assert_cmpuint(epe_map(l.ep, 0, EDU_BAR, PAGE), ==,
+    pair_start(&l, EDU_DEVICE);
+    g_assert_cmpuint(epvm_map(l.ep, 0, EDU_BAR, PAGE), ==,
                      EPC_STATUS_NOT_MAPPED);
     enable_edu(&l, EDU_BAR);
-    g_assert_cmpuint(epe_map(l.ep, 0, EDU_BAR, 2 * PAGE), ==, EPC_STATUS_OK);
-    g_assert_cmpuint(epe_prop(l.ep, "slow-maps"), ==, 1);
+    g_assert_cmpuint(epvm_map(l.ep, 0, EDU_BAR, 2 * PAGE), ==, EPC_STATUS_OK);
+    g_assert_cmpuint(epvm_prop(l.ep, "slow-maps"), ==, 1);
     check_edu(&l, WINDOW(0));
-    g_assert_cmpuint(epd_copy(&l.dma, EDU_BAR, BUFFER, 4, FROM_HOST), ==,
+    g_assert_cmpuint(epdma_copy(&l.dma, EDU_BAR, BUFFER, 4, FROM_HOST), ==,
                      EPC_DMA_OK);
     g_assert_cmphex(qtest_readl(l.ep->q, BUFFER), ==, EDU_ID);
-    g_assert_cmpuint(epe_map(l.ep, 0x8000, EDU_BAR + EDU_SIZE - PAGE, 2 * PAGE),
+    g_assert_cmpuint(epvm_map(l.ep, 0x8000, EDU_BAR + EDU_SIZE - PAGE,
+                              2 * PAGE),
                      ==, EPC_STATUS_NOT_MAPPED);
 
-    /* The device moves: nobody is left there, and it is found where it is */
+    /* The device moves: its old address reads all ones, the new one works. */
     enable_edu(&l, EDU_BAR + EDU_SIZE);
     g_assert_cmphex(qtest_readl(l.ep->q, WINDOW(0)), ==, UINT32_MAX);
-    g_assert_cmpuint(epe_map(l.ep, 0x8000, EDU_BAR, PAGE), ==,
+    g_assert_cmpuint(epvm_map(l.ep, 0x8000, EDU_BAR, PAGE), ==,
                      EPC_STATUS_NOT_MAPPED);
-    g_assert_cmpuint(epe_map(l.ep, 0x8000, EDU_BAR + EDU_SIZE, PAGE), ==,
+    g_assert_cmpuint(epvm_map(l.ep, 0x8000, EDU_BAR + EDU_SIZE, PAGE), ==,
                      EPC_STATUS_OK);
     check_edu(&l, WINDOW(8));
 
     /* Bus mastering gates it */
-    eph_writew(l.host, EPH_FUNCTION, PCI_COMMAND, PCI_COMMAND_MEMORY);
+    hostvm_writew(l.host, HOSTVM_FUNCTION, PCI_COMMAND, PCI_COMMAND_MEMORY);
     g_assert_cmphex(qtest_readl(l.ep->q, WINDOW(8)), ==, UINT32_MAX);
-    g_assert_cmpuint(epd_copy(&l.dma, EDU_BAR + EDU_SIZE, BUFFER, 4,
-                              FROM_HOST), ==, EPC_DMA_NOT_MAPPED);
-    end(&l);
+    g_assert_cmpuint(epdma_copy(&l.dma, EDU_BAR + EDU_SIZE, BUFFER, 4,
+                                FROM_HOST), ==, EPC_DMA_NOT_MAPPED);
+    pair_end(&l);
 }
 
 /* Only what a function reaches: not the board's own devices */
@@ -112,26 +115,26 @@ static void test_others(void)
 {
     Link l;
 
-    start(&l, EDU_DEVICE);
-    g_assert_cmpuint(epe_map(l.ep, 0, IOAPIC, PAGE), ==,
+    pair_start(&l, EDU_DEVICE);
+    g_assert_cmpuint(epvm_map(l.ep, 0, IOAPIC, PAGE), ==,
                      EPC_STATUS_NOT_MAPPED);
-    g_assert_cmpuint(epe_map(l.ep, 0, HPET, PAGE), ==, EPC_STATUS_NOT_MAPPED);
+    g_assert_cmpuint(epvm_map(l.ep, 0, HPET, PAGE), ==, EPC_STATUS_NOT_MAPPED);
     /* Its own BARs neither */
-    g_assert_cmpuint(epe_map(l.ep, 0, EPH_BAR(0), PAGE), ==,
+    g_assert_cmpuint(epvm_map(l.ep, 0, HOSTVM_BAR(0), PAGE), ==,
                      EPC_STATUS_NOT_MAPPED);
-    end(&l);
+    pair_end(&l);
 }
 
 static void check_msi(const char *args)
 {
     Link l;
 
-    start(&l, args);
-    g_assert_cmpuint(epe_map(l.ep, 0, MSI, PAGE), ==, EPC_STATUS_OK);
-    g_assert_false(eph_requested(l.host, VECTOR));
+    pair_start(&l, args);
+    g_assert_cmpuint(epvm_map(l.ep, 0, MSI, PAGE), ==, EPC_STATUS_OK);
+    g_assert_false(hostvm_requested(l.host, VECTOR));
     qtest_writel(l.ep->q, WINDOW(0), VECTOR);
-    g_assert_true(eph_requested(l.host, VECTOR));
-    end(&l);
+    g_assert_true(hostvm_requested(l.host, VECTOR));
+    pair_end(&l);
 }
 
 static void test_msi(void)

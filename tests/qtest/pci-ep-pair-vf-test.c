@@ -5,10 +5,12 @@
 #include "qemu/osdep.h"
 #include "qemu/bitops.h"
 #include "hw/pci/pci_regs.h"
-#include "pci-ep-endpoint.h"
-#include "pci-ep-host.h"
+#include "pci-ep/intel-iommu.h"
+#include "pci-ep/machine-endpoint.h"
+#include "pci-ep/machine-host.h"
+#include "pci-ep/wait.h"
 
-#define DEADLINE_MS     1000
+#define DEADLINE_MS     wait_scaled(1000)
 #define FNS             2
 #define VFS             3
 #define ALL             (FNS + VFS)
@@ -21,7 +23,7 @@
 
 /* Memory behind BARs in the endpoint, and where they are in the host */
 #define TARGET(fn, bar) (0x1000000ull + (fn) * 0x200000 + (bar) * 0x40000)
-#define VF_BAR(bar)     EPH_BAR(4 + (bar))
+#define VF_BAR(bar)     HOSTVM_BAR(4 + (bar))
 #define BAR0(n)         (VF_BAR(0) + (n) * BAR0_SIZE)
 #define MSIX_BAR        VF_BAR(1)
 #define BAR2(n)         (VF_BAR(2) + (n) * BAR2_SIZE)
@@ -34,92 +36,91 @@
 #define CONTEXT         0x501000ull
 #define LEVEL(n)        (0x502000ull + (n) * 0x1000)
 
-#define VTD             0xfed90000ull
-
 typedef struct Link {
-    EpEndpoint *ep;
+    EpVm *ep;
     QTestState *host;
 } Link;
 
-static unsigned bdf(unsigned n)
+static unsigned number_bdf(unsigned n)
 {
-    return EPH_FUNCTION + FNS + n;
+    return HOSTVM_FUNCTION + FNS + n;
 }
 
 /* ---- Endpoint ---- */
 
 static void select_vf(Link *l, unsigned n)
 {
-    epe_select(l->ep, FNS + n);
+    epvm_select(l->ep, FNS + n);
 }
 
-static void describe(Link *l)
+static void pair_describe(Link *l)
 {
     for (unsigned fn = 0; fn < ALL; fn++) {
-        epe_select(l->ep, fn);
+        epvm_select(l->ep, fn);
         if (fn <= FNS) {
-            g_assert_cmpuint(epe_set_header(l->ep, ID(fn), fn < FNS), ==,
+            g_assert_cmpuint(epvm_set_header(l->ep, ID(fn), fn < FNS), ==,
                              EPC_STATUS_OK);
         }
-        g_assert_cmpuint(epe_set_bar(l->ep, 0, 0, TARGET(fn, 0), BAR0_SIZE),
+        g_assert_cmpuint(epvm_set_bar(l->ep, 0, 0, TARGET(fn, 0), BAR0_SIZE),
                          ==, EPC_STATUS_OK);
-        g_assert_cmpuint(epe_set_bar(l->ep, 2, EPC_BAR_FLAG_64, TARGET(fn, 2),
-                                     BAR2_SIZE), ==, EPC_STATUS_OK);
-        g_assert_cmpuint(epe_set_msix(l->ep, VECTORS, 0, MSIX_TABLE), ==,
+        g_assert_cmpuint(epvm_set_bar(l->ep, 2, EPC_BAR_FLAG_64, TARGET(fn, 2),
+                                      BAR2_SIZE), ==, EPC_STATUS_OK);
+        g_assert_cmpuint(epvm_set_msix(l->ep, VECTORS, 0, MSIX_TABLE), ==,
                          EPC_STATUS_OK);
     }
-    epe_select(l->ep, 0);
+    epvm_select(l->ep, 0);
 }
 
-static uint32_t vfs(Link *l)
+static uint32_t read_fn_vfs(Link *l)
 {
-    epe_select(l->ep, 0);
-    return epe_fn(l->ep, EPC_FN_VFS);
+    epvm_select(l->ep, 0);
+    return epvm_fn_reg(l->ep, EPC_FN_VFS);
 }
 
 static void link_up(Link *l)
 {
-    g_assert_cmpuint(epe_link(l->ep, EPC_LINK_START), ==, EPC_STATUS_OK);
-    epe_wait_link(l->ep, true);
-    eph_wait_present(l->host, true);
+    g_assert_cmpuint(epvm_link_command(l->ep, EPC_LINK_START), ==,
+                     EPC_STATUS_OK);
+    epvm_wait_link(l->ep, true);
+    hostvm_wait_present(l->host, true);
 }
 
 static void start_with(Link *l, const char *args)
 {
     g_autofree char *props = g_strdup_printf(",functions=%u,vfs=%u", FNS, VFS);
 
-    l->ep = epe_start(EPE_SHARED, props);
-    describe(l);
-    l->host = eph_start_args(args, l->ep->socket, DEADLINE_MS);
-    eph_enable_port(l->host);
-    eph_enable_ecam(l->host);
+    l->ep = epvm_start(EPVM_SHARED, props);
+    pair_describe(l);
+    l->host = hostvm_start_args(args, l->ep->socket, DEADLINE_MS);
+    hostvm_enable_port(l->host);
+    hostvm_enable_ecam(l->host);
     link_up(l);
 }
 
-static void start(Link *l)
+static void pair_start(Link *l)
 {
     start_with(l, "");
 }
 
-static void end(Link *l)
+static void pair_end(Link *l)
 {
     qtest_quit(l->host);
-    epe_stop(l->ep);
+    epvm_stop(l->ep);
 }
 
 /* ---- Host ---- */
 
 static uint32_t sriov_read(Link *l, unsigned reg)
 {
-    return eph_ecam_readl(l->host, EPH_FUNCTION, SRIOV + reg);
+    return hostvm_ecam_readl(l->host, HOSTVM_FUNCTION, SRIOV + reg);
 }
 
 static void sriov_write(Link *l, unsigned reg, uint32_t val)
 {
-    eph_ecam_writel(l->host, EPH_FUNCTION, SRIOV + reg, val);
+    hostvm_ecam_writel(l->host, HOSTVM_FUNCTION, SRIOV + reg, val);
 }
 
-static void enable(Link *l, unsigned n)
+static void enable_vfs(Link *l, unsigned n)
 {
     sriov_write(l, PCI_SRIOV_BAR, VF_BAR(0));
     sriov_write(l, PCI_SRIOV_BAR + 4, MSIX_BAR);
@@ -127,25 +128,27 @@ static void enable(Link *l, unsigned n)
     sriov_write(l, PCI_SRIOV_BAR + 12, 0);
     sriov_write(l, PCI_SRIOV_NUM_VF, n);
     sriov_write(l, PCI_SRIOV_CTRL, PCI_SRIOV_CTRL_VFE | PCI_SRIOV_CTRL_MSE);
-    g_assert_cmphex(vfs(l), ==, EPC_FN_VFS_ENABLE | EPC_FN_VFS_MEMORY | n);
+    g_assert_cmphex(read_fn_vfs(l), ==,
+                    EPC_FN_VFS_ENABLE | EPC_FN_VFS_MEMORY | n);
 }
 
-static void disable(Link *l)
+static void disable_vfs(Link *l)
 {
     sriov_write(l, PCI_SRIOV_CTRL, 0);
     sriov_write(l, PCI_SRIOV_NUM_VF, 0);
-    g_assert_cmphex(vfs(l), ==, 0);
+    g_assert_cmphex(read_fn_vfs(l), ==, 0);
 }
 
-static void master(Link *l, unsigned n, bool on)
+static void set_bus_master(Link *l, unsigned n, bool on)
 {
-    eph_writew(l->host, bdf(n), PCI_COMMAND, on ? PCI_COMMAND_MASTER : 0);
+    hostvm_writew(l->host, number_bdf(n), PCI_COMMAND,
+                  on ? PCI_COMMAND_MASTER : 0);
 }
 
 static void enable_msix(Link *l, unsigned n)
 {
-    unsigned cap = eph_find_cap(l->host, bdf(n), PCI_CAP_ID_MSIX);
-    uint32_t at = eph_readl(l->host, bdf(n), cap + PCI_MSIX_TABLE);
+    unsigned cap = hostvm_find_cap(l->host, number_bdf(n), PCI_CAP_ID_MSIX);
+    uint32_t at = hostvm_readl(l->host, number_bdf(n), cap + PCI_MSIX_TABLE);
     uint64_t table = MSIX_BAR + n * 0x1000;
 
     /* In a BAR of the bridge's own */
@@ -156,21 +159,23 @@ static void enable_msix(Link *l, unsigned n)
         qtest_writel(l->host, table + v * 16 + 8, MSI_DATA(n) + v);
         qtest_writel(l->host, table + v * 16 + 12, 0);
     }
-    eph_writew(l->host, bdf(n), cap + PCI_MSIX_FLAGS, PCI_MSIX_FLAGS_ENABLE);
+    hostvm_writew(l->host, number_bdf(n), cap + PCI_MSIX_FLAGS,
+                  PCI_MSIX_FLAGS_ENABLE);
 }
 
 static void check_enabled(Link *l, unsigned n)
 {
     for (unsigned i = 0; i < VFS; i++) {
-        g_assert_cmphex(eph_readl(l->host, bdf(i), 0), ==, UINT32_MAX);
-        g_assert_true((eph_readb(l->host, bdf(i), PCI_CAPABILITY_LIST) ==
-                       0xff) == (i >= n));
+        g_assert_cmphex(hostvm_readl(l->host, number_bdf(i), 0), ==,
+                        UINT32_MAX);
+        g_assert_true((hostvm_readb(l->host, number_bdf(i),
+                                    PCI_CAPABILITY_LIST) == 0xff) == (i >= n));
     }
 }
 
 static void check_bars(Link *l, unsigned n)
 {
-    uint64_t before = eph_quiet_messages(l->host);
+    uint64_t before = hostvm_settled_messages(l->host);
 
     qtest_writel(l->ep->q, TARGET(FNS + n, 0), 0x1000 + n);
     qtest_writel(l->ep->q, TARGET(FNS + n, 2), 0x2000 + n);
@@ -179,7 +184,7 @@ static void check_bars(Link *l, unsigned n)
     qtest_writel(l->host, BAR2(n) + BAR2_SIZE - 4, 0x3000 + n);
     g_assert_cmphex(qtest_readl(l->ep->q, TARGET(FNS + n, 2) + BAR2_SIZE - 4),
                     ==, 0x3000 + n);
-    g_assert_cmpuint(eph_prop_uint(l->host, "messages"), ==, before);
+    g_assert_cmpuint(hostvm_prop_uint(l->host, "messages"), ==, before);
 }
 
 static void check_no_bars(Link *l, unsigned n)
@@ -194,9 +199,10 @@ static void test_capability(void)
 {
     Link l;
 
-    start(&l);
+    pair_start(&l);
     for (unsigned fn = 0; fn < FNS; fn++) {
-        g_assert_cmphex(eph_readl(l.host, EPH_FUNCTION + fn, 0), ==, ID(fn));
+        g_assert_cmphex(hostvm_readl(l.host, HOSTVM_FUNCTION + fn, 0), ==,
+                        ID(fn));
     }
     g_assert_cmphex(PCI_EXT_CAP_ID(sriov_read(&l, 0)), ==,
                     PCI_EXT_CAP_ID_SRIOV);
@@ -214,7 +220,7 @@ static void test_capability(void)
     g_assert_cmphex(sriov_read(&l, PCI_SRIOV_BAR + 12), ==, UINT32_MAX);
     g_assert_cmphex(sriov_read(&l, PCI_SRIOV_BAR + 16), ==, 0);
     check_enabled(&l, 0);
-    end(&l);
+    pair_end(&l);
 }
 
 /* Each has its memory in place, as soon as it is enabled and no longer. */
@@ -222,9 +228,9 @@ static void test_bars(void)
 {
     Link l;
 
-    start(&l);
+    pair_start(&l);
     for (unsigned n = 0; n <= VFS; n++) {
-        enable(&l, n);
+        enable_vfs(&l, n);
         check_enabled(&l, n);
         for (unsigned i = 0; i < VFS; i++) {
             if (i < n) {
@@ -233,13 +239,13 @@ static void test_bars(void)
                 check_no_bars(&l, i);
             }
         }
-        disable(&l);
+        disable_vfs(&l);
         check_enabled(&l, 0);
         for (unsigned i = 0; i < VFS; i++) {
             check_no_bars(&l, i);
         }
     }
-    end(&l);
+    pair_end(&l);
 }
 
 /* Other memory while the host uses the BAR, of one of them */
@@ -247,21 +253,21 @@ static void test_retarget(void)
 {
     Link l;
 
-    start(&l);
-    enable(&l, VFS);
+    pair_start(&l);
+    enable_vfs(&l, VFS);
     check_bars(&l, 0);
     check_bars(&l, 1);
     select_vf(&l, 1);
     qtest_writel(l.ep->q, TARGET(7, 0), 0x7777);
-    g_assert_cmpuint(epe_set_bar(l.ep, 0, 0, TARGET(7, 0), BAR0_SIZE), ==,
+    g_assert_cmpuint(epvm_set_bar(l.ep, 0, 0, TARGET(7, 0), BAR0_SIZE), ==,
                      EPC_STATUS_OK);
-    eph_wait_mem(l.host, BAR0(1), 0x7777);
+    hostvm_wait_mem(l.host, BAR0(1), 0x7777);
     check_bars(&l, 0);
     check_bars(&l, 2);
-    g_assert_cmpuint(epe_clear_bar(l.ep, 0), ==, EPC_STATUS_OK);
-    eph_wait_mem(l.host, BAR0(1), UINT32_MAX);
+    g_assert_cmpuint(epvm_clear_bar(l.ep, 0), ==, EPC_STATUS_OK);
+    hostvm_wait_mem(l.host, BAR0(1), UINT32_MAX);
     check_bars(&l, 0);
-    end(&l);
+    pair_end(&l);
 }
 
 /* Interrupts and DMA are those of the one that has bus mastering. */
@@ -269,36 +275,36 @@ static void test_requesters(void)
 {
     Link l;
 
-    start(&l);
-    enable(&l, VFS);
+    pair_start(&l);
+    enable_vfs(&l, VFS);
     for (unsigned n = 0; n < VFS; n++) {
         enable_msix(&l, n);
         qtest_writel(l.host, BUFFER(n), 0x5500 + n);
     }
     for (unsigned on = 0; on < VFS; on++) {
-        master(&l, on, true);
+        set_bus_master(&l, on, true);
         for (unsigned n = 0; n < VFS; n++) {
             uint64_t window = n * 0x10000;
 
             select_vf(&l, n);
-            g_assert_cmpuint(epe_map(l.ep, window, BUFFER(n), 0x1000), ==,
+            g_assert_cmpuint(epvm_map(l.ep, window, BUFFER(n), 0x1000), ==,
                              n == on ? EPC_STATUS_OK : EPC_STATUS_NOT_MAPPED);
-            g_assert_cmphex(qtest_readl(l.ep->q, EPE_WINDOW + window), ==,
+            g_assert_cmphex(qtest_readl(l.ep->q, EPVM_WINDOW + window), ==,
                             n == on ? 0x5500 + n : UINT32_MAX);
-            epe_raise(l.ep, EPC_RAISE_MSIX(n), 0);
+            epvm_raise(l.ep, EPC_RAISE_MSIX(n), 0);
             if (n == on) {
-                eph_wait_mem(l.host, MSI_ADDR(n) + n * 4, MSI_DATA(n) + n);
+                hostvm_wait_mem(l.host, MSI_ADDR(n) + n * 4, MSI_DATA(n) + n);
                 qtest_writel(l.host, MSI_ADDR(n) + n * 4, 0);
             }
         }
-        master(&l, on, false);
+        set_bus_master(&l, on, false);
     }
     for (unsigned n = 0; n < VFS; n++) {
         g_assert_cmphex(qtest_readl(l.host, MSI_ADDR(n) + n * 4), ==, 0);
         select_vf(&l, n);
-        g_assert_cmpuint(epe_fn(l.ep, EPC_FN_RAISE_DROPPED), ==, VFS - 1);
+        g_assert_cmpuint(epvm_fn_reg(l.ep, EPC_FN_RAISE_DROPPED), ==, VFS - 1);
     }
-    end(&l);
+    pair_end(&l);
 }
 
 /* An IOMMU of the host knows them apart: IOVA 0 is another page for each. */
@@ -307,69 +313,61 @@ static void test_iommu(void)
     Link l;
 
     start_with(&l, "-device intel-iommu,caching-mode=on");
-    enable(&l, VFS);
+    enable_vfs(&l, VFS);
     qtest_memset(l.host, ROOT, 0, LEVEL(3 * VFS) - ROOT);
-    qtest_writeq(l.host, ROOT + 16, CONTEXT | 1);
     for (unsigned n = 0; n < VFS; n++) {
-        uint64_t context = CONTEXT + (FNS + n) * 16;
-
-        qtest_writeq(l.host, context, LEVEL(3 * n) | 1);
-        qtest_writeq(l.host, context + 8, (n + 1) << 8 | 1);
-        qtest_writeq(l.host, LEVEL(3 * n), LEVEL(3 * n + 1) | 3);
-        qtest_writeq(l.host, LEVEL(3 * n + 1), LEVEL(3 * n + 2) | 3);
-        qtest_writeq(l.host, LEVEL(3 * n + 2), BUFFER(n) | 3);
+        vtd_set_context(l.host, ROOT, 1, CONTEXT, FNS + n, LEVEL(3 * n), n + 1);
+        qtest_writeq(l.host, LEVEL(3 * n), LEVEL(3 * n + 1) | VTD_PTE_RW);
+        qtest_writeq(l.host, LEVEL(3 * n + 1), LEVEL(3 * n + 2) | VTD_PTE_RW);
+        qtest_writeq(l.host, LEVEL(3 * n + 2), BUFFER(n) | VTD_PTE_RW);
         qtest_writel(l.host, BUFFER(n), 0x6600 + n);
-        master(&l, n, true);
+        set_bus_master(&l, n, true);
     }
-    qtest_writeq(l.host, VTD + 0x20, ROOT);
-    qtest_writel(l.host, VTD + 0x18, 1u << 30);
-    qtest_writeq(l.host, VTD + 0x28, 1ull << 63 | 1ull << 61);
-    qtest_writeq(l.host, VTD + 0xf8, 1ull << 63 | 1ull << 60);
-    qtest_writel(l.host, VTD + 0x18, 1u << 31);
+    vtd_set_root(l.host, ROOT);
+    vtd_invalidate(l.host);
+    vtd_translate(l.host, true);
     for (unsigned n = 0; n < VFS; n++) {
         select_vf(&l, n);
-        g_assert_cmpuint(epe_map(l.ep, n * 0x1000, 0, 0x1000), ==,
+        g_assert_cmpuint(epvm_map(l.ep, n * 0x1000, 0, 0x1000), ==,
                          EPC_STATUS_OK);
-        g_assert_cmphex(qtest_readl(l.ep->q, EPE_WINDOW + n * 0x1000), ==,
+        g_assert_cmphex(qtest_readl(l.ep->q, EPVM_WINDOW + n * 0x1000), ==,
                         0x6600 + n);
-        g_assert_cmpuint(epe_map(l.ep, 0x10000, BUFFER(n), 0x1000), ==,
+        g_assert_cmpuint(epvm_map(l.ep, 0x10000, BUFFER(n), 0x1000), ==,
                          EPC_STATUS_NOT_MAPPED);
     }
-    disable(&l);
+    disable_vfs(&l);
     for (unsigned n = 0; n < VFS; n++) {
-        g_assert_cmphex(qtest_readl(l.ep->q, EPE_WINDOW + n * 0x1000), ==,
+        g_assert_cmphex(qtest_readl(l.ep->q, EPVM_WINDOW + n * 0x1000), ==,
                         UINT32_MAX);
     }
-    end(&l);
+    pair_end(&l);
 }
 
-static void use(Link *l)
+static void use_all_vfs(Link *l)
 {
-    enable(l, VFS);
+    enable_vfs(l, VFS);
     for (unsigned n = 0; n < VFS; n++) {
         check_bars(l, n);
         enable_msix(l, n);
-        master(l, n, true);
+        set_bus_master(l, n, true);
         select_vf(l, n);
-        epe_raise(l->ep, EPC_RAISE_MSIX(1), 0);
-        eph_wait_mem(l->host, MSI_ADDR(n) + 4, MSI_DATA(n) + 1);
+        epvm_raise(l->ep, EPC_RAISE_MSIX(1), 0);
+        hostvm_wait_mem(l->host, MSI_ADDR(n) + 4, MSI_DATA(n) + 1);
         qtest_writel(l->host, MSI_ADDR(n) + 4, 0);
     }
 }
 
 static void check_off(Link *l)
 {
-    for (unsigned i = 0; vfs(l); i++) {
-        g_assert_cmpuint(i, <, EPE_TIMEOUT_MS);
-        g_usleep(1000);
-    }
+    wait_until(read_fn_vfs(l) == 0, "FN_VFS to become 0; it is 0x%x",
+               read_fn_vfs(l));
     g_assert_cmphex(sriov_read(l, PCI_SRIOV_CTRL), ==, 0);
     g_assert_cmphex(sriov_read(l, PCI_SRIOV_NUM_VF), ==, 0);
     check_enabled(l, 0);
     for (unsigned n = 0; n < VFS; n++) {
         check_no_bars(l, n);
         select_vf(l, n);
-        g_assert_cmphex(epe_fn(l->ep, EPC_FN_PCI_COMMAND), ==, 0);
+        g_assert_cmphex(epvm_fn_reg(l->ep, EPC_FN_PCI_COMMAND), ==, 0);
     }
 }
 
@@ -378,31 +376,31 @@ static void test_resets(void)
     unsigned exp;
     Link l;
 
-    start(&l);
-    exp = eph_find_cap(l.host, EPH_FUNCTION, PCI_CAP_ID_EXP);
+    pair_start(&l);
+    exp = hostvm_find_cap(l.host, HOSTVM_FUNCTION, PCI_CAP_ID_EXP);
     for (unsigned i = 0; i < 3; i++) {
-        use(&l);
-        disable(&l);
+        use_all_vfs(&l);
+        disable_vfs(&l);
         check_off(&l);
 
-        use(&l);
-        eph_writew(l.host, EPH_PORT, PCI_BRIDGE_CONTROL,
-                   PCI_BRIDGE_CTL_BUS_RESET);
-        eph_writew(l.host, EPH_PORT, PCI_BRIDGE_CONTROL, 0);
+        use_all_vfs(&l);
+        hostvm_writew(l.host, HOSTVM_PORT, PCI_BRIDGE_CONTROL,
+                      PCI_BRIDGE_CTL_BUS_RESET);
+        hostvm_writew(l.host, HOSTVM_PORT, PCI_BRIDGE_CONTROL, 0);
         check_off(&l);
 
-        use(&l);
-        eph_writew(l.host, EPH_FUNCTION, exp + PCI_EXP_DEVCTL,
-                   PCI_EXP_DEVCTL_BCR_FLR);
+        use_all_vfs(&l);
+        hostvm_writew(l.host, HOSTVM_FUNCTION, exp + PCI_EXP_DEVCTL,
+                      PCI_EXP_DEVCTL_BCR_FLR);
         check_off(&l);
 
-        use(&l);
+        use_all_vfs(&l);
         qtest_system_reset(l.host);
-        eph_enable_port(l.host);
-        eph_enable_ecam(l.host);
+        hostvm_enable_port(l.host);
+        hostvm_enable_ecam(l.host);
         check_off(&l);
     }
-    end(&l);
+    pair_end(&l);
 }
 
 static void test_flr(void)
@@ -410,51 +408,53 @@ static void test_flr(void)
     unsigned exp;
     Link l;
 
-    start(&l);
-    use(&l);
-    exp = eph_find_cap(l.host, bdf(1), PCI_CAP_ID_EXP);
-    eph_writew(l.host, bdf(1), exp + PCI_EXP_DEVCTL, PCI_EXP_DEVCTL_BCR_FLR);
-    g_assert_cmphex(vfs(&l) & EPC_FN_VFS_NUM_MASK, ==, VFS);
+    pair_start(&l);
+    use_all_vfs(&l);
+    exp = hostvm_find_cap(l.host, number_bdf(1), PCI_CAP_ID_EXP);
+    hostvm_writew(l.host, number_bdf(1), exp + PCI_EXP_DEVCTL,
+                  PCI_EXP_DEVCTL_BCR_FLR);
+    g_assert_cmphex(read_fn_vfs(&l) & EPC_FN_VFS_NUM_MASK, ==, VFS);
     for (unsigned n = 0; n < VFS; n++) {
         check_bars(&l, n);
         select_vf(&l, n);
-        g_assert_cmphex(epe_fn(l.ep, EPC_FN_PCI_COMMAND), ==,
+        g_assert_cmphex(epvm_fn_reg(l.ep, EPC_FN_PCI_COMMAND), ==,
                         PCI_COMMAND_MEMORY |
                         (n == 1 ? 0 : PCI_COMMAND_MASTER));
     }
     select_vf(&l, 1);
-    g_assert_cmphex(epe_fn(l.ep, EPC_FN_EVENT) & EPC_FN_EVENT_FLR, ==,
+    g_assert_cmphex(epvm_fn_reg(l.ep, EPC_FN_EVENT) & EPC_FN_EVENT_FLR, ==,
                     EPC_FN_EVENT_FLR);
     enable_msix(&l, 1);
-    master(&l, 1, true);
-    epe_raise(l.ep, EPC_RAISE_MSIX(0), 0);
-    eph_wait_mem(l.host, MSI_ADDR(1), MSI_DATA(1));
-    end(&l);
+    set_bus_master(&l, 1, true);
+    epvm_raise(l.ep, EPC_RAISE_MSIX(0), 0);
+    hostvm_wait_mem(l.host, MSI_ADDR(1), MSI_DATA(1));
+    pair_end(&l);
 }
 
 /* Down with them enabled, and nothing is left of them. */
 static void test_start_stop(void)
 {
-    unsigned maps = 0;
+    unsigned held = 0;
     Link l;
 
-    start(&l);
+    pair_start(&l);
     for (unsigned i = 0; i < 10; i++) {
-        use(&l);
-        g_assert_cmpuint(epe_link(l.ep, EPC_LINK_STOP), ==, EPC_STATUS_OK);
-        eph_wait_present(l.host, false);
+        use_all_vfs(&l);
+        g_assert_cmpuint(epvm_link_command(l.ep, EPC_LINK_STOP), ==,
+                         EPC_STATUS_OK);
+        hostvm_wait_present(l.host, false);
         check_enabled(&l, 0);
         check_no_bars(&l, 0);
         if (!i) {
-            maps = eph_count_maps(l.host);
+            held = hostvm_count_held(l.host);
         }
         link_up(&l);
         check_off(&l);
     }
-    g_assert_cmpuint(epe_link(l.ep, EPC_LINK_STOP), ==, EPC_STATUS_OK);
-    eph_wait_present(l.host, false);
-    eph_wait_maps(l.host, maps + 8);
-    end(&l);
+    g_assert_cmpuint(epvm_link_command(l.ep, EPC_LINK_STOP), ==, EPC_STATUS_OK);
+    hostvm_wait_present(l.host, false);
+    hostvm_wait_held(l.host, held + 8);
+    pair_end(&l);
 }
 
 /* A host that goes while it uses them, and another one */
@@ -462,20 +462,20 @@ static void test_hosts(void)
 {
     Link l;
 
-    start(&l);
+    pair_start(&l);
     for (unsigned i = 0; i < 3; i++) {
-        use(&l);
+        use_all_vfs(&l);
         qtest_quit(l.host);
-        epe_wait_link(l.ep, false);
-        g_assert_cmphex(vfs(&l), ==, 0);
-        l.host = eph_start(l.ep->socket, DEADLINE_MS, true);
-        eph_enable_port(l.host);
-        eph_enable_ecam(l.host);
-        epe_wait_link(l.ep, true);
-        eph_wait_present(l.host, true);
+        epvm_wait_link(l.ep, false);
+        g_assert_cmphex(read_fn_vfs(&l), ==, 0);
+        l.host = hostvm_start(l.ep->socket, DEADLINE_MS, true);
+        hostvm_enable_port(l.host);
+        hostvm_enable_ecam(l.host);
+        epvm_wait_link(l.ep, true);
+        hostvm_wait_present(l.host, true);
     }
-    use(&l);
-    end(&l);
+    use_all_vfs(&l);
+    pair_end(&l);
 }
 
 /* No header in the first one: no virtual functions this time */
@@ -483,22 +483,23 @@ static void test_none(void)
 {
     Link l;
 
-    start(&l);
-    use(&l);
-    g_assert_cmpuint(epe_link(l.ep, EPC_LINK_STOP), ==, EPC_STATUS_OK);
-    eph_wait_present(l.host, false);
+    pair_start(&l);
+    use_all_vfs(&l);
+    g_assert_cmpuint(epvm_link_command(l.ep, EPC_LINK_STOP), ==, EPC_STATUS_OK);
+    hostvm_wait_present(l.host, false);
     for (unsigned n = 0; n < VFS; n++) {
         select_vf(&l, n);
-        g_assert_cmpuint(epe_command(l.ep, EPC_CMD_REMOVE), ==, EPC_STATUS_OK);
+        g_assert_cmpuint(epvm_command(l.ep, EPC_CMD_REMOVE), ==, EPC_STATUS_OK);
     }
     link_up(&l);
     g_assert_cmphex(PCI_EXT_CAP_ID(sriov_read(&l, 0)), !=,
                     PCI_EXT_CAP_ID_SRIOV);
     for (unsigned fn = 0; fn < FNS; fn++) {
-        g_assert_cmphex(eph_readl(l.host, EPH_FUNCTION + fn, 0), ==, ID(fn));
+        g_assert_cmphex(hostvm_readl(l.host, HOSTVM_FUNCTION + fn, 0), ==,
+                        ID(fn));
     }
     check_enabled(&l, 0);
-    end(&l);
+    pair_end(&l);
 }
 
 int main(int argc, char **argv)

@@ -4,7 +4,7 @@
  */
 #include "qemu/osdep.h"
 #include "hw/pci/pci_regs.h"
-#include "pci-ep-endpoint.h"
+#include "pci-ep/machine-endpoint.h"
 
 /* ---- Widths, alignment, holes ---- */
 
@@ -24,7 +24,9 @@ static const Reg global_regs[] = {
     { EPC_REG_EVENT_MASK, RW }, { EPC_REG_FN_PENDING, RO },
     { EPC_REG_DMA_COUNT, RO }, { EPC_REG_DMA_BASE, RO },
     { EPC_REG_DMA_STRIDE, RO }, { EPC_REG_DOORBELLS, RO },
-    { EPC_REG_DOORBELL_BASE, RO },
+    { EPC_REG_DOORBELL_BASE, RO }, { EPC_REG_TRAP_BASE, RO },
+    { EPC_REG_TRAP_STRIDE, RO }, { EPC_REG_TRAP_SIZE, RO },
+    { EPC_REG_TRAP_DEADLINE, RW },
 };
 
 static const Reg fn_regs[] = {
@@ -39,6 +41,11 @@ static const Reg fn_regs[] = {
     { EPC_FN_CAP_ID, RW }, { EPC_FN_CAP_OFFSET, RO }, { EPC_FN_VALUE, RW },
     { EPC_FN_WMASK, RW }, { EPC_FN_WRITE_INFO, RO },
     { EPC_FN_WRITE_VALUE, RO }, { EPC_FN_WRITE_NEXT, WO },
+    { EPC_FN_TRAP_CTRL, RW }, { EPC_FN_TRAP_VECTOR, RW },
+    { EPC_FN_TRAP_PRODUCER, RO }, { EPC_FN_TRAP_CONSUMER, RW },
+    { EPC_FN_TRAP_POSTED, RO }, { EPC_FN_TRAP_READS, RO },
+    { EPC_FN_TRAP_EXPIRED, RO }, { EPC_FN_TRAP_LONGEST, RO },
+    { EPC_FN_MSI_MASK, RO },
 };
 
 static const Reg dma_regs[] = {
@@ -52,12 +59,16 @@ static const Reg area_regs[] = {
     { EPC_AREA_ADDR, WIDE }, { EPC_AREA_SIZE, WIDE }, { EPC_AREA_TYPE, RW },
 };
 
+static const Reg mask_regs[] = {
+    { 0, RO },
+};
+
 static const Reg doorbell_regs[] = {
     { EPC_DOORBELL_CTRL, RW }, { EPC_DOORBELL_VECTOR, RW },
     { EPC_DOORBELL_VALUE, RO },
 };
 
-#define MAX_REGS 256
+#define MAX_REGS 320
 
 typedef struct Page {
     uint64_t base;
@@ -65,7 +76,8 @@ typedef struct Page {
     unsigned n;
 } Page;
 
-static bool legal(const Page *p, uint32_t off, unsigned width, bool write)
+static bool access_is_legal(const Page *p, uint32_t off, unsigned width,
+                            bool write)
 {
     for (unsigned i = 0; i < p->n; i++) {
         const Reg *r = &p->regs[i];
@@ -83,81 +95,81 @@ static bool legal(const Page *p, uint32_t off, unsigned width, bool write)
     return false;
 }
 
-static uint64_t ones(unsigned width)
+static uint64_t all_ones(unsigned width)
 {
     return width == 8 ? UINT64_MAX : (1ull << width * 8) - 1;
 }
 
-static void check_read(EpEndpoint *e, const Page *p, uint32_t off,
+static void check_read(EpVm *e, const Page *p, uint32_t off,
                        unsigned width, uint32_t *bad)
 {
-    uint64_t v = epe_read(e, p->base + off, width);
+    uint64_t v = epvm_read(e, p->base + off, width);
 
-    if (!legal(p, off, width, false)) {
-        g_assert_cmphex(v, ==, ones(width));
+    if (!access_is_legal(p, off, width, false)) {
+        g_assert_cmphex(v, ==, all_ones(width));
         ++*bad;
     }
 }
 
-static void check_write(EpEndpoint *e, const Page *p, uint32_t off,
+static void check_write(EpVm *e, const Page *p, uint32_t off,
                         unsigned width, uint32_t *bad)
 {
-    if (!legal(p, off, width, true)) {
-        epe_write(e, p->base + off, width, 0x0101010101010101ull);
+    if (!access_is_legal(p, off, width, true)) {
+        epvm_write(e, p->base + off, width, 0x0101010101010101ull);
         ++*bad;
     }
 }
 
-static void snapshot(EpEndpoint *e, const Page *p, uint32_t *v)
+static void page_snapshot(EpVm *e, const Page *p, uint32_t *v)
 {
     for (unsigned i = 0; i < p->n; i++) {
         bool counter = !p->base && p->regs[i].off == EPC_REG_BAD_ACCESS;
 
-        v[i] = counter ? 0 : epe_read(e, p->base + p->regs[i].off, 4);
+        v[i] = counter ? 0 : epvm_read(e, p->base + p->regs[i].off, 4);
     }
 }
 
-static void check_page(EpEndpoint *e, const Page *p)
+static void check_page(EpVm *e, const Page *p)
 {
     static const unsigned widths[] = { 1, 2, 4, 8 };
     uint32_t before[MAX_REGS], after[MAX_REGS];
-    uint32_t bad = epe_reg(e, EPC_REG_BAD_ACCESS);
+    uint32_t bad = epvm_reg(e, EPC_REG_BAD_ACCESS);
 
-    snapshot(e, p, before);
+    page_snapshot(e, p, before);
     for (unsigned w = 0; w < ARRAY_SIZE(widths); w++) {
         for (uint32_t off = 0; off < 0x100; off++) {
             check_read(e, p, off, widths[w], &bad);
             check_write(e, p, off, widths[w], &bad);
         }
-        g_assert_cmpuint(epe_reg(e, EPC_REG_BAD_ACCESS), ==, bad);
+        g_assert_cmpuint(epvm_reg(e, EPC_REG_BAD_ACCESS), ==, bad);
         for (uint32_t off = 0xff0; off <= 0x1000 - widths[w]; off++) {
             check_read(e, p, off, widths[w], &bad);
             check_write(e, p, off, widths[w], &bad);
         }
-        g_assert_cmpuint(epe_reg(e, EPC_REG_BAD_ACCESS), ==, bad);
+        g_assert_cmpuint(epvm_reg(e, EPC_REG_BAD_ACCESS), ==, bad);
     }
     for (uint32_t off = 0x100; off < 0x1000; off += 4) {
         check_read(e, p, off, 4, &bad);
         check_write(e, p, off, 4, &bad);
     }
-    g_assert_cmpuint(epe_reg(e, EPC_REG_BAD_ACCESS), ==, bad);
-    g_assert_cmpuint(epe_prop(e, "bad-access"), ==, bad);
-    snapshot(e, p, after);
+    g_assert_cmpuint(epvm_reg(e, EPC_REG_BAD_ACCESS), ==, bad);
+    g_assert_cmpuint(epvm_prop(e, "bad-access"), ==, bad);
+    page_snapshot(e, p, after);
     g_assert_cmpmem(before, p->n * 4, after, p->n * 4);
 }
 
 static void test_access_global(void)
 {
-    EpEndpoint *e = epe_start(EPE_SHARED, "");
+    EpVm *e = epvm_start(EPVM_SHARED, "");
     Page p = { 0, global_regs, ARRAY_SIZE(global_regs) };
 
     check_page(e, &p);
-    epe_stop(e);
+    epvm_stop(e);
 }
 
 /* Appends @n times @what, @stride apart from @at on. */
-static void repeat(Page *p, const Reg *what, unsigned count, uint32_t at,
-                   uint32_t stride, unsigned n)
+static void page_repeat(Page *p, const Reg *what, unsigned count, uint32_t at,
+                        uint32_t stride, unsigned n)
 {
     static Reg regs[MAX_REGS];
 
@@ -172,50 +184,52 @@ static void repeat(Page *p, const Reg *what, unsigned count, uint32_t at,
     }
 }
 
-static Page fn_page(EpEndpoint *e)
+static Page fn_page(EpVm *e)
 {
     Page p = { e->fn_base, fn_regs, ARRAY_SIZE(fn_regs) };
 
-    repeat(&p, area_regs, ARRAY_SIZE(area_regs), EPC_FN_AREA(0),
-           EPC_AREA_STRIDE, EPC_MAX_AREAS);
+    page_repeat(&p, area_regs, ARRAY_SIZE(area_regs), EPC_FN_AREA(0),
+                EPC_AREA_STRIDE, EPC_MAX_AREAS);
+    page_repeat(&p, mask_regs, ARRAY_SIZE(mask_regs), EPC_FN_MSIX_MASK(0), 4,
+                EPC_FN_MSIX_MASKS);
     return p;
 }
 
 static void test_access_function(void)
 {
-    EpEndpoint *e = epe_start(EPE_SHARED, "");
+    EpVm *e = epvm_start(EPVM_SHARED, "");
     Page p = fn_page(e);
 
     check_page(e, &p);
-    epe_stop(e);
+    epvm_stop(e);
 }
 
 static void test_access_doorbell(void)
 {
-    EpEndpoint *e = epe_start(EPE_SHARED, "");
-    Page p = { epe_reg(e, EPC_REG_DOORBELL_BASE), doorbell_regs, 0 };
+    EpVm *e = epvm_start(EPVM_SHARED, "");
+    Page p = { epvm_reg(e, EPC_REG_DOORBELL_BASE), doorbell_regs, 0 };
 
-    repeat(&p, doorbell_regs, ARRAY_SIZE(doorbell_regs), 0,
-           EPC_DOORBELL_STRIDE, EPC_MAX_DOORBELLS);
+    page_repeat(&p, doorbell_regs, ARRAY_SIZE(doorbell_regs), 0,
+                EPC_DOORBELL_STRIDE, EPC_MAX_DOORBELLS);
     check_page(e, &p);
-    epe_stop(e);
+    epvm_stop(e);
 }
 
 static void test_access_dma(void)
 {
-    EpEndpoint *e = epe_start(EPE_SHARED, "");
-    uint32_t last = (EPC_DMA_CHANNELS - 1) * epe_reg(e, EPC_REG_DMA_STRIDE);
-    Page p = { epe_reg(e, EPC_REG_DMA_BASE) + last, dma_regs,
+    EpVm *e = epvm_start(EPVM_SHARED, "");
+    uint32_t last = (EPC_DMA_CHANNELS - 1) * epvm_reg(e, EPC_REG_DMA_STRIDE);
+    Page p = { epvm_reg(e, EPC_REG_DMA_BASE) + last, dma_regs,
                ARRAY_SIZE(dma_regs) };
 
     check_page(e, &p);
-    epe_stop(e);
+    epvm_stop(e);
 }
 
 /* Between the places, functions that do not exist, the end of the BAR */
 static void test_access_holes(void)
 {
-    EpEndpoint *e = epe_start(EPE_SHARED, "");
+    EpVm *e = epvm_start(EPVM_SHARED, "");
     uint64_t end = e->raise_base + EPC_MAX_FUNCTIONS * EPC_RAISE_SIZE;
     const uint64_t holes[] = {
         0x1000, 0x2000, e->fn_base - 4, e->fn_base + e->fn_stride,
@@ -228,18 +242,18 @@ static void test_access_holes(void)
     uint32_t bad = 0;
 
     for (unsigned i = 0; i < ARRAY_SIZE(holes); i++) {
-        g_assert_cmphex(epe_read(e, holes[i], 4), ==, UINT32_MAX);
-        epe_write(e, holes[i], 4, 1);
+        g_assert_cmphex(epvm_read(e, holes[i], 4), ==, UINT32_MAX);
+        epvm_write(e, holes[i], 4, 1);
         bad += 2;
-        g_assert_cmpuint(epe_reg(e, EPC_REG_BAD_ACCESS), ==, bad);
+        g_assert_cmpuint(epvm_reg(e, EPC_REG_BAD_ACCESS), ==, bad);
     }
-    g_assert_cmpuint(epe_fn(e, EPC_FN_RAISE_DROPPED), ==, 0);
-    epe_stop(e);
+    g_assert_cmpuint(epvm_fn_reg(e, EPC_FN_RAISE_DROPPED), ==, 0);
+    epvm_stop(e);
 }
 
 static void test_access_raise(void)
 {
-    EpEndpoint *e = epe_start(EPE_SHARED, "");
+    EpVm *e = epvm_start(EPVM_SHARED, "");
     static const uint32_t good[] = {
         EPC_RAISE_MSIX(0), EPC_RAISE_MSIX(1), EPC_RAISE_MSIX(EPC_MAX_MSIX - 1),
         EPC_RAISE_MSI(0), EPC_RAISE_MSI(EPC_MAX_MSI - 1), EPC_RAISE_INTX,
@@ -249,89 +263,90 @@ static void test_access_raise(void)
     for (unsigned i = 0; i < ARRAY_SIZE(good); i++) {
         uint64_t at = e->raise_base + good[i];
 
-        /* write only, and there is nobody to interrupt */
-        g_assert_cmphex(epe_read(e, at, 4), ==, 0);
-        epe_write(e, at, 4, 1);
-        g_assert_cmpuint(epe_fn(e, EPC_FN_RAISE_DROPPED), ==, i + 1);
+        /* write only, and no host is there to be interrupted */
+        g_assert_cmphex(epvm_read(e, at, 4), ==, 0);
+        epvm_write(e, at, 4, 1);
+        g_assert_cmpuint(epvm_fn_reg(e, EPC_FN_RAISE_DROPPED), ==, i + 1);
 
-        g_assert_cmphex(epe_read(e, at, 2), ==, 0xffff);
-        g_assert_cmphex(epe_read(e, at, 8), ==, UINT64_MAX);
-        g_assert_cmphex(epe_read(e, at + 1, 4), ==, UINT32_MAX);
-        epe_write(e, at, 1, 1);
-        epe_write(e, at, 2, 1);
-        epe_write(e, at, 8, 1);
-        epe_write(e, at + 2, 4, 1);
+        g_assert_cmphex(epvm_read(e, at, 2), ==, 0xffff);
+        g_assert_cmphex(epvm_read(e, at, 8), ==, UINT64_MAX);
+        g_assert_cmphex(epvm_read(e, at + 1, 4), ==, UINT32_MAX);
+        epvm_write(e, at, 1, 1);
+        epvm_write(e, at, 2, 1);
+        epvm_write(e, at, 8, 1);
+        epvm_write(e, at + 2, 4, 1);
         bad += 7;
-        g_assert_cmpuint(epe_reg(e, EPC_REG_BAD_ACCESS), ==, bad);
+        g_assert_cmpuint(epvm_reg(e, EPC_REG_BAD_ACCESS), ==, bad);
     }
-    epe_raise(e, EPC_RAISE_INTX, 0);    /* deassert is never lost */
-    g_assert_cmpuint(epe_fn(e, EPC_FN_RAISE_DROPPED), ==, ARRAY_SIZE(good));
-    epe_raise(e, EPC_RAISE_INTX, 2);
-    g_assert_cmpuint(epe_reg(e, EPC_REG_BAD_ACCESS), ==, bad + 1);
-    epe_stop(e);
+    epvm_raise(e, EPC_RAISE_INTX, 0);    /* deassert is never lost */
+    g_assert_cmpuint(epvm_fn_reg(e, EPC_FN_RAISE_DROPPED), ==,
+                     ARRAY_SIZE(good));
+    epvm_raise(e, EPC_RAISE_INTX, 2);
+    g_assert_cmpuint(epvm_reg(e, EPC_REG_BAD_ACCESS), ==, bad + 1);
+    epvm_stop(e);
 }
 
 static void test_config_view(void)
 {
-    EpEndpoint *e = epe_start(EPE_SHARED, "");
+    EpVm *e = epvm_start(EPVM_SHARED, "");
     uint64_t cfg = e->fn_base + EPC_FN_CONFIG;
     uint32_t bad = 0;
 
-    g_assert_cmphex(epe_read(e, cfg, 2), ==, 0xffff);
-    g_assert_cmpuint(epe_set_header(e, 0x10f11af4, 1), ==, EPC_STATUS_OK);
-    g_assert_cmphex(epe_read(e, cfg, 4), ==, 0x10f11af4);
-    g_assert_cmphex(epe_read(e, cfg + 2, 2), ==, 0x10f1);
-    g_assert_cmphex(epe_read(e, cfg + 3, 1), ==, 0x10);
-    g_assert_cmphex(epe_read(e, cfg + PCI_CLASS_REVISION, 4), ==, 0xff000001);
-    g_assert_cmphex(epe_read(e, cfg + PCI_SUBSYSTEM_VENDOR_ID, 4), ==,
+    g_assert_cmphex(epvm_read(e, cfg, 2), ==, 0xffff);
+    g_assert_cmpuint(epvm_set_header(e, 0x10f11af4, 1), ==, EPC_STATUS_OK);
+    g_assert_cmphex(epvm_read(e, cfg, 4), ==, 0x10f11af4);
+    g_assert_cmphex(epvm_read(e, cfg + 2, 2), ==, 0x10f1);
+    g_assert_cmphex(epvm_read(e, cfg + 3, 1), ==, 0x10);
+    g_assert_cmphex(epvm_read(e, cfg + PCI_CLASS_REVISION, 4), ==, 0xff000001);
+    g_assert_cmphex(epvm_read(e, cfg + PCI_SUBSYSTEM_VENDOR_ID, 4), ==,
                     0x56781234);
-    g_assert_cmphex(epe_read(e, cfg + PCI_INTERRUPT_PIN, 1), ==, 1);
-    g_assert_cmphex(epe_read(e, cfg + 0xffc, 4), ==, 0);
-    g_assert_cmpuint(epe_reg(e, EPC_REG_BAD_ACCESS), ==, 0);
+    g_assert_cmphex(epvm_read(e, cfg + PCI_INTERRUPT_PIN, 1), ==, 1);
+    g_assert_cmphex(epvm_read(e, cfg + 0xffc, 4), ==, 0);
+    g_assert_cmpuint(epvm_reg(e, EPC_REG_BAD_ACCESS), ==, 0);
 
-    g_assert_cmphex(epe_read(e, cfg, 8), ==, UINT64_MAX);
-    g_assert_cmphex(epe_read(e, cfg + 2, 4), ==, UINT32_MAX);
-    g_assert_cmphex(epe_read(e, cfg + 1, 2), ==, 0xffff);
+    g_assert_cmphex(epvm_read(e, cfg, 8), ==, UINT64_MAX);
+    g_assert_cmphex(epvm_read(e, cfg + 2, 4), ==, UINT32_MAX);
+    g_assert_cmphex(epvm_read(e, cfg + 1, 2), ==, 0xffff);
     bad += 3;
     for (unsigned width = 1; width <= 8; width *= 2) {
-        epe_write(e, cfg + PCI_COMMAND, width, 7);
+        epvm_write(e, cfg + PCI_COMMAND, width, 7);
         bad++;
     }
-    g_assert_cmpuint(epe_reg(e, EPC_REG_BAD_ACCESS), ==, bad);
-    g_assert_cmphex(epe_read(e, cfg + PCI_COMMAND, 2), ==, 0);
-    epe_stop(e);
+    g_assert_cmpuint(epvm_reg(e, EPC_REG_BAD_ACCESS), ==, bad);
+    g_assert_cmphex(epvm_read(e, cfg + PCI_COMMAND, 2), ==, 0);
+    epvm_stop(e);
 }
 
 /* ---- Resets ---- */
 
-static void describe(EpEndpoint *e)
+static void describe_page(EpVm *e)
 {
-    g_assert_cmpuint(epe_set_header(e, 0x10f11af4, 1), ==, EPC_STATUS_OK);
-    g_assert_cmpuint(epe_set_bar(e, 0, EPC_BAR_FLAG_64, 0x400000, 65536), ==,
+    g_assert_cmpuint(epvm_set_header(e, 0x10f11af4, 1), ==, EPC_STATUS_OK);
+    g_assert_cmpuint(epvm_set_bar(e, 0, EPC_BAR_FLAG_64, 0x400000, 65536), ==,
                      EPC_STATUS_OK);
-    g_assert_cmpuint(epe_set_msi(e, 4), ==, EPC_STATUS_OK);
-    g_assert_cmpuint(epe_set_msix(e, 4, 0, 0), ==, EPC_STATUS_OK);
-    epe_set(e, EPC_REG_EVENT_MASK, EPC_EVENT_ALL);
-    epe_fn_set(e, EPC_FN_EVENT_MASK, EPC_FN_EVENT_ALL);
-    g_assert_cmpuint(epe_link(e, EPC_LINK_START), ==, EPC_STATUS_OK);
-    epe_read(e, 1, 4);
-    epe_raise(e, EPC_RAISE_MSI(0), 0);
-    epe_fn_set(e, EPC_FN_AREA(7) + EPC_AREA_TYPE, EPC_AREA_NONE);
-    epe_doorbell_set(e, 9, EPC_DOORBELL_CTRL, EPC_DOORBELL_CTRL_ENABLE);
-    epe_doorbell_set(e, 9, EPC_DOORBELL_VECTOR, 0);
+    g_assert_cmpuint(epvm_set_msi(e, 4), ==, EPC_STATUS_OK);
+    g_assert_cmpuint(epvm_set_msix(e, 4, 0, 0), ==, EPC_STATUS_OK);
+    epvm_set_reg(e, EPC_REG_EVENT_MASK, EPC_EVENT_ALL);
+    epvm_set_fn_reg(e, EPC_FN_EVENT_MASK, EPC_FN_EVENT_ALL);
+    g_assert_cmpuint(epvm_link_command(e, EPC_LINK_START), ==, EPC_STATUS_OK);
+    epvm_read(e, 1, 4);
+    epvm_raise(e, EPC_RAISE_MSI(0), 0);
+    epvm_set_fn_reg(e, EPC_FN_AREA(7) + EPC_AREA_TYPE, EPC_AREA_NONE);
+    epvm_set_doorbell_reg(e, 9, EPC_DOORBELL_CTRL, EPC_DOORBELL_CTRL_ENABLE);
+    epvm_set_doorbell_reg(e, 9, EPC_DOORBELL_VECTOR, 0);
 }
 
-static void check_doorbells(EpEndpoint *e)
+static void check_doorbells(EpVm *e)
 {
     for (unsigned n = 0; n < EPC_MAX_DOORBELLS; n++) {
-        g_assert_cmphex(epe_doorbell(e, n, EPC_DOORBELL_CTRL), ==, 0);
-        g_assert_cmpuint(epe_doorbell(e, n, EPC_DOORBELL_VECTOR), ==,
+        g_assert_cmphex(epvm_doorbell_reg(e, n, EPC_DOORBELL_CTRL), ==, 0);
+        g_assert_cmpuint(epvm_doorbell_reg(e, n, EPC_DOORBELL_VECTOR), ==,
                          EPC_VECTOR_DOORBELL(n));
-        g_assert_cmphex(epe_doorbell(e, n, EPC_DOORBELL_VALUE), ==, 0);
+        g_assert_cmphex(epvm_doorbell_reg(e, n, EPC_DOORBELL_VALUE), ==, 0);
     }
 }
 
-static void check_pristine(EpEndpoint *e)
+static void check_pristine(EpVm *e)
 {
     static const uint32_t zero[] = {
         EPC_REG_LINK_CMD, EPC_REG_LINK_STATUS, EPC_REG_LINK, EPC_REG_EVENT,
@@ -340,42 +355,45 @@ static void check_pristine(EpEndpoint *e)
     Page p = fn_page(e);
 
     for (unsigned i = 0; i < ARRAY_SIZE(zero); i++) {
-        g_assert_cmphex(epe_reg(e, zero[i]), ==, 0);
+        g_assert_cmphex(epvm_reg(e, zero[i]), ==, 0);
     }
     for (unsigned i = 0; i < p.n; i++) {
-        g_assert_cmphex(epe_fn(e, p.regs[i].off), ==, 0);
+        g_assert_cmphex(epvm_fn_reg(e, p.regs[i].off), ==,
+                        p.regs[i].off == EPC_FN_TRAP_VECTOR ?
+                        EPC_VECTOR_TRAP(0) : 0);
     }
     check_doorbells(e);
-    g_assert_cmphex(epe_read(e, e->fn_base + EPC_FN_CONFIG, 4), ==,
+    g_assert_cmphex(epvm_read(e, e->fn_base + EPC_FN_CONFIG, 4), ==,
                     UINT32_MAX);
-    g_assert_cmphex(epe_read(e, e->fn_base + EPC_FN_CONFIG +
-                             PCI_BASE_ADDRESS_0, 4), ==, 0);
-    g_assert_cmpuint(epe_link(e, EPC_LINK_START), ==, EPC_STATUS_BAD_STATE);
+    g_assert_cmphex(epvm_read(e, e->fn_base + EPC_FN_CONFIG +
+                              PCI_BASE_ADDRESS_0, 4), ==, 0);
+    g_assert_cmpuint(epvm_link_command(e, EPC_LINK_START), ==,
+                     EPC_STATUS_BAD_STATE);
 }
 
 static void test_register_reset(void)
 {
-    EpEndpoint *e = epe_start(EPE_SHARED, "");
+    EpVm *e = epvm_start(EPVM_SHARED, "");
 
-    describe(e);
-    epe_set(e, EPC_REG_RESET, 0);
-    epe_set(e, EPC_REG_RESET, EPC_RESET_MAGIC + 1);
-    g_assert_cmpuint(epe_reg(e, EPC_REG_BAD_ACCESS), ==, 3);
-    g_assert_cmphex(epe_reg(e, EPC_REG_LINK), ==, EPC_LINK_ENABLED);
-    epe_set(e, EPC_REG_RESET, EPC_RESET_MAGIC);
+    describe_page(e);
+    epvm_set_reg(e, EPC_REG_RESET, 0);
+    epvm_set_reg(e, EPC_REG_RESET, EPC_RESET_MAGIC + 1);
+    g_assert_cmpuint(epvm_reg(e, EPC_REG_BAD_ACCESS), ==, 3);
+    g_assert_cmphex(epvm_reg(e, EPC_REG_LINK), ==, EPC_LINK_ENABLED);
+    epvm_set_reg(e, EPC_REG_RESET, EPC_RESET_MAGIC);
     check_pristine(e);
-    epe_stop(e);
+    epvm_stop(e);
 }
 
 static void test_machine_reset(void)
 {
-    EpEndpoint *e = epe_start(EPE_SHARED, "");
+    EpVm *e = epvm_start(EPVM_SHARED, "");
 
-    describe(e);
+    describe_page(e);
     qtest_system_reset(e->q);
-    epe_enable(e);
+    epvm_enable(e);
     check_pristine(e);
-    epe_stop(e);
+    epvm_stop(e);
 }
 
 int main(int argc, char **argv)

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * pci-epc against a scripted host: the outbound window, and hosts that behave
+ * pci-epc against a fake host: the outbound window, and hosts that behave
  * badly or vanish
  */
 #include "qemu/osdep.h"
 #include "qemu/bswap.h"
 #include "hw/pci/pci_regs.h"
-#include "pci-ep-endpoint.h"
-#include "pci-ep-peer.h"
+#include "pci-ep/machine-endpoint.h"
+#include "pci-ep/fake-host.h"
 
 #include <sys/mman.h>
 
@@ -16,8 +16,8 @@
 #define RW          (VFU_DMA_READ | VFU_DMA_WRITE)
 
 typedef struct Dma {
-    EpEndpoint *e;
-    PepClient *c;
+    EpVm *e;
+    FakeHost *c;
     int fd;
     uint8_t *mem;
 } Dma;
@@ -26,23 +26,23 @@ static Dma dma_start(const char *props)
 {
     Dma d;
 
-    d.e = epe_start(EPE_SHARED, props);
-    d.c = epe_attach(d.e);
-    d.fd = pep_memfd(MEM_SIZE, &d.mem);
-    pep_set_config(d.c, PCI_COMMAND, 2, PCI_COMMAND_MASTER);
+    d.e = epvm_start(EPVM_SHARED, props);
+    d.c = epvm_attach(d.e);
+    d.fd = fakehost_memfd(MEM_SIZE, &d.mem);
+    fakehost_set_config(d.c, PCI_COMMAND, 2, PCI_COMMAND_MASTER);
     return d;
 }
 
 static void dma_end(Dma *d)
 {
-    epe_detach(d->e, d->c);
+    epvm_detach(d->e, d->c);
     munmap(d->mem, MEM_SIZE);
     close(d->fd);
 }
 
 static int dma_map(Dma *d, uint64_t addr, uint64_t size, uint64_t offset)
 {
-    return pep_dma_map(d->c, addr, size, d->fd, offset, RW);
+    return fakehost_dma_map(d->c, addr, size, d->fd, offset, RW);
 }
 
 /* Does window offset @w reach byte @m of the memory?  Both ways. */
@@ -52,16 +52,16 @@ static void check_reaches(Dma *d, uint64_t w, uint32_t m)
     uint32_t v = 0x80000000u + ++salt;
 
     stl_le_p(d->mem + m, v);
-    g_assert_cmphex(qtest_readl(d->e->q, EPE_WINDOW + w), ==, v);
-    qtest_writel(d->e->q, EPE_WINDOW + w, ~v);
+    g_assert_cmphex(qtest_readl(d->e->q, EPVM_WINDOW + w), ==, v);
+    qtest_writel(d->e->q, EPVM_WINDOW + w, ~v);
     g_assert_cmphex(ldl_le_p(d->mem + m), ==, ~v);
 }
 
 static void check_ones(Dma *d, uint64_t w)
 {
-    g_assert_cmphex(qtest_readq(d->e->q, EPE_WINDOW + w), ==, UINT64_MAX);
+    g_assert_cmphex(qtest_readq(d->e->q, EPVM_WINDOW + w), ==, UINT64_MAX);
     /* what the endpoint stores there stays here, or is lost */
-    g_assert_cmphex(qtest_readq(d->e->q, EPE_WINDOW + w + 4088), ==,
+    g_assert_cmphex(qtest_readq(d->e->q, EPVM_WINDOW + w + 4088), ==,
                     UINT64_MAX);
 }
 
@@ -69,8 +69,8 @@ static void check_ones(Dma *d, uint64_t w)
 
 static void test_map_arguments(void)
 {
-    EpEndpoint *e = epe_start(EPE_SHARED, ",window-size=1M");
-    const uint64_t g = epe_reg(e, EPC_REG_GRANULE), end = 1 << 20;
+    EpVm *e = epvm_start(EPVM_SHARED, ",window-size=1M");
+    const uint64_t g = epvm_reg(e, EPC_REG_GRANULE), end = 1 << 20;
     const struct {
         uint64_t offset, addr, size;
         uint32_t status;
@@ -90,71 +90,71 @@ static void test_map_arguments(void)
     };
 
     for (unsigned i = 0; i < ARRAY_SIZE(t); i++) {
-        g_assert_cmpuint(epe_map(e, t[i].offset, t[i].addr, t[i].size), ==,
+        g_assert_cmpuint(epvm_map(e, t[i].offset, t[i].addr, t[i].size), ==,
                          t[i].status);
     }
-    g_assert_cmpuint(epe_unmap(e, 0), ==, EPC_STATUS_OK);
-    g_assert_cmpuint(epe_unmap(e, 1), ==, EPC_STATUS_OK);
-    g_assert_cmpuint(epe_unmap(e, UINT64_MAX), ==, EPC_STATUS_OK);
-    epe_stop(e);
+    g_assert_cmpuint(epvm_unmap(e, 0), ==, EPC_STATUS_OK);
+    g_assert_cmpuint(epvm_unmap(e, 1), ==, EPC_STATUS_OK);
+    g_assert_cmpuint(epvm_unmap(e, UINT64_MAX), ==, EPC_STATUS_OK);
+    epvm_stop(e);
 }
 
 static void test_window_idle(void)
 {
-    EpEndpoint *e = epe_start(EPE_SHARED, ",window-size=1M");
+    EpVm *e = epvm_start(EPVM_SHARED, ",window-size=1M");
 
     for (uint64_t off = 0; off < 1 << 20; off += 65536 - 8) {
-        g_assert_cmphex(qtest_readq(e->q, EPE_WINDOW + (off & ~7ull)), ==,
+        g_assert_cmphex(qtest_readq(e->q, EPVM_WINDOW + (off & ~7ull)), ==,
                         UINT64_MAX);
     }
-    g_assert_cmphex(qtest_readb(e->q, EPE_WINDOW + (1 << 20) - 1), ==, 0xff);
-    epe_stop(e);
+    g_assert_cmphex(qtest_readb(e->q, EPVM_WINDOW + (1 << 20) - 1), ==, 0xff);
+    epvm_stop(e);
 }
 
 static void test_map(void)
 {
     Dma d = dma_start("");
 
-    g_assert_cmpuint(epe_map(d.e, 0, HOST, 4096), ==, EPC_STATUS_NOT_MAPPED);
+    g_assert_cmpuint(epvm_map(d.e, 0, HOST, 4096), ==, EPC_STATUS_NOT_MAPPED);
     g_assert_cmpint(dma_map(&d, HOST, MEM_SIZE, 0), ==, 0);
-    g_assert_cmpuint(epe_prop(d.e, "dma-regions"), ==, 1);
-    g_assert_cmpuint(epe_map(d.e, 0, HOST, 4096), ==, EPC_STATUS_OK);
-    g_assert_cmpuint(epe_prop(d.e, "live-maps"), ==, 1);
+    g_assert_cmpuint(epvm_prop(d.e, "dma-regions"), ==, 1);
+    g_assert_cmpuint(epvm_map(d.e, 0, HOST, 4096), ==, EPC_STATUS_OK);
+    g_assert_cmpuint(epvm_prop(d.e, "live-maps"), ==, 1);
     check_reaches(&d, 0, 0);
     check_reaches(&d, 4092, 4092);
     check_ones(&d, 4096);
 
     /* elsewhere in the window, not from the start of the memory */
-    g_assert_cmpuint(epe_map(d.e, 0x100000, HOST + 0x3000, 0x2000), ==,
+    g_assert_cmpuint(epvm_map(d.e, 0x100000, HOST + 0x3000, 0x2000), ==,
                      EPC_STATUS_OK);
     check_reaches(&d, 0x100000, 0x3000);
     check_reaches(&d, 0x101ffc, 0x4ffc);
     check_ones(&d, 0x102000);
 
     /* the same offset: replaced; overlaps of others: refused, all stays */
-    g_assert_cmpuint(epe_map(d.e, 0x100000, HOST + 0x8000, 0x1000), ==,
+    g_assert_cmpuint(epvm_map(d.e, 0x100000, HOST + 0x8000, 0x1000), ==,
                      EPC_STATUS_OK);
     check_reaches(&d, 0x100000, 0x8000);
     check_ones(&d, 0x101000);
-    g_assert_cmpuint(epe_map(d.e, 0xff000, HOST, 0x2000), ==,
+    g_assert_cmpuint(epvm_map(d.e, 0xff000, HOST, 0x2000), ==,
                      EPC_STATUS_BAD_ARG);
-    g_assert_cmpuint(epe_map(d.e, 0, HOST, 0x101000), ==, EPC_STATUS_BAD_ARG);
+    g_assert_cmpuint(epvm_map(d.e, 0, HOST, 0x101000), ==, EPC_STATUS_BAD_ARG);
     check_reaches(&d, 0x100000, 0x8000);
     check_reaches(&d, 0, 0);
-    g_assert_cmpuint(epe_prop(d.e, "live-maps"), ==, 2);
+    g_assert_cmpuint(epvm_prop(d.e, "live-maps"), ==, 2);
 
-    g_assert_cmpuint(epe_unmap(d.e, 0x1000), ==, EPC_STATUS_OK);    /* none */
+    g_assert_cmpuint(epvm_unmap(d.e, 0x1000), ==, EPC_STATUS_OK);    /* none */
     check_reaches(&d, 0, 0);
-    g_assert_cmpuint(epe_unmap(d.e, 0), ==, EPC_STATUS_OK);
+    g_assert_cmpuint(epvm_unmap(d.e, 0), ==, EPC_STATUS_OK);
     check_ones(&d, 0);
     check_reaches(&d, 0x100000, 0x8000);
-    g_assert_cmpuint(epe_prop(d.e, "live-maps"), ==, 1);
+    g_assert_cmpuint(epvm_prop(d.e, "live-maps"), ==, 1);
 
     /* a map that fails takes the one it would have replaced with it */
-    g_assert_cmpuint(epe_map(d.e, 0x100000, HOST + MEM_SIZE, 4096), ==,
+    g_assert_cmpuint(epvm_map(d.e, 0x100000, HOST + MEM_SIZE, 4096), ==,
                      EPC_STATUS_NOT_MAPPED);
     check_ones(&d, 0x100000);
-    g_assert_cmpuint(epe_prop(d.e, "live-maps"), ==, 0);
+    g_assert_cmpuint(epvm_prop(d.e, "live-maps"), ==, 0);
     dma_end(&d);
 }
 
@@ -163,19 +163,20 @@ static void test_map_refused(void)
     Dma d = dma_start("");
 
     g_assert_cmpint(dma_map(&d, HOST, 0x4000, 0), ==, 0);
-    g_assert_cmpint(pep_dma_map(d.c, HOST + 0x4000, 0x4000, -1, 0, RW), ==, 0);
-    g_assert_cmpuint(epe_map(d.e, 0, HOST + 0x7000, 0x2000), ==,
+    g_assert_cmpint(fakehost_dma_map(d.c, HOST + 0x4000, 0x4000, -1, 0, RW), ==,
+                    0);
+    g_assert_cmpuint(epvm_map(d.e, 0, HOST + 0x7000, 0x2000), ==,
                      EPC_STATUS_NOT_MAPPED);
     check_ones(&d, 0);
-    g_assert_cmpuint(epe_map(d.e, 0, HOST - 0x1000, 0x2000), ==,
+    g_assert_cmpuint(epvm_map(d.e, 0, HOST - 0x1000, 0x2000), ==,
                      EPC_STATUS_NOT_MAPPED);
     check_ones(&d, 0x1000);
-    g_assert_cmpuint(epe_map(d.e, 0, HOST + 0x3000, 0x1000), ==,
+    g_assert_cmpuint(epvm_map(d.e, 0, HOST + 0x3000, 0x1000), ==,
                      EPC_STATUS_OK);
 
-    pep_set_config(d.c, PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
+    fakehost_set_config(d.c, PCI_COMMAND, 2, PCI_COMMAND_MEMORY);
     check_ones(&d, 0);
-    g_assert_cmpuint(epe_map(d.e, 0x1000, HOST, 0x1000), ==,
+    g_assert_cmpuint(epvm_map(d.e, 0x1000, HOST, 0x1000), ==,
                      EPC_STATUS_NOT_MAPPED);
     dma_end(&d);
 }
@@ -185,21 +186,22 @@ static void test_map_spans(void)
 {
     Dma d = dma_start("");
     uint8_t *other;
-    int fd = pep_memfd(0x2000, &other);
+    int fd = fakehost_memfd(0x2000, &other);
 
     g_assert_cmpint(dma_map(&d, HOST, 0x1000, 0), ==, 0);
     g_assert_cmpint(dma_map(&d, HOST + 0x1000, 0x2000, 0x1000), ==, 0);
     g_assert_cmpint(dma_map(&d, HOST + 0x3000, 0x1000, 0x8000), ==, 0);
-    g_assert_cmpint(pep_dma_map(d.c, HOST + 0x4000, 0x2000, fd, 0, RW), ==, 0);
-    g_assert_cmpuint(epe_map(d.e, 0x7000, HOST, 0x6000), ==, EPC_STATUS_OK);
-    g_assert_cmpuint(epe_prop(d.e, "live-maps"), ==, 1);
+    g_assert_cmpint(fakehost_dma_map(d.c, HOST + 0x4000, 0x2000, fd, 0, RW), ==,
+                    0);
+    g_assert_cmpuint(epvm_map(d.e, 0x7000, HOST, 0x6000), ==, EPC_STATUS_OK);
+    g_assert_cmpuint(epvm_prop(d.e, "live-maps"), ==, 1);
     check_reaches(&d, 0x7000, 0);
     check_reaches(&d, 0x7ffc, 0xffc);
     check_reaches(&d, 0x8000, 0x1000);
     check_reaches(&d, 0x9ffc, 0x2ffc);
     check_reaches(&d, 0xa000, 0x8000);
     other[0x1fff] = 0x42;
-    g_assert_cmphex(qtest_readb(d.e->q, EPE_WINDOW + 0x7000 + 0x5fff), ==,
+    g_assert_cmphex(qtest_readb(d.e->q, EPVM_WINDOW + 0x7000 + 0x5fff), ==,
                     0x42);
     check_ones(&d, 0xd000);
     munmap(other, 0x2000);
@@ -213,15 +215,15 @@ static void test_map_limit(void)
 
     g_assert_cmpint(dma_map(&d, HOST, MEM_SIZE, 0), ==, 0);
     for (unsigned i = 0; i < 3; i++) {
-        g_assert_cmpuint(epe_map(d.e, i * 4096, HOST, 4096), ==,
+        g_assert_cmpuint(epvm_map(d.e, i * 4096, HOST, 4096), ==,
                          EPC_STATUS_OK);
     }
-    g_assert_cmpuint(epe_map(d.e, 0x8000, HOST, 4096), ==,
+    g_assert_cmpuint(epvm_map(d.e, 0x8000, HOST, 4096), ==,
                      EPC_STATUS_NO_SPACE);
-    g_assert_cmpuint(epe_map(d.e, 0x1000, HOST + 0x1000, 4096), ==,
+    g_assert_cmpuint(epvm_map(d.e, 0x1000, HOST + 0x1000, 4096), ==,
                      EPC_STATUS_OK);    /* replaces */
-    g_assert_cmpuint(epe_unmap(d.e, 0), ==, EPC_STATUS_OK);
-    g_assert_cmpuint(epe_map(d.e, 0x8000, HOST, 4096), ==, EPC_STATUS_OK);
+    g_assert_cmpuint(epvm_unmap(d.e, 0), ==, EPC_STATUS_OK);
+    g_assert_cmpuint(epvm_map(d.e, 0x8000, HOST, 4096), ==, EPC_STATUS_OK);
     dma_end(&d);
 }
 
@@ -235,16 +237,16 @@ static void test_map_scattered(void)
         g_assert_cmpint(dma_map(&d, HOST + i * 4096ull, 4096,
                                 (i * 2 % 16) * 4096), ==, 0);
     }
-    g_assert_cmpuint(epe_map(d.e, 0, HOST, (max + 1) * 4096ull), ==,
+    g_assert_cmpuint(epvm_map(d.e, 0, HOST, (max + 1) * 4096ull), ==,
                      EPC_STATUS_NO_SPACE);
     check_ones(&d, 0);
-    g_assert_cmpuint(epe_map(d.e, 0, HOST, max * 4096ull), ==, EPC_STATUS_OK);
+    g_assert_cmpuint(epvm_map(d.e, 0, HOST, max * 4096ull), ==, EPC_STATUS_OK);
     check_reaches(&d, 3 * 4096, 6 * 4096);
     check_reaches(&d, (max - 1) * 4096ull, ((max - 1) * 2 % 16) * 4096);
-    g_assert_cmpuint(epe_map(d.e, max * 4096ull, HOST, 4096), ==,
+    g_assert_cmpuint(epvm_map(d.e, max * 4096ull, HOST, 4096), ==,
                      EPC_STATUS_NO_SPACE);
-    g_assert_cmpuint(epe_unmap(d.e, 0), ==, EPC_STATUS_OK);
-    g_assert_cmpuint(epe_map(d.e, max * 4096ull, HOST, 4096), ==,
+    g_assert_cmpuint(epvm_unmap(d.e, 0), ==, EPC_STATUS_OK);
+    g_assert_cmpuint(epvm_map(d.e, max * 4096ull, HOST, 4096), ==,
                      EPC_STATUS_OK);
     dma_end(&d);
 }
@@ -256,36 +258,36 @@ static void test_revoke(void)
     Dma d = dma_start("");
 
     g_assert_cmpint(dma_map(&d, HOST, MEM_SIZE, 0), ==, 0);
-    g_assert_cmpuint(epe_map(d.e, 0, HOST, 0x2000), ==, EPC_STATUS_OK);
-    g_assert_cmpuint(epe_map(d.e, 0x2000, HOST + 0x2000, 0x2000), ==,
+    g_assert_cmpuint(epvm_map(d.e, 0, HOST, 0x2000), ==, EPC_STATUS_OK);
+    g_assert_cmpuint(epvm_map(d.e, 0x2000, HOST + 0x2000, 0x2000), ==,
                      EPC_STATUS_OK);
 
     /* all ones as soon as DMA_UNMAP is answered, and only where it says so */
-    g_assert_cmpint(pep_dma_unmap(d.c, HOST + 0x1000, 0x1000), ==, 0);
+    g_assert_cmpint(fakehost_dma_unmap(d.c, HOST + 0x1000, 0x1000), ==, 0);
     check_ones(&d, 0);
     check_ones(&d, 0x1000);
     check_reaches(&d, 0x2000, 0x2000);
-    g_assert_cmpuint(epe_prop(d.e, "dma-regions"), ==, 2);
-    g_assert_cmpuint(epe_prop(d.e, "live-maps"), ==, 1);
+    g_assert_cmpuint(epvm_prop(d.e, "dma-regions"), ==, 2);
+    g_assert_cmpuint(epvm_prop(d.e, "live-maps"), ==, 1);
 
-    /* what is left of the range is where it was */
-    g_assert_cmpuint(epe_map(d.e, 0x10000, HOST + 0x5000, 0x1000), ==,
+    /* the rest of the range stays where it was */
+    g_assert_cmpuint(epvm_map(d.e, 0x10000, HOST + 0x5000, 0x1000), ==,
                      EPC_STATUS_OK);
     check_reaches(&d, 0x10000, 0x5000);
-    g_assert_cmpuint(epe_unmap(d.e, 0x10000), ==, EPC_STATUS_OK);
+    g_assert_cmpuint(epvm_unmap(d.e, 0x10000), ==, EPC_STATUS_OK);
 
     /* stray stores are forgotten when the memory is back, here elsewhere */
-    qtest_writel(d.e->q, EPE_WINDOW + 0x1000, 0);
+    qtest_writel(d.e->q, EPVM_WINDOW + 0x1000, 0);
     g_assert_cmpint(dma_map(&d, HOST + 0x1000, 0x1000, 0xf000), ==, 0);
     check_reaches(&d, 0, 0);
     check_reaches(&d, 0x1000, 0xf000);
-    g_assert_cmpuint(epe_prop(d.e, "live-maps"), ==, 2);
+    g_assert_cmpuint(epvm_prop(d.e, "live-maps"), ==, 2);
 
-    g_assert_cmpint(pep_dma_unmap(d.c, 0, 1ull << 63), ==, 0);
+    g_assert_cmpint(fakehost_dma_unmap(d.c, 0, 1ull << 63), ==, 0);
     check_ones(&d, 0);
     check_ones(&d, 0x2000);
-    g_assert_cmpuint(epe_prop(d.e, "dma-regions"), ==, 0);
-    g_assert_cmpuint(epe_prop(d.e, "live-maps"), ==, 0);
+    g_assert_cmpuint(epvm_prop(d.e, "dma-regions"), ==, 0);
+    g_assert_cmpuint(epvm_prop(d.e, "live-maps"), ==, 0);
     g_assert_cmpint(dma_map(&d, HOST, MEM_SIZE, 0), ==, 0);
     check_reaches(&d, 0x3ffc, 0x3ffc);
     dma_end(&d);
@@ -294,24 +296,24 @@ static void test_revoke(void)
 static void test_bus_master(void)
 {
     Dma d = dma_start("");
-    unsigned pm = pep_find_cap(d.c, PCI_CAP_ID_PM);
+    unsigned pm = fakehost_find_cap(d.c, PCI_CAP_ID_PM);
 
     g_assert_cmpint(dma_map(&d, HOST, MEM_SIZE, 0), ==, 0);
-    g_assert_cmpuint(epe_map(d.e, 0, HOST, 0x2000), ==, EPC_STATUS_OK);
+    g_assert_cmpuint(epvm_map(d.e, 0, HOST, 0x2000), ==, EPC_STATUS_OK);
     for (unsigned i = 0; i < 3; i++) {
-        pep_set_config(d.c, PCI_COMMAND, 2, 0);
+        fakehost_set_config(d.c, PCI_COMMAND, 2, 0);
         check_ones(&d, 0);
-        pep_set_config(d.c, PCI_COMMAND, 2, PCI_COMMAND_MASTER);
+        fakehost_set_config(d.c, PCI_COMMAND, 2, PCI_COMMAND_MASTER);
         check_reaches(&d, 0, 0);
     }
-    pep_set_config(d.c, pm + PCI_PM_CTRL, 2, 3);
+    fakehost_set_config(d.c, pm + PCI_PM_CTRL, 2, 3);
     check_ones(&d, 0);
-    pep_set_config(d.c, pm + PCI_PM_CTRL, 2, 0);
-    pep_set_config(d.c, PCI_COMMAND, 2, PCI_COMMAND_MASTER);
+    fakehost_set_config(d.c, pm + PCI_PM_CTRL, 2, 0);
+    fakehost_set_config(d.c, PCI_COMMAND, 2, PCI_COMMAND_MASTER);
     check_reaches(&d, 0, 0);
-    g_assert_cmpint(pep_reset(d.c, VFU_EP_RESET_HOT), ==, 0);
+    g_assert_cmpint(fakehost_reset(d.c, VFU_EP_RESET_HOT), ==, 0);
     check_ones(&d, 0);
-    pep_set_config(d.c, PCI_COMMAND, 2, PCI_COMMAND_MASTER);
+    fakehost_set_config(d.c, PCI_COMMAND, 2, PCI_COMMAND_MASTER);
     check_reaches(&d, 0, 0);
     dma_end(&d);
 }
@@ -332,19 +334,21 @@ static void test_dma_arguments(void)
     g_assert_cmpint(dma_map(&d, HOST + 0x4000, 0x1000, UINT64_MAX - 0xfff), ==,
                     EINVAL);
     g_assert_cmpint(dma_map(&d, UINT64_MAX - 0xfff, 0x2000, 0), ==, EINVAL);
-    g_assert_cmpint(pep_dma_unmap(d.c, HOST + 0x100000, 0x1000), ==, 0);
-    g_assert_cmpuint(epe_prop(d.e, "dma-regions"), ==, 1);
+    g_assert_cmpint(fakehost_dma_unmap(d.c, HOST + 0x100000, 0x1000), ==, 0);
+    g_assert_cmpuint(epvm_prop(d.e, "dma-regions"), ==, 1);
 
     /* not aligned to pages: reachable, but cannot be mapped */
     g_assert_cmpint(dma_map(&d, HOST + 0x8000, 0x800, 0), ==, 0);
     g_assert_cmpint(dma_map(&d, HOST + 0x8800, 0x800, 0x800), ==, 0);
-    g_assert_cmpuint(epe_map(d.e, 0, HOST + 0x8000, 0x1000), ==,
+    g_assert_cmpuint(epvm_map(d.e, 0, HOST + 0x8000, 0x1000), ==,
                      EPC_STATUS_OK);
-    g_assert_cmpuint(epe_prop(d.e, "slow-maps"), ==, 1);
-    g_assert_cmpuint(epe_prop(d.e, "dma-regions"), ==, 3);
-    g_assert_cmpint(pep_call(d.c, VFU_CMD_DMA_UNMAP, &all, sizeof(all), &reply,
-                             sizeof(reply)), ==, 0);
-    g_assert_cmpuint(epe_prop(d.e, "dma-regions"), ==, 0);
+    g_assert_cmpuint(epvm_prop(d.e, "slow-maps"), ==, 1);
+    /* the two halves of the page have become one range */
+    g_assert_cmpuint(epvm_prop(d.e, "dma-regions"), ==, 2);
+    g_assert_cmpint(fakehost_call(d.c, VFU_CMD_DMA_UNMAP, &all, sizeof(all),
+                                  &reply, sizeof(reply)),
+                    ==, 0);
+    g_assert_cmpuint(epvm_prop(d.e, "dma-regions"), ==, 0);
     dma_end(&d);
 }
 
@@ -355,9 +359,9 @@ static void test_unsealed(void)
         int fd = memfd_create("unsealed", MFD_CLOEXEC);
 
         g_assert_cmpint(ftruncate(fd, 0x1000), ==, 0);
-        g_assert_cmpint(pep_dma_map(d.c, HOST, 0x1000, fd, 0, RW), ==, 0);
-        g_assert_cmpuint(epe_map(d.e, 0, HOST, 0x1000), ==, EPC_STATUS_OK);
-        g_assert_cmpuint(epe_prop(d.e, "slow-maps"), ==, trust ? 0 : 1);
+        g_assert_cmpint(fakehost_dma_map(d.c, HOST, 0x1000, fd, 0, RW), ==, 0);
+        g_assert_cmpuint(epvm_map(d.e, 0, HOST, 0x1000), ==, EPC_STATUS_OK);
+        g_assert_cmpuint(epvm_prop(d.e, "slow-maps"), ==, trust ? 0 : 1);
         close(fd);
         dma_end(&d);
     }
@@ -371,27 +375,27 @@ static void test_stop(void)
     Dma d = dma_start("");
 
     g_assert_cmpint(dma_map(&d, HOST, MEM_SIZE, 0), ==, 0);
-    g_assert_cmpuint(epe_map(d.e, 0, HOST, 0x2000), ==, EPC_STATUS_OK);
-    epe_set(d.e, EPC_REG_LINK_CMD, EPC_LINK_STOP);
-    g_assert_cmpuint(epe_reg(d.e, EPC_REG_LINK_STATUS), ==, EPC_STATUS_BUSY);
+    g_assert_cmpuint(epvm_map(d.e, 0, HOST, 0x2000), ==, EPC_STATUS_OK);
+    epvm_set_reg(d.e, EPC_REG_LINK_CMD, EPC_LINK_STOP);
+    g_assert_cmpuint(epvm_reg(d.e, EPC_REG_LINK_STATUS), ==, EPC_STATUS_BUSY);
     check_ones(&d, 0);
-    g_assert_cmpuint(epe_map(d.e, 0x8000, HOST, 0x2000), ==,
+    g_assert_cmpuint(epvm_map(d.e, 0x8000, HOST, 0x2000), ==,
                      EPC_STATUS_NO_LINK);
-    pep_link(d.c, VFU_EP_LINK_DOWN);
-    g_assert_cmpuint(epe_wait_link_cmd(d.e), ==, EPC_STATUS_OK);
+    fakehost_link(d.c, VFU_EP_LINK_DOWN);
+    g_assert_cmpuint(epvm_wait_link_command(d.e), ==, EPC_STATUS_OK);
 
     /* the next link brings it back, once the host allows it */
-    g_assert_cmpuint(epe_link(d.e, EPC_LINK_START), ==, EPC_STATUS_OK);
-    pep_link(d.c, VFU_EP_LINK_UP);
-    epe_wait_link(d.e, true);
+    g_assert_cmpuint(epvm_link_command(d.e, EPC_LINK_START), ==, EPC_STATUS_OK);
+    fakehost_link(d.c, VFU_EP_LINK_UP);
+    epvm_wait_link(d.e, true);
     check_ones(&d, 0);
-    pep_set_config(d.c, PCI_COMMAND, 2, PCI_COMMAND_MASTER);
+    fakehost_set_config(d.c, PCI_COMMAND, 2, PCI_COMMAND_MASTER);
     check_ones(&d, 0);
     g_assert_cmpint(dma_map(&d, HOST, MEM_SIZE, 0), ==, 0);
     check_reaches(&d, 0, 0);
     check_reaches(&d, 0x1ffc, 0x1ffc);
     check_ones(&d, 0x8000);
-    g_assert_cmpuint(epe_unmap(d.e, 0), ==, EPC_STATUS_OK);
+    g_assert_cmpuint(epvm_unmap(d.e, 0), ==, EPC_STATUS_OK);
     check_ones(&d, 0);
     dma_end(&d);
 }
@@ -402,64 +406,65 @@ static void test_host_dies(void)
 
     g_assert_cmpint(dma_map(&d, HOST, MEM_SIZE, 0), ==, 0);
     for (unsigned i = 0; i < 3; i++) {
-        g_assert_cmpuint(epe_map(d.e, i * 0x2000, HOST + i * 0x2000, 0x2000),
+        g_assert_cmpuint(epvm_map(d.e, i * 0x2000, HOST + i * 0x2000, 0x2000),
                          ==, EPC_STATUS_OK);
     }
-    pep_free(d.c);
-    epe_wait_link(d.e, false);
+    fakehost_free(d.c);
+    epvm_wait_link(d.e, false);
     check_ones(&d, 0);
     check_ones(&d, 0x2000);
-    g_assert_cmpuint(epe_prop(d.e, "dma-regions"), ==, 0);
-    g_assert_cmpuint(epe_map(d.e, 0, HOST, 0x2000), ==, EPC_STATUS_NO_LINK);
-    g_assert_cmpuint(epe_unmap(d.e, 0x4000), ==, EPC_STATUS_OK);
+    g_assert_cmpuint(epvm_prop(d.e, "dma-regions"), ==, 0);
+    g_assert_cmpuint(epvm_map(d.e, 0, HOST, 0x2000), ==, EPC_STATUS_NO_LINK);
+    g_assert_cmpuint(epvm_unmap(d.e, 0x4000), ==, EPC_STATUS_OK);
 
-    d.c = pep_attach(d.e->socket, NULL);
-    pep_link(d.c, VFU_EP_LINK_UP);
-    epe_wait_link(d.e, true);
-    g_assert_cmpuint(epe_map(d.e, 0, HOST, 0x2000), ==, EPC_STATUS_NOT_MAPPED);
+    d.c = fakehost_attach(d.e->socket, NULL);
+    fakehost_link(d.c, VFU_EP_LINK_UP);
+    epvm_wait_link(d.e, true);
+    g_assert_cmpuint(epvm_map(d.e, 0, HOST, 0x2000), ==, EPC_STATUS_NOT_MAPPED);
     g_assert_cmpint(dma_map(&d, HOST, MEM_SIZE, 0), ==, 0);
     check_ones(&d, 0x2000);
-    pep_set_config(d.c, PCI_COMMAND, 2, PCI_COMMAND_MASTER);
+    fakehost_set_config(d.c, PCI_COMMAND, 2, PCI_COMMAND_MASTER);
     /* what failed or was removed meanwhile is gone, the rest is back */
     check_ones(&d, 0);
     check_reaches(&d, 0x2000, 0x2000);
     check_ones(&d, 0x4000);
-    g_assert_cmpuint(epe_prop(d.e, "live-maps"), ==, 1);
-    g_assert_cmpuint(epe_map(d.e, 0, HOST, 0x2000), ==, EPC_STATUS_OK);
+    g_assert_cmpuint(epvm_prop(d.e, "live-maps"), ==, 1);
+    g_assert_cmpuint(epvm_map(d.e, 0, HOST, 0x2000), ==, EPC_STATUS_OK);
     check_reaches(&d, 0, 0);
     dma_end(&d);
 }
 
 static void check_after_reset(Dma *d)
 {
-    g_assert_cmphex(epe_reg(d->e, EPC_REG_LINK) & 0xffff, ==, 0);
-    g_assert_cmphex(epe_reg(d->e, EPC_REG_EVENT), ==, 0);
-    g_assert_cmpuint(epe_fn(d->e, EPC_FN_STATUS), ==, EPC_STATUS_OK);
-    g_assert_cmphex(epe_fn(d->e, EPC_FN_CONFIG), ==, UINT32_MAX);
+    g_assert_cmphex(epvm_reg(d->e, EPC_REG_LINK) & 0xffff, ==, 0);
+    g_assert_cmphex(epvm_reg(d->e, EPC_REG_EVENT), ==, 0);
+    g_assert_cmpuint(epvm_fn_reg(d->e, EPC_FN_STATUS), ==, EPC_STATUS_OK);
+    g_assert_cmphex(epvm_fn_reg(d->e, EPC_FN_CONFIG), ==, UINT32_MAX);
     check_ones(d, 0);
-    g_assert_cmpuint(epe_prop(d->e, "live-maps"), ==, 0);
-    g_assert_cmpuint(epe_prop(d->e, "dma-regions"), ==, 0);
+    g_assert_cmpuint(epvm_prop(d->e, "live-maps"), ==, 0);
+    g_assert_cmpuint(epvm_prop(d->e, "dma-regions"), ==, 0);
 
     /* the host still has the old memory; so wait before it is used again */
-    g_assert_cmpuint(epe_reg(d->e, EPC_REG_LINK_STATUS), ==, EPC_STATUS_BUSY);
-    g_assert_cmpuint(epe_set_header(d->e, EPE_ID, 1), ==,
+    g_assert_cmpuint(epvm_reg(d->e, EPC_REG_LINK_STATUS), ==, EPC_STATUS_BUSY);
+    g_assert_cmpuint(epvm_set_header(d->e, EPVM_ID, 1), ==,
                      EPC_STATUS_BAD_STATE);
-    g_assert_false(epe_vector(d->e, EPC_VECTOR_COMMAND, 50));
-    pep_link(d->c, VFU_EP_LINK_DOWN);
-    g_assert_cmpuint(epe_wait_link_cmd(d->e), ==, EPC_STATUS_OK);
-    g_assert_true(epe_vector(d->e, EPC_VECTOR_COMMAND, EPE_TIMEOUT_MS));
+    g_assert_false(epvm_vector(d->e, EPC_VECTOR_COMMAND, 50));
+    fakehost_link(d->c, VFU_EP_LINK_DOWN);
+    g_assert_cmpuint(epvm_wait_link_command(d->e), ==, EPC_STATUS_OK);
+    g_assert_true(epvm_vector(d->e, EPC_VECTOR_COMMAND, EPVM_TIMEOUT_MS));
 
     /* the next link is as good as new */
-    epe_describe(d->e);
-    g_assert_cmpuint(epe_link(d->e, EPC_LINK_START), ==, EPC_STATUS_OK);
-    pep_link(d->c, VFU_EP_LINK_UP);
-    epe_wait_link(d->e, true);
-    g_assert_cmphex(epe_reg(d->e, EPC_REG_LINK) >> EPC_LINK_GEN_SHIFT, ==, 2);
-    g_assert_cmphex(epe_fn(d->e, EPC_FN_PCI_COMMAND), ==, 0);
+    epvm_describe(d->e);
+    g_assert_cmpuint(epvm_link_command(d->e, EPC_LINK_START), ==,
+                     EPC_STATUS_OK);
+    fakehost_link(d->c, VFU_EP_LINK_UP);
+    epvm_wait_link(d->e, true);
+    g_assert_cmphex(epvm_reg(d->e, EPC_REG_LINK) >> EPC_LINK_GEN_SHIFT, ==, 2);
+    g_assert_cmphex(epvm_fn_reg(d->e, EPC_FN_PCI_COMMAND), ==, 0);
     g_assert_cmpint(dma_map(d, HOST, MEM_SIZE, 0), ==, 0);
-    pep_set_config(d->c, PCI_COMMAND, 2, PCI_COMMAND_MASTER);
+    fakehost_set_config(d->c, PCI_COMMAND, 2, PCI_COMMAND_MASTER);
     check_ones(d, 0);
-    g_assert_cmpuint(epe_map(d->e, 0, HOST, 0x2000), ==, EPC_STATUS_OK);
+    g_assert_cmpuint(epvm_map(d->e, 0, HOST, 0x2000), ==, EPC_STATUS_OK);
     check_reaches(d, 0, 0);
 }
 
@@ -470,21 +475,22 @@ static void dma_busy(Dma *d)
     int fd;
 
     g_assert_cmpint(dma_map(d, HOST, MEM_SIZE, 0), ==, 0);
-    g_assert_cmpuint(epe_map(d->e, 0, HOST, 0x2000), ==, EPC_STATUS_OK);
-    epe_raise(d->e, EPC_RAISE_INTX, 1);
-    pep_msg_free(pep_command(d->c, VFU_CMD_EP_INTX));
-    g_assert_cmpint(pep_region_info(d->c, 0, &info, &fd), ==, 0);
+    g_assert_cmpuint(epvm_map(d->e, 0, HOST, 0x2000), ==, EPC_STATUS_OK);
+    epvm_raise(d->e, EPC_RAISE_INTX, 1);
+    vfu_msg_free(fakehost_command(d->c, VFU_CMD_EP_INTX));
+    g_assert_cmpint(fakehost_region_info(d->c, 0, &info, &fd), ==, 0);
     close(fd);
-    epe_bar_args(d->e, 0, 0, EPE_BAR2, EPE_BAR0_SIZE);
-    g_assert_cmpuint(epe_begin(d->e, EPC_CMD_SET_BAR), ==, EPC_STATUS_BUSY);
+    epvm_bar_args(d->e, 0, 0, EPVM_BAR2, EPVM_BAR0_SIZE);
+    g_assert_cmpuint(epvm_begin_command(d->e, EPC_CMD_SET_BAR), ==,
+                     EPC_STATUS_BUSY);
 }
 
 static void finish_remap(Dma *d)
 {
-    PepMsg *m = pep_command(d->c, VFU_CMD_EP_REMAP);
+    VfuMsg *m = fakehost_command(d->c, VFU_CMD_EP_REMAP);
 
-    pep_answer(d->c, m, ESTALE);
-    pep_msg_free(m);
+    fakehost_answer(d->c, m, ESTALE);
+    vfu_msg_free(m);
 }
 
 static void test_register_reset(void)
@@ -492,7 +498,7 @@ static void test_register_reset(void)
     Dma d = dma_start("");
 
     dma_busy(&d);
-    epe_set(d.e, EPC_REG_RESET, EPC_RESET_MAGIC);
+    epvm_set_reg(d.e, EPC_REG_RESET, EPC_RESET_MAGIC);
     finish_remap(&d);
     check_after_reset(&d);
     dma_end(&d);
@@ -504,7 +510,7 @@ static void test_machine_reset(void)
 
     dma_busy(&d);
     qtest_system_reset(d.e->q);
-    epe_enable(d.e);
+    epvm_enable(d.e);
     finish_remap(&d);
     check_after_reset(&d);
     dma_end(&d);
@@ -516,17 +522,18 @@ static void test_quit(void)
     Dma d = dma_start("");
 
     dma_busy(&d);
-    epe_stop(d.e);
-    g_assert_true(pep_wait_closed(d.c, PEP_TIMEOUT_MS));
-    pep_free(d.c);
+    epvm_stop(d.e);
+    g_assert_true(fakehost_wait_closed(d.c, FAKEHOST_TIMEOUT_MS));
+    fakehost_free(d.c);
     munmap(d.mem, MEM_SIZE);
     close(d.fd);
 }
 
 /* ---- Nonsense ---- */
 
-static void send_nonsense(PepClient *c, GRand *rand)
+static void send_nonsense(FakeHost *c, GRand *rand)
 {
+    const int fds[2] = { c->sock, c->sock };
     uint8_t buf[96];
     VfuHeader hdr = {
         .id = g_rand_int(rand),
@@ -543,53 +550,54 @@ static void send_nonsense(PepClient *c, GRand *rand)
                  (g_rand_int_range(rand, 0, 8) ? 0 : 0xff) :
                  g_rand_int_range(rand, 0, 64);
     }
-    pep_send(c->sock, &hdr, buf, &c->sock, g_rand_int_range(rand, 0, 3));
+    vfu_msg_send(c->sock, &hdr, buf, fds, g_rand_int_range(rand, 0, 3));
 }
 
 static void test_nonsense(void)
 {
-    EpEndpoint *e = epe_start(EPE_SHARED, "");
-    PepClient *c = epe_attach(e);
+    EpVm *e = epvm_start(EPVM_SHARED, "");
+    FakeHost *c = epvm_attach(e);
     static const uint8_t garbage[64] = { 0xff, 0x17 };
     GRand *rand = g_rand_new_with_seed(g_test_rand_int());
 
     for (unsigned i = 0; i < 400; i++) {
         if (i % 100 == 99) {
-            pep_send_bytes(c->sock, garbage, sizeof(garbage));
+            vfu_msg_send_bytes(c->sock, garbage, sizeof(garbage), NULL, 0);
         }
         send_nonsense(c, rand);
         if (i % 10 == 9) {
-            epe_raise(e, EPC_RAISE_INTX, i & 1);
-            g_assert_cmphex(epe_reg(e, EPC_REG_MAGIC), ==, EPC_MAGIC);
+            epvm_raise(e, EPC_RAISE_INTX, i & 1);
+            g_assert_cmphex(epvm_reg(e, EPC_REG_MAGIC), ==, EPC_MAGIC);
         }
         if (i % 50 == 49) {
-            pep_free(c);
-            epe_wait_link(e, false);
-            c = pep_attach(e->socket, NULL);
-            pep_link(c, VFU_EP_LINK_UP);
-            epe_wait_link(e, true);
+            fakehost_free(c);
+            /* Nonsense may have taken the link down before. */
+            epvm_wait_link(e, false);
+            c = epvm_join(e, 0, NULL);
+            fakehost_link(c, VFU_EP_LINK_UP);
+            epvm_wait_link(e, true);
         }
     }
     g_rand_free(rand);
-    g_assert_cmphex(pep_config(c, 0, 4), ==, EPE_ID);
-    epe_detach(e, c);
+    g_assert_cmphex(fakehost_config(c, 0, 4), ==, EPVM_ID);
+    epvm_detach(e, c);
 }
 
-/* A second host is told so, and the first does not notice. */
+/* A second host is refused, and the first does not notice. */
 static void test_second_host(void)
 {
-    EpEndpoint *e = epe_start(EPE_SHARED, "");
-    PepClient *c = epe_attach(e);
-    PepClient *other = pep_new(e->socket);
-    PepMsg *m = pep_version(other, VFU_VERSION_MAJOR, "{}");
+    EpVm *e = epvm_start(EPVM_SHARED, "");
+    FakeHost *c = epvm_attach(e);
+    FakeHost *other = fakehost_new(e->socket);
+    VfuMsg *m = fakehost_version(other, VFU_VERSION_MAJOR, "{}");
 
     g_assert_cmpuint(m->hdr.error, ==, EBUSY);
-    pep_msg_free(m);
-    g_assert_true(pep_wait_closed(other, PEP_TIMEOUT_MS));
-    pep_free(other);
-    g_assert_cmphex(pep_config(c, 0, 4), ==, EPE_ID);
-    g_assert_cmphex(epe_reg(e, EPC_REG_LINK) & EPC_LINK_UP, !=, 0);
-    epe_detach(e, c);
+    vfu_msg_free(m);
+    g_assert_true(fakehost_wait_closed(other, FAKEHOST_TIMEOUT_MS));
+    fakehost_free(other);
+    g_assert_cmphex(fakehost_config(c, 0, 4), ==, EPVM_ID);
+    g_assert_cmphex(epvm_reg(e, EPC_REG_LINK) & EPC_LINK_UP, !=, 0);
+    epvm_detach(e, c);
 }
 
 int main(int argc, char **argv)

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A scripted endpoint: the areas and doorbells of its BARs
+ * A fake endpoint: the areas and doorbells of its BARs
  */
 #include "qemu/osdep.h"
 #include "qemu/memfd.h"
-#include "pci-ep-server.h"
+#include "fake-endpoint.h"
 
-void eps_answer_areas(EpServer *s, const EpsMsg *m)
+void fakeep_answer_areas(FakeEp *s, const VfuMsg *m)
 {
     VfuEpAreas head;
-    const EpsParts *p;
-    const EpsBar *b;
+    const FakeEpLayout *p;
+    const FakeEpBar *b;
     g_autofree uint8_t *out = NULL;
     VfuEpArea whole = { .flags = VFU_REGION_FLAG_READ | VFU_REGION_FLAG_WRITE };
 
@@ -24,19 +24,19 @@ void eps_answer_areas(EpServer *s, const EpsMsg *m)
     memcpy(out, &head, sizeof(head));
     if (p->listed) {
         memcpy(out + sizeof(head), p->area, head.count * sizeof(whole));
-        eps_reply(s, m, out, head.argsz, p->area_fd, p->area_fds);
+        fakeep_reply(s, m, out, head.argsz, p->area_fd, p->area_fds);
     } else {
         whole.size = b->size;
         whole.fd_offset = b->offset;
         memcpy(out + sizeof(head), &whole, head.count * sizeof(whole));
-        eps_reply(s, m, out, head.argsz, &b->fd, head.count);
+        fakeep_reply(s, m, out, head.argsz, &b->fd, head.count);
     }
 }
 
-void eps_answer_io_fds(EpServer *s, const EpsMsg *m)
+void fakeep_answer_io_fds(FakeEp *s, const VfuMsg *m)
 {
     VfuRegionIoFds head;
-    const EpsParts *p;
+    const FakeEpLayout *p;
     g_autofree uint8_t *out = NULL;
 
     memcpy(&head, m->payload, sizeof(head));
@@ -47,15 +47,15 @@ void eps_answer_io_fds(EpServer *s, const EpsMsg *m)
     out = g_malloc(head.argsz);
     memcpy(out, &head, sizeof(head));
     memcpy(out + sizeof(head), p->bell, p->bells * sizeof(p->bell[0]));
-    eps_reply(s, m, out, head.argsz, p->bell_fd, p->bell_fds);
+    fakeep_reply(s, m, out, head.argsz, p->bell_fd, p->bell_fds);
 }
 
-void eps_add_area(EpServer *s, unsigned bar, uint64_t offset, uint64_t size,
-                  unsigned fd_index, uint64_t fd_offset)
+void fakeep_add_area(FakeEp *s, unsigned bar, uint64_t offset, uint64_t size,
+                     unsigned fd_index, uint64_t fd_offset)
 {
-    EpsParts *p = &s->parts[bar];
+    FakeEpLayout *p = &s->parts[bar];
 
-    g_assert_cmpuint(p->areas, <, EPS_MAX_PARTS);
+    g_assert_cmpuint(p->areas, <, FAKEEP_MAX_AREAS);
     p->listed = true;
     p->area[p->areas++] = (VfuEpArea) {
         .offset = offset, .size = size, .fd_offset = fd_offset,
@@ -64,12 +64,12 @@ void eps_add_area(EpServer *s, unsigned bar, uint64_t offset, uint64_t size,
     };
 }
 
-void eps_add_bell(EpServer *s, unsigned bar, uint64_t offset,
-                  unsigned fd_index)
+void fakeep_add_bell(FakeEp *s, unsigned bar, uint64_t offset,
+                     unsigned fd_index)
 {
-    EpsParts *p = &s->parts[bar];
+    FakeEpLayout *p = &s->parts[bar];
 
-    g_assert_cmpuint(p->bells, <, EPS_MAX_PARTS);
+    g_assert_cmpuint(p->bells, <, FAKEEP_MAX_AREAS);
     p->listed = true;
     p->bell[p->bells++] = (VfuRegionIoFd) {
         .offset = offset, .size = 4, .fd_index = fd_index,
@@ -77,14 +77,14 @@ void eps_add_bell(EpServer *s, unsigned bar, uint64_t offset,
     };
 }
 
-void eps_set_parts(EpServer *s, unsigned bar, const EpsParts *parts)
+void fakeep_set_layout(FakeEp *s, unsigned bar, const FakeEpLayout *parts)
 {
     g_mutex_lock(&s->lock);
     s->parts[bar] = *parts;
     g_mutex_unlock(&s->lock);
 }
 
-int eps_memory(size_t size, uint8_t fill, uint8_t **data)
+int fakeep_memory(size_t size, uint8_t fill, uint8_t **data)
 {
     int fd = memfd_create("bar", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 

@@ -1,138 +1,56 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A scripted endpoint: the server role of the link, for tests of the bridge
+ * A fake endpoint: the server role of the link, for tests of the bridge
  */
 #include "qemu/osdep.h"
 #include "qemu/bswap.h"
 #include "qemu/cutils.h"
 #include "hw/pci/pci_regs.h"
-#include "pci-ep-server.h"
+#include "fake-endpoint.h"
 
 #include <sys/socket.h>
 #include <sys/un.h>
 
-/*
- * ------------------------------------------------------------------------
- * Messages
- */
-static void msg_free(gpointer p)
+/* ---- Messages ---- */
+
+/* Called with the lock held, or by the thread of the server. */
+static void fakeep_send_message(FakeEp *s, const VfuHeader *hdr,
+                                const void *payload, const int *fds,
+                                unsigned nfds)
 {
-    EpsMsg *m = p;
-
-    for (unsigned i = 0; i < m->nfds; i++) {
-        close(m->fds[i]);
-    }
-    g_free(m->payload);
-    g_free(m);
-}
-
-static bool read_all(int fd, void *buf, size_t len)
-{
-    uint8_t *p = buf;
-
-    while (len) {
-        ssize_t n = RETRY_ON_EINTR(read(fd, p, len));
-
-        if (n <= 0) {
-            return false;
-        }
-        p += n;
-        len -= n;
-    }
-    return true;
-}
-
-static EpsMsg *receive(int fd)
-{
-    g_autofree EpsMsg *m = g_new0(EpsMsg, 1);
-    char control[CMSG_SPACE(sizeof(int) * EPS_MAX_FDS)];
-    struct iovec iov = { .iov_base = &m->hdr, .iov_len = sizeof(m->hdr) };
-    struct msghdr mh = {
-        .msg_iov = &iov, .msg_iovlen = 1,
-        .msg_control = control, .msg_controllen = sizeof(control),
-    };
-    struct cmsghdr *c;
-    ssize_t n = RETRY_ON_EINTR(recvmsg(fd, &mh, MSG_CMSG_CLOEXEC));
-
-    if (n <= 0 || !read_all(fd, (uint8_t *)&m->hdr + n, sizeof(m->hdr) - n)) {
-        return NULL;
-    }
-    for (c = CMSG_FIRSTHDR(&mh); c; c = CMSG_NXTHDR(&mh, c)) {
-        m->nfds = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-        memcpy(m->fds, CMSG_DATA(c), m->nfds * sizeof(int));
-    }
-    g_assert_cmpuint(m->hdr.size, >=, sizeof(m->hdr));
-    m->len = m->hdr.size - sizeof(m->hdr);
-    m->payload = g_malloc0(m->len + 1);
-    if (!read_all(fd, m->payload, m->len)) {
-        g_free(m->payload);
-        return NULL;
-    }
-    return g_steal_pointer(&m);
-}
-
-static void send_msg(int fd, VfuHeader *hdr, const void *payload, size_t len,
-                     const int *fds, unsigned nfds)
-{
-    char control[CMSG_SPACE(sizeof(int) * EPS_MAX_FDS)] = { 0 };
-    struct iovec iov[2] = {
-        { .iov_base = hdr, .iov_len = sizeof(*hdr) },
-        { .iov_base = (void *)payload, .iov_len = len },
-    };
-    struct msghdr mh = { .msg_iov = iov, .msg_iovlen = len ? 2 : 1 };
-
-    hdr->size = sizeof(*hdr) + len;
-    if (nfds) {
-        struct cmsghdr *c;
-
-        mh.msg_control = control;
-        mh.msg_controllen = CMSG_SPACE(sizeof(int) * nfds);
-        c = CMSG_FIRSTHDR(&mh);
-        c->cmsg_level = SOL_SOCKET;
-        c->cmsg_type = SCM_RIGHTS;
-        c->cmsg_len = CMSG_LEN(sizeof(int) * nfds);
-        memcpy(CMSG_DATA(c), fds, sizeof(int) * nfds);
-    }
-    /* The bridge may have gone: then nobody is interested */
-    if (sendmsg(fd, &mh, MSG_NOSIGNAL) < 0) {
-        g_test_message("endpoint: sendmsg: %s", strerror(errno));
+    /* A bridge that has closed the connection does not miss the message. */
+    if (!vfu_msg_send(s->conn, hdr, payload, fds, nfds)) {
+        g_test_message("endpoint: cannot send: %s", strerror(errno));
     }
 }
 
-void eps_reply(EpServer *s, const EpsMsg *m, const void *payload, size_t len,
-               const int *fds, unsigned nfds)
+void fakeep_reply(FakeEp *s, const VfuMsg *m, const void *payload, size_t len,
+                  const int *fds, unsigned nfds)
 {
-    VfuHeader hdr = {
-        .id = m->hdr.id, .command = m->hdr.command, .flags = VFU_FLAG_REPLY,
-    };
+    VfuHeader hdr = vfu_msg_reply(&m->hdr, 0, len);
 
     if (!(m->hdr.flags & VFU_FLAG_NO_REPLY)) {
-        send_msg(s->conn, &hdr, payload, len, fds, nfds);
+        fakeep_send_message(s, &hdr, payload, fds, nfds);
     }
 }
 
-void eps_error(EpServer *s, const EpsMsg *m, uint32_t err)
+void fakeep_error(FakeEp *s, const VfuMsg *m, uint32_t err)
 {
-    VfuHeader hdr = {
-        .id = m->hdr.id, .command = m->hdr.command,
-        .flags = VFU_FLAG_REPLY | VFU_FLAG_ERROR, .error = err,
-    };
+    VfuHeader hdr = vfu_msg_reply(&m->hdr, err, 0);
 
-    send_msg(s->conn, &hdr, NULL, 0, NULL, 0);
+    fakeep_send_message(s, &hdr, NULL, NULL, 0);
 }
 
-/*
- * ------------------------------------------------------------------------
- * A well-behaved endpoint
- */
-static void do_version(EpServer *s, const EpsMsg *m)
+/* ---- A well-behaved endpoint ---- */
+
+static void do_version(FakeEp *s, const VfuMsg *m)
 {
     static const char *const names[] = {
-        "link", "reset", "remap", "intx", "areas", "func", "fault",
+        "link", "reset", "remap", "intx", "areas", "func", "fault", "mask",
     };
     g_autoptr(GString) json = g_string_new("");
     g_autofree uint8_t *out = NULL;
-    VfuVersion v = { .minor = VFU_VERSION_MINOR };
+    size_t len;
 
     g_string_printf(json, "{\"capabilities\":{\"max_msg_fds\":%u,"
                     "\"max_data_xfer_size\":1048576", s->max_fds);
@@ -150,16 +68,14 @@ static void do_version(EpServer *s, const EpsMsg *m)
         g_string_append(json, "]}");
     }
     g_string_append(json, "}}");
-    out = g_malloc(sizeof(v) + json->len + 1);
-    memcpy(out, &v, sizeof(v));
-    memcpy(out + sizeof(v), json->str, json->len + 1);
-    eps_reply(s, m, out, sizeof(v) + json->len + 1, NULL, 0);
+    out = vfu_msg_version(0, json->str, &len);
+    fakeep_reply(s, m, out, len, NULL, 0);
 }
 
-static void do_region_info(EpServer *s, const EpsMsg *m)
+static void do_region_info(FakeEp *s, const VfuMsg *m)
 {
     VfuRegionInfo r;
-    const EpsBar *b;
+    const FakeEpBar *b;
 
     memcpy(&r, m->payload, sizeof(r));
     r.argsz = sizeof(r);
@@ -173,55 +89,52 @@ static void do_region_info(EpServer *s, const EpsMsg *m)
         r.flags = VFU_REGION_FLAG_READ | VFU_REGION_FLAG_WRITE;
         if (b->fd >= 0 && !(s->features & VFU_EP_FEATURE_AREAS)) {
             r.flags |= VFU_REGION_FLAG_MMAP;
-            eps_reply(s, m, &r, sizeof(r), &b->fd, 1);
+            fakeep_reply(s, m, &r, sizeof(r), &b->fd, 1);
             return;
         }
     }
-    eps_reply(s, m, &r, sizeof(r), NULL, 0);
+    fakeep_reply(s, m, &r, sizeof(r), NULL, 0);
 }
 
-static uint8_t *region(EpServer *s, const VfuRegionRw *rw)
+static uint8_t *fakeep_region(FakeEp *s, const VfuRegionRw *rw)
 {
     if (rw->region == VFU_REGION_CONFIG &&
         rw->offset + rw->count <= s->config_size) {
         return s->config + rw->offset;
     }
     if (rw->region < 6 && rw->offset + rw->count <= s->bar[rw->region].size) {
-        EpsBar *b = &s->bar[rw->region];
+        FakeEpBar *b = &s->bar[rw->region];
 
         return b->data + b->offset + rw->offset;
     }
     return NULL;
 }
 
-static void do_region_rw(EpServer *s, const EpsMsg *m)
+static void do_region_rw(FakeEp *s, const VfuMsg *m)
 {
     const VfuRegionRw *rw = (const VfuRegionRw *)m->payload;
-    uint8_t *p = region(s, rw);
+    uint8_t *p = fakeep_region(s, rw);
     g_autofree uint8_t *out = NULL;
 
     if (!p) {
-        eps_error(s, m, EINVAL);
+        fakeep_error(s, m, EINVAL);
     } else if (m->hdr.command == VFU_CMD_REGION_WRITE) {
-        /* Configuration writes are logged; the tables stay what they are */
+        /* Configuration writes are only logged: config[] is not changed. */
         if (rw->region != VFU_REGION_CONFIG) {
             memcpy(p, m->payload + sizeof(*rw), rw->count);
         }
-        eps_reply(s, m, rw, sizeof(*rw), NULL, 0);
+        fakeep_reply(s, m, rw, sizeof(*rw), NULL, 0);
     } else {
         out = g_malloc(sizeof(*rw) + rw->count);
         memcpy(out, rw, sizeof(*rw));
         memcpy(out + sizeof(*rw), p, rw->count);
-        eps_reply(s, m, out, sizeof(*rw) + rw->count, NULL, 0);
+        fakeep_reply(s, m, out, sizeof(*rw) + rw->count, NULL, 0);
     }
 }
 
-static void answer(EpServer *s, const EpsMsg *m)
+static void fakeep_answer(FakeEp *s, const VfuMsg *m)
 {
-    VfuDeviceInfo dev = {
-        .argsz = sizeof(dev), .flags = VFU_DEVICE_PCI | VFU_DEVICE_RESET,
-        .num_regions = VFU_NUM_REGIONS, .num_irqs = VFU_NUM_IRQS,
-    };
+    VfuDeviceInfo dev = vfu_msg_device_info();
     VfuIrqInfo irq;
 
     switch (m->hdr.command) {
@@ -230,52 +143,52 @@ static void answer(EpServer *s, const EpsMsg *m)
         s->agreed = true;
         break;
     case VFU_CMD_GET_INFO:
-        eps_reply(s, m, &dev, sizeof(dev), NULL, 0);
+        fakeep_reply(s, m, &dev, sizeof(dev), NULL, 0);
         break;
     case VFU_CMD_GET_REGION_INFO:
         do_region_info(s, m);
         break;
     case VFU_CMD_EP_AREAS:
-        eps_answer_areas(s, m);
+        fakeep_answer_areas(s, m);
         break;
     case VFU_CMD_GET_REGION_IO_FDS:
-        eps_answer_io_fds(s, m);
+        fakeep_answer_io_fds(s, m);
         break;
     case VFU_CMD_GET_IRQ_INFO:
         memcpy(&irq, m->payload, sizeof(irq));
-        irq.flags = VFU_IRQ_INFO_EVENTFD;
-        irq.count = s->irqs[irq.index];
-        eps_reply(s, m, &irq, sizeof(irq), NULL, 0);
+        irq = vfu_msg_irq_info(m, s->irqs[irq.index]);
+        fakeep_reply(s, m, &irq, sizeof(irq), NULL, 0);
         break;
     case VFU_CMD_REGION_READ:
     case VFU_CMD_REGION_WRITE:
         do_region_rw(s, m);
         break;
     case VFU_CMD_DMA_UNMAP:
-        eps_reply(s, m, m->payload, m->len, NULL, 0);
+        fakeep_reply(s, m, m->payload, m->len, NULL, 0);
         break;
     default:
-        eps_reply(s, m, NULL, 0, NULL, 0);
+        fakeep_reply(s, m, NULL, 0, NULL, 0);
         break;
     }
 }
 
-/*
- * ------------------------------------------------------------------------
- * The thread
- */
-static void serve(EpServer *s)
-{
-    EpsMsg *m;
+/* ---- The thread ---- */
 
-    while ((m = receive(s->conn))) {
-        bool command = (m->hdr.flags & VFU_FLAG_TYPE_MASK) == VFU_FLAG_COMMAND;
+static void fakeep_serve(FakeEp *s)
+{
+    VfuMsg *m;
+
+    while ((m = vfu_msg_recv(s->conn, VFU_MSG_FOREVER, NULL))) {
+        bool command = !vfu_msg_is_reply(&m->hdr);
         bool taken = command && s->hook && s->hook(s, m, s->hook_opaque);
 
-        /* Who has the answer finds the message in the log */
+        /*
+         * Answer and log with the lock held: a test that saw the answer finds
+         * the command in the log.
+         */
         g_mutex_lock(&s->lock);
         if (command && !taken) {
-            answer(s, m);
+            fakeep_answer(s, m);
         }
         g_queue_push_tail(&s->log, m);
         g_cond_broadcast(&s->cond);
@@ -285,7 +198,7 @@ static void serve(EpServer *s)
 
 static gpointer server_thread(gpointer opaque)
 {
-    EpServer *s = opaque;
+    FakeEp *s = opaque;
 
     while (!s->stop) {
         int fd = RETRY_ON_EINTR(accept(s->listener, NULL, NULL));
@@ -298,7 +211,7 @@ static gpointer server_thread(gpointer opaque)
         s->conn = fd;
         s->conns++;
         g_mutex_unlock(&s->lock);
-        serve(s);
+        fakeep_serve(s);
         g_mutex_lock(&s->lock);
         close(s->conn);
         s->conn = -1;
@@ -309,11 +222,9 @@ static gpointer server_thread(gpointer opaque)
     return NULL;
 }
 
-/*
- * ------------------------------------------------------------------------
- * For tests
- */
-static void set_caps(EpServer *s)
+/* ---- For tests ---- */
+
+static void set_caps(FakeEp *s)
 {
     uint8_t *c = s->config;
 
@@ -344,16 +255,16 @@ static void set_caps(EpServer *s)
     c[0xb3] = 0x5a;
 }
 
-EpServer *eps_new(void)
+FakeEp *fakeep_new(void)
 {
     static unsigned instance;
-    EpServer *s = g_new0(EpServer, 1);
+    FakeEp *s = g_new0(FakeEp, 1);
 
     s->path = g_strdup_printf("%s/ep-%d-%u.sock", g_get_tmp_dir(), getpid(),
                               instance++);
     s->features = VFU_EP_FEATURE_LINK | VFU_EP_FEATURE_RESET |
                   VFU_EP_FEATURE_REMAP | VFU_EP_FEATURE_INTX;
-    s->max_fds = EPS_MAX_FDS;
+    s->max_fds = VFU_MSG_MAX_FDS;
     s->listener = -1;
     s->conn = -1;
     g_mutex_init(&s->lock);
@@ -374,14 +285,14 @@ EpServer *eps_new(void)
     for (unsigned i = 0; i < 6; i++) {
         s->bar[i].fd = -1;
     }
-    eps_set_bar(s, 0, 0, 0x10000, true);
-    eps_set_bar(s, 1, 0, 0x1000, false);
-    eps_set_bar(s, 2, PCI_BASE_ADDRESS_MEM_TYPE_64, 0x20000, true);
-    eps_set_bar(s, 4, PCI_BASE_ADDRESS_MEM_PREFETCH, 0x20000, true);
+    fakeep_set_bar(s, 0, 0, 0x10000, true);
+    fakeep_set_bar(s, 1, 0, 0x1000, false);
+    fakeep_set_bar(s, 2, PCI_BASE_ADDRESS_MEM_TYPE_64, 0x20000, true);
+    fakeep_set_bar(s, 4, PCI_BASE_ADDRESS_MEM_PREFETCH, 0x20000, true);
     return s;
 }
 
-static void bar_free(EpsBar *b)
+static void bar_free(FakeEpBar *b)
 {
     if (b->data) {
         munmap(b->data, b->offset + b->size);
@@ -393,10 +304,10 @@ static void bar_free(EpsBar *b)
     }
 }
 
-static void bar_alloc(EpsBar *b, bool shared, uint8_t fill)
+static void bar_alloc(FakeEpBar *b, bool shared, uint8_t fill)
 {
     size_t len = b->offset + b->size;
-    int fd = eps_memory(len, fill, &b->data);
+    int fd = fakeep_memory(len, fill, &b->data);
 
     if (shared) {
         b->fd = fd;
@@ -405,10 +316,10 @@ static void bar_alloc(EpsBar *b, bool shared, uint8_t fill)
     }
 }
 
-void eps_set_bar(EpServer *s, unsigned bar, uint32_t reg, uint64_t size,
-                 bool shared)
+void fakeep_set_bar(FakeEp *s, unsigned bar, uint32_t reg, uint64_t size,
+                    bool shared)
 {
-    EpsBar *b = &s->bar[bar];
+    FakeEpBar *b = &s->bar[bar];
 
     bar_free(b);
     stl_le_p(s->config + PCI_BASE_ADDRESS_0 + bar * 4, reg);
@@ -419,7 +330,7 @@ void eps_set_bar(EpServer *s, unsigned bar, uint32_t reg, uint64_t size,
     }
 }
 
-void eps_retarget(EpServer *s, unsigned bar, bool shared, uint8_t fill)
+void fakeep_retarget(FakeEp *s, unsigned bar, bool shared, uint8_t fill)
 {
     g_mutex_lock(&s->lock);
     bar_free(&s->bar[bar]);
@@ -428,7 +339,7 @@ void eps_retarget(EpServer *s, unsigned bar, bool shared, uint8_t fill)
     g_mutex_unlock(&s->lock);
 }
 
-void eps_listen(EpServer *s)
+void fakeep_listen(FakeEp *s)
 {
     struct sockaddr_un un = { .sun_family = AF_UNIX };
 
@@ -441,23 +352,23 @@ void eps_listen(EpServer *s)
     s->thread = g_thread_new("endpoint", server_thread, s);
 }
 
-void eps_disconnect(EpServer *s)
+void fakeep_disconnect(FakeEp *s)
 {
     g_mutex_lock(&s->lock);
     if (s->conn >= 0) {
         shutdown(s->conn, SHUT_RDWR);
-        /* The bridge may notice before the thread does */
+        /* The bridge may connect again before the thread notices the end. */
         s->agreed = false;
     }
     g_mutex_unlock(&s->lock);
 }
 
-void eps_free(EpServer *s)
+void fakeep_free(FakeEp *s)
 {
     s->stop = true;
     if (s->thread) {
         shutdown(s->listener, SHUT_RDWR);
-        eps_disconnect(s);
+        fakeep_disconnect(s);
         g_thread_join(s->thread);
         close(s->listener);
     }
@@ -465,34 +376,35 @@ void eps_free(EpServer *s)
     for (unsigned i = 0; i < 6; i++) {
         bar_free(&s->bar[i]);
     }
-    eps_clear_log(s);
+    fakeep_clear_log(s);
     g_mutex_clear(&s->lock);
     g_cond_clear(&s->cond);
     g_free(s->path);
     g_free(s);
 }
 
-uint16_t eps_send(EpServer *s, uint16_t cmd, uint32_t flags,
-                  const void *payload, size_t len)
+uint16_t fakeep_send(FakeEp *s, uint16_t cmd, uint32_t flags,
+                     const void *payload, size_t len)
 {
-    VfuHeader hdr = { .command = cmd, .flags = flags };
+    VfuHeader hdr;
 
     g_mutex_lock(&s->lock);
-    hdr.id = s->next_id++;
+    hdr = vfu_msg_command(s->next_id++, cmd, flags, len);
     if (s->conn >= 0) {
-        send_msg(s->conn, &hdr, payload, len, NULL, 0);
+        fakeep_send_message(s, &hdr, payload, NULL, 0);
     }
     g_mutex_unlock(&s->lock);
     return hdr.id;
 }
 
-static EpsMsg *find(EpServer *s, uint16_t cmd, bool reply, int id, unsigned n)
+static VfuMsg *fakeep_find(FakeEp *s, uint16_t cmd, bool reply, int id,
+                           unsigned n)
 {
     for (GList *e = s->log.head; e; e = e->next) {
-        EpsMsg *m = e->data;
+        VfuMsg *m = e->data;
 
         if (m->hdr.command == cmd &&
-            reply == ((m->hdr.flags & VFU_FLAG_TYPE_MASK) == VFU_FLAG_REPLY) &&
+            reply == vfu_msg_is_reply(&m->hdr) &&
             (id < 0 || m->hdr.id == id) && n-- == 0) {
             return m;
         }
@@ -500,17 +412,26 @@ static EpsMsg *find(EpServer *s, uint16_t cmd, bool reply, int id, unsigned n)
     return NULL;
 }
 
-int eps_call(EpServer *s, uint16_t cmd, const void *payload, size_t len,
-             void *reply, size_t reply_len)
+/* Locked. Waits for a change that the server thread makes. */
+static void fakeep_wait_change(FakeEp *s, gint64 until, const char *what,
+                               unsigned number)
 {
-    uint16_t id = eps_send(s, cmd, 0, payload, len);
-    gint64 until = g_get_monotonic_time() + EPS_TIMEOUT_MS * 1000;
+    if (!g_cond_wait_until(&s->cond, &s->lock, until)) {
+        g_error("%s: waited in vain for %s 0x%x", s->path, what, number);
+    }
+}
+
+int fakeep_call(FakeEp *s, uint16_t cmd, const void *payload, size_t len,
+                void *reply, size_t reply_len)
+{
+    uint16_t id = fakeep_send(s, cmd, 0, payload, len);
+    gint64 until = g_get_monotonic_time() + FAKEEP_TIMEOUT_MS * 1000;
     int ret = -1;
-    EpsMsg *m;
+    VfuMsg *m;
 
     g_mutex_lock(&s->lock);
-    while (!(m = find(s, cmd, true, id, 0)) && s->conn >= 0) {
-        g_assert_true(g_cond_wait_until(&s->cond, &s->lock, until));
+    while (!(m = fakeep_find(s, cmd, true, id, 0)) && s->conn >= 0) {
+        fakeep_wait_change(s, until, "the reply to command", cmd);
     }
     if (m) {
         ret = m->hdr.flags & VFU_FLAG_ERROR ? m->hdr.error : 0;
@@ -523,18 +444,18 @@ int eps_call(EpServer *s, uint16_t cmd, const void *payload, size_t len,
     return ret;
 }
 
-void eps_wait_connected(EpServer *s)
+void fakeep_wait_connected(FakeEp *s)
 {
-    gint64 until = g_get_monotonic_time() + EPS_TIMEOUT_MS * 1000;
+    gint64 until = g_get_monotonic_time() + FAKEEP_TIMEOUT_MS * 1000;
 
     g_mutex_lock(&s->lock);
     while (!s->agreed) {
-        g_assert_true(g_cond_wait_until(&s->cond, &s->lock, until));
+        fakeep_wait_change(s, until, "command", VFU_CMD_VERSION);
     }
     g_mutex_unlock(&s->lock);
 }
 
-int eps_link_up(EpServer *s)
+int fakeep_link_up(FakeEp *s)
 {
     VfuEpLink l = {
         .argsz = sizeof(l), .generation = ++s->generation,
@@ -542,67 +463,67 @@ int eps_link_up(EpServer *s)
         .functions = s->functions,
     };
 
-    eps_wait_connected(s);
-    return eps_call(s, VFU_CMD_EP_LINK, &l, sizeof(l), NULL, 0);
+    fakeep_wait_connected(s);
+    return fakeep_call(s, VFU_CMD_EP_LINK, &l, sizeof(l), NULL, 0);
 }
 
-int eps_link_down(EpServer *s)
+int fakeep_link_down(FakeEp *s)
 {
     VfuEpLink l = {
         .argsz = sizeof(l), .generation = s->generation,
         .state = VFU_EP_LINK_DOWN,
     };
 
-    return eps_call(s, VFU_CMD_EP_LINK, &l, sizeof(l), NULL, 0);
+    return fakeep_call(s, VFU_CMD_EP_LINK, &l, sizeof(l), NULL, 0);
 }
 
-int eps_remap(EpServer *s, unsigned bar)
+int fakeep_remap(FakeEp *s, unsigned bar)
 {
     VfuEpRemap r = {
         .argsz = sizeof(r), .generation = s->generation, .region = bar,
     };
 
-    return eps_call(s, VFU_CMD_EP_REMAP, &r, sizeof(r), NULL, 0);
+    return fakeep_call(s, VFU_CMD_EP_REMAP, &r, sizeof(r), NULL, 0);
 }
 
-unsigned eps_count(EpServer *s, uint16_t cmd)
+unsigned fakeep_count(FakeEp *s, uint16_t cmd)
 {
     unsigned n = 0;
 
     g_mutex_lock(&s->lock);
-    while (find(s, cmd, false, -1, n)) {
+    while (fakeep_find(s, cmd, false, -1, n)) {
         n++;
     }
     g_mutex_unlock(&s->lock);
     return n;
 }
 
-const EpsMsg *eps_nth(EpServer *s, uint16_t cmd, unsigned n)
+const VfuMsg *fakeep_nth(FakeEp *s, uint16_t cmd, unsigned n)
 {
-    EpsMsg *m;
+    VfuMsg *m;
 
     g_mutex_lock(&s->lock);
-    m = find(s, cmd, false, -1, n);
+    m = fakeep_find(s, cmd, false, -1, n);
     g_mutex_unlock(&s->lock);
     return m;
 }
 
-const EpsMsg *eps_wait(EpServer *s, uint16_t cmd, unsigned n)
+const VfuMsg *fakeep_wait(FakeEp *s, uint16_t cmd, unsigned n)
 {
-    gint64 until = g_get_monotonic_time() + EPS_TIMEOUT_MS * 1000;
-    EpsMsg *m;
+    gint64 until = g_get_monotonic_time() + FAKEEP_TIMEOUT_MS * 1000;
+    VfuMsg *m;
 
     g_mutex_lock(&s->lock);
-    while (!(m = find(s, cmd, false, -1, n - 1))) {
-        g_assert_true(g_cond_wait_until(&s->cond, &s->lock, until));
+    while (!(m = fakeep_find(s, cmd, false, -1, n - 1))) {
+        fakeep_wait_change(s, until, "command", cmd);
     }
     g_mutex_unlock(&s->lock);
     return m;
 }
 
-void eps_clear_log(EpServer *s)
+void fakeep_clear_log(FakeEp *s)
 {
     g_mutex_lock(&s->lock);
-    g_queue_clear_full(&s->log, msg_free);
+    g_queue_clear_full(&s->log, (GDestroyNotify)vfu_msg_free);
     g_mutex_unlock(&s->lock);
 }

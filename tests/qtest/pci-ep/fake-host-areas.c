@@ -1,32 +1,32 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A scripted host: areas and doorbells of a BAR
+ * A fake host: areas and doorbells of a BAR
  */
 #include "qemu/osdep.h"
-#include "pci-ep-peer.h"
+#include "fake-host.h"
 
 #include <sys/mman.h>
 
-PepClient *pep_attach_areas(const char *path, unsigned max_fds)
+FakeHost *fakehost_attach_areas(const char *path, unsigned max_fds)
 {
     g_autofree char *json = g_strdup_printf(
         "{\"capabilities\":{\"max_msg_fds\":%u,"
         "\"max_data_xfer_size\":1048576,\"" VFU_EP_KEY "\":{\"version\":1,"
         "\"features\":[\"link\",\"reset\",\"remap\",\"intx\",\"areas\"]}}}",
         max_fds);
-    PepClient *c = pep_new(path);
-    PepMsg *m = pep_version(c, VFU_VERSION_MAJOR, json);
+    FakeHost *c = fakehost_new(path);
+    VfuMsg *m = fakehost_version(c, VFU_VERSION_MAJOR, json);
 
     g_assert_nonnull(m);
     g_assert_cmpuint(m->hdr.flags & VFU_FLAG_ERROR, ==, 0);
     g_assert_nonnull(strstr((char *)m->payload + sizeof(VfuVersion), "areas"));
-    pep_msg_free(m);
+    vfu_msg_free(m);
     return c;
 }
 
 /* ---- Areas ---- */
 
-static void check_area(const PepAreas *a, unsigned n)
+static void check_area(const FakeHostAreas *a, unsigned n)
 {
     const VfuEpArea *area = &a->area[n];
     uint64_t page = qemu_real_host_page_size();
@@ -43,7 +43,7 @@ static void check_area(const PepAreas *a, unsigned n)
     }
 }
 
-static void take_fds(PepMsg *m, int *fds, unsigned *nfds)
+static void take_fds(VfuMsg *m, int *fds, unsigned *nfds)
 {
     memcpy(fds, m->fds, m->nfds * sizeof(int));
     *nfds = m->nfds;
@@ -57,13 +57,14 @@ static void close_fds(const int *fds, unsigned nfds)
     }
 }
 
-PepAreas *pep_areas(PepClient *c, unsigned bar)
+FakeHostAreas *fakehost_areas(FakeHost *c, unsigned bar)
 {
     VfuEpAreas req = {
         .argsz = sizeof(req), .generation = c->generation, .region = bar,
     };
-    PepMsg *m = pep_request(c, VFU_CMD_EP_AREAS, &req, sizeof(req), NULL, 0);
-    PepAreas *a = g_new0(PepAreas, 1);
+    VfuMsg *m = fakehost_request(c, VFU_CMD_EP_AREAS, &req, sizeof(req), NULL,
+                                 0);
+    FakeHostAreas *a = g_new0(FakeHostAreas, 1);
     const VfuEpAreas *head;
 
     g_assert_nonnull(m);
@@ -82,17 +83,17 @@ PepAreas *pep_areas(PepClient *c, unsigned bar)
     for (unsigned n = 0; n < a->count; n++) {
         check_area(a, n);
     }
-    pep_msg_free(m);
+    vfu_msg_free(m);
     return a;
 }
 
-void pep_areas_free(PepAreas *a)
+void fakehost_areas_free(FakeHostAreas *a)
 {
     close_fds(a->fds, a->nfds);
     g_free(a);
 }
 
-uint8_t *pep_map_area(const PepAreas *a, unsigned n)
+uint8_t *fakehost_map_area(const FakeHostAreas *a, unsigned n)
 {
     const VfuEpArea *area = &a->area[n];
     void *p = mmap(NULL, area->size, PROT_READ | PROT_WRITE, MAP_SHARED,
@@ -102,33 +103,33 @@ uint8_t *pep_map_area(const PepAreas *a, unsigned n)
     return p;
 }
 
-void pep_unmap_area(const PepAreas *a, unsigned n, uint8_t *mem)
+void fakehost_unmap_area(const FakeHostAreas *a, unsigned n, uint8_t *mem)
 {
     munmap(mem, a->area[n].size);
 }
 
-void pep_remap(PepClient *c, unsigned bar)
+void fakehost_remap(FakeHost *c, unsigned bar)
 {
-    PepMsg *m = pep_command(c, VFU_CMD_EP_REMAP);
+    VfuMsg *m = fakehost_command(c, VFU_CMD_EP_REMAP);
     const VfuEpRemap *p = (void *)m->payload;
 
     g_assert_cmpuint(m->len, ==, sizeof(*p));
     g_assert_cmpuint(p->generation, ==, c->generation);
     g_assert_cmpuint(p->region, ==, bar);
-    pep_answer(c, m, 0);
-    pep_msg_free(m);
+    fakehost_answer(c, m, 0);
+    vfu_msg_free(m);
 }
 
 /* ---- Doorbells ---- */
 
-PepIoFds *pep_io_fds(PepClient *c, unsigned bar)
+FakeHostIoFds *fakehost_io_fds(FakeHost *c, unsigned bar)
 {
     VfuRegionIoFds req = {
         .argsz = sizeof(req) + 64 * sizeof(VfuRegionIoFd), .index = bar,
     };
-    PepMsg *m = pep_request(c, VFU_CMD_GET_REGION_IO_FDS, &req, sizeof(req),
-                            NULL, 0);
-    PepIoFds *f = g_new0(PepIoFds, 1);
+    VfuMsg *m = fakehost_request(c, VFU_CMD_GET_REGION_IO_FDS, &req,
+                                 sizeof(req), NULL, 0);
+    FakeHostIoFds *f = g_new0(FakeHostIoFds, 1);
     const VfuRegionIoFds *head;
 
     g_assert_nonnull(m);
@@ -150,11 +151,11 @@ PepIoFds *pep_io_fds(PepClient *c, unsigned bar)
         g_assert_cmpuint(f->io[n].flags, ==, 0);
         g_assert_cmphex(f->io[n].datamatch, ==, 0);
     }
-    pep_msg_free(m);
+    vfu_msg_free(m);
     return f;
 }
 
-void pep_io_fds_free(PepIoFds *f)
+void fakehost_io_fds_free(FakeHostIoFds *f)
 {
     close_fds(f->fds, f->nfds);
     g_free(f);
@@ -172,7 +173,7 @@ static void store_shadow(int fd, uint64_t offset, uint32_t value)
     munmap(p, page);
 }
 
-void pep_ring(const PepIoFds *f, unsigned n, uint32_t value)
+void fakehost_ring(const FakeHostIoFds *f, unsigned n, uint32_t value)
 {
     const VfuRegionIoFd *io = &f->io[n];
     uint64_t one = 1;

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The endpoint machine of a link in a qtest
+ * The endpoint machine of a link
  */
 #include "qemu/osdep.h"
 #include "hw/pci/pci_regs.h"
 #include "qobject/qdict.h"
 #include "qobject/qnum.h"
 #include "qobject/qbool.h"
-#include "pci-ep-endpoint.h"
+#include "machine-endpoint.h"
+#include "wait.h"
 
 #define SLOT            5
 #define SECOND          0x400000ull     /* between BARs of two controllers */
@@ -17,7 +18,7 @@
     "\"max_data_xfer_size\":1048576,\"" VFU_EP_KEY "\":{\"version\":1," \
     "\"features\":[\"link\",\"reset\",\"remap\",\"intx\",\"func\"]}}}"
 
-static void config_write(EpEndpoint *e, unsigned reg, unsigned width,
+static void config_write(EpVm *e, unsigned reg, unsigned width,
                          uint32_t val)
 {
     qtest_outl(e->q, 0xcf8, 1u << 31 | e->slot << 11 | (reg & 0xfc));
@@ -28,13 +29,13 @@ static void config_write(EpEndpoint *e, unsigned reg, unsigned width,
     }
 }
 
-static uint32_t config_read(EpEndpoint *e, unsigned reg)
+static uint32_t config_read(EpVm *e, unsigned reg)
 {
     qtest_outl(e->q, 0xcf8, 1u << 31 | e->slot << 11 | (reg & 0xfc));
     return qtest_inl(e->q, 0xcfc) >> (reg & 3) * 8;
 }
 
-static unsigned find_cap(EpEndpoint *e, uint8_t id)
+static unsigned find_cap(EpVm *e, uint8_t id)
 {
     unsigned at = config_read(e, PCI_CAPABILITY_LIST) & 0xff;
 
@@ -47,7 +48,7 @@ static unsigned find_cap(EpEndpoint *e, uint8_t id)
     return 0;
 }
 
-static void enable_msix(EpEndpoint *e)
+static void enable_msix(EpVm *e)
 {
     unsigned cap = find_cap(e, PCI_CAP_ID_MSIX);
 
@@ -65,7 +66,7 @@ static void enable_msix(EpEndpoint *e)
     config_write(e, cap + PCI_MSIX_FLAGS, 2, PCI_MSIX_FLAGS_ENABLE);
 }
 
-static void set_bar(EpEndpoint *e, unsigned bar, uint64_t addr, bool wide)
+static void set_bar(EpVm *e, unsigned bar, uint64_t addr, bool wide)
 {
     unsigned reg = PCI_BASE_ADDRESS_0 + 4 * bar;
 
@@ -75,7 +76,7 @@ static void set_bar(EpEndpoint *e, unsigned bar, uint64_t addr, bool wide)
     }
 }
 
-void epe_enable(EpEndpoint *e)
+void epvm_enable(EpVm *e)
 {
     g_assert_cmphex(config_read(e, PCI_VENDOR_ID), ==,
                     EPC_PCI_VENDOR_ID | EPC_PCI_DEVICE_ID << 16);
@@ -87,39 +88,39 @@ void epe_enable(EpEndpoint *e)
     enable_msix(e);
 }
 
-static EpEndpoint *new_endpoint(const char *id, unsigned index)
+static EpVm *new_endpoint(const char *id, unsigned index)
 {
-    EpEndpoint *e = g_new0(EpEndpoint, 1);
+    EpVm *e = g_new0(EpVm, 1);
 
     e->id = id;
     e->slot = SLOT + index;
-    e->regs = EPE_REGS + index * SECOND;
-    e->msix = EPE_MSIX + index * SECOND;
-    e->window = EPE_WINDOW << index;
-    e->doorbell = EPE_DOORBELL + index * SECOND;
-    e->vectors = EPE_VECTORS + index * 0x1000;
+    e->regs = EPVM_REGS + index * SECOND;
+    e->msix = EPVM_MSIX + index * SECOND;
+    e->window = EPVM_WINDOW << index;
+    e->doorbell = EPVM_DOORBELL + index * SECOND;
+    e->vectors = EPVM_VECTORS + index * 0x1000;
     e->dir = g_dir_make_tmp("pci-epc-XXXXXX", NULL);
     g_assert_nonnull(e->dir);
     e->socket = g_strdup_printf("%s/link", e->dir);
     return e;
 }
 
-static void find_registers(EpEndpoint *e)
+static void find_registers(EpVm *e)
 {
-    epe_enable(e);
-    e->fn_base = epe_reg(e, EPC_REG_FN_BASE);
-    e->fn_stride = epe_reg(e, EPC_REG_FN_STRIDE);
-    e->raise_base = epe_reg(e, EPC_REG_RAISE_BASE);
-    e->raise_stride = epe_reg(e, EPC_REG_RAISE_STRIDE);
+    epvm_enable(e);
+    e->fn_base = epvm_reg(e, EPC_REG_FN_BASE);
+    e->fn_stride = epvm_reg(e, EPC_REG_FN_STRIDE);
+    e->raise_base = epvm_reg(e, EPC_REG_RAISE_BASE);
+    e->raise_stride = epvm_reg(e, EPC_REG_RAISE_STRIDE);
 }
 
 #define MACHINE "-m 128M -nodefaults -object %s,id=ram,size=128M " \
                 "-machine memory-backend=ram " \
                 "-device pci-epc,id=epc,addr=%d,socket=%s"
 
-EpEndpoint *epe_start(const char *ram, const char *props)
+EpVm *epvm_start(const char *ram, const char *props)
 {
-    EpEndpoint *e = new_endpoint("epc", 0);
+    EpVm *e = new_endpoint("epc", 0);
 
     e->q = qtest_initf("-machine q35 " MACHINE "%s", ram, e->slot, e->socket,
                        props);
@@ -127,14 +128,14 @@ EpEndpoint *epe_start(const char *ram, const char *props)
     return e;
 }
 
-EpEndpoint *epe_start_two(const char *machine, EpEndpoint **second)
+EpVm *epvm_start_two(const char *machine, EpVm **second)
 {
-    EpEndpoint *e = new_endpoint("epc", 0);
-    EpEndpoint *e2 = new_endpoint("epc2", 1);
+    EpVm *e = new_endpoint("epc", 0);
+    EpVm *e2 = new_endpoint("epc2", 1);
 
     e->q = qtest_initf("-machine %s " MACHINE
                        " -device pci-epc,id=epc2,addr=%d,socket=%s", machine,
-                       EPE_SHARED, e->slot, e->socket, e2->slot, e2->socket);
+                       EPVM_SHARED, e->slot, e->socket, e2->slot, e2->socket);
     e2->q = e->q;
     e2->second = true;
     find_registers(e);
@@ -143,27 +144,27 @@ EpEndpoint *epe_start_two(const char *machine, EpEndpoint **second)
     return e;
 }
 
-EpEndpoint *epe_other(QTestState *q, unsigned slot, unsigned n)
+EpVm *epvm_find(QTestState *q, unsigned slot, unsigned n)
 {
-    EpEndpoint *e = g_new0(EpEndpoint, 1);
+    EpVm *e = g_new0(EpVm, 1);
 
     e->q = q;
     e->slot = slot;
-    e->regs = EPE_REGS + n * EPE_STRIDE;
-    e->msix = EPE_MSIX + n * EPE_STRIDE;
-    e->window = EPE_WINDOW + ((uint64_t)n << 32);
-    e->doorbell = EPE_DOORBELL + n * EPE_STRIDE;
-    e->vectors = EPE_VECTORS + n * 0x1000;
+    e->regs = EPVM_REGS + n * EPVM_STRIDE;
+    e->msix = EPVM_MSIX + n * EPVM_STRIDE;
+    e->window = EPVM_WINDOW + ((uint64_t)n << 32);
+    e->doorbell = EPVM_DOORBELL + n * EPVM_STRIDE;
+    e->vectors = EPVM_VECTORS + n * 0x1000;
     find_registers(e);
     return e;
 }
 
-void epe_other_free(EpEndpoint *e)
+void epvm_find_free(EpVm *e)
 {
     g_free(e);
 }
 
-void epe_stop(EpEndpoint *e)
+void epvm_stop(EpVm *e)
 {
     if (!e->second) {
         qtest_quit(e->q);   /* takes the sockets with it */
@@ -174,7 +175,7 @@ void epe_stop(EpEndpoint *e)
     g_free(e);
 }
 
-uint64_t epe_read(EpEndpoint *e, uint64_t offset, unsigned width)
+uint64_t epvm_read(EpVm *e, uint64_t offset, unsigned width)
 {
     uint64_t addr = e->regs + offset;
 
@@ -190,7 +191,7 @@ uint64_t epe_read(EpEndpoint *e, uint64_t offset, unsigned width)
     }
 }
 
-void epe_write(EpEndpoint *e, uint64_t offset, unsigned width, uint64_t val)
+void epvm_write(EpVm *e, uint64_t offset, unsigned width, uint64_t val)
 {
     uint64_t addr = e->regs + offset;
 
@@ -209,253 +210,267 @@ void epe_write(EpEndpoint *e, uint64_t offset, unsigned width, uint64_t val)
     }
 }
 
-uint32_t epe_reg(EpEndpoint *e, uint32_t reg)
+uint32_t epvm_reg(EpVm *e, uint32_t reg)
 {
-    return epe_read(e, reg, 4);
+    return epvm_read(e, reg, 4);
 }
 
-void epe_set(EpEndpoint *e, uint32_t reg, uint32_t val)
+void epvm_set_reg(EpVm *e, uint32_t reg, uint32_t val)
 {
-    epe_write(e, reg, 4, val);
+    epvm_write(e, reg, 4, val);
 }
 
-void epe_select(EpEndpoint *e, unsigned fn)
+void epvm_select(EpVm *e, unsigned fn)
 {
     e->fn = fn;
 }
 
-static uint64_t fn_page(EpEndpoint *e)
+static uint64_t fn_page(EpVm *e)
 {
     return e->fn_base + e->fn * e->fn_stride;
 }
 
-uint32_t epe_fn(EpEndpoint *e, uint32_t reg)
+uint32_t epvm_fn_reg(EpVm *e, uint32_t reg)
 {
-    return epe_read(e, fn_page(e) + reg, 4);
+    return epvm_read(e, fn_page(e) + reg, 4);
 }
 
-void epe_fn_set(EpEndpoint *e, uint32_t reg, uint32_t val)
+void epvm_set_fn_reg(EpVm *e, uint32_t reg, uint32_t val)
 {
-    epe_write(e, fn_page(e) + reg, 4, val);
+    epvm_write(e, fn_page(e) + reg, 4, val);
 }
 
-void epe_fn_set64(EpEndpoint *e, uint32_t reg, uint64_t val)
+void epvm_set_fn_reg64(EpVm *e, uint32_t reg, uint64_t val)
 {
-    epe_write(e, fn_page(e) + reg, 8, val);
+    epvm_write(e, fn_page(e) + reg, 8, val);
 }
 
-void epe_raise(EpEndpoint *e, uint32_t what, uint32_t val)
+void epvm_raise(EpVm *e, uint32_t what, uint32_t val)
 {
-    epe_write(e, e->raise_base + e->fn * e->raise_stride + what, 4, val);
+    epvm_write(e, e->raise_base + e->fn * e->raise_stride + what, 4, val);
 }
 
-static uint64_t doorbell_at(EpEndpoint *e, unsigned n, uint32_t reg)
+static uint64_t doorbell_at(EpVm *e, unsigned n, uint32_t reg)
 {
-    return epe_reg(e, EPC_REG_DOORBELL_BASE) + n * EPC_DOORBELL_STRIDE + reg;
+    return epvm_reg(e, EPC_REG_DOORBELL_BASE) + n * EPC_DOORBELL_STRIDE + reg;
 }
 
-uint32_t epe_doorbell(EpEndpoint *e, unsigned n, uint32_t reg)
+uint32_t epvm_doorbell_reg(EpVm *e, unsigned n, uint32_t reg)
 {
-    return epe_read(e, doorbell_at(e, n, reg), 4);
+    return epvm_read(e, doorbell_at(e, n, reg), 4);
 }
 
-void epe_doorbell_set(EpEndpoint *e, unsigned n, uint32_t reg, uint32_t val)
+void epvm_set_doorbell_reg(EpVm *e, unsigned n, uint32_t reg, uint32_t val)
 {
-    epe_write(e, doorbell_at(e, n, reg), 4, val);
+    epvm_write(e, doorbell_at(e, n, reg), 4, val);
 }
 
-uint32_t epe_begin(EpEndpoint *e, uint32_t cmd)
+uint32_t epvm_begin_command(EpVm *e, uint32_t cmd)
 {
-    epe_fn_set(e, EPC_FN_CMD, cmd);
-    return epe_fn(e, EPC_FN_STATUS);
+    epvm_set_fn_reg(e, EPC_FN_CMD, cmd);
+    return epvm_fn_reg(e, EPC_FN_STATUS);
 }
 
-static uint32_t wait_status(EpEndpoint *e, uint64_t reg)
+static uint32_t wait_status(EpVm *e, uint64_t reg)
 {
-    gint64 end = g_get_monotonic_time() + EPE_TIMEOUT_MS * 1000ll;
     uint32_t status;
 
-    while ((status = epe_read(e, reg, 4)) == EPC_STATUS_BUSY) {
-        g_assert_cmpint(g_get_monotonic_time(), <, end);
-        g_usleep(1000);
-    }
+    wait_until((status = epvm_read(e, reg, 4)) != EPC_STATUS_BUSY,
+               "the end of the command with status register 0x%" PRIx64, reg);
     return status;
 }
 
-uint32_t epe_wait(EpEndpoint *e)
+uint32_t epvm_wait_command(EpVm *e)
 {
     return wait_status(e, fn_page(e) + EPC_FN_STATUS);
 }
 
-uint32_t epe_wait_link_cmd(EpEndpoint *e)
+uint32_t epvm_wait_link_command(EpVm *e)
 {
     return wait_status(e, EPC_REG_LINK_STATUS);
 }
 
-uint32_t epe_command(EpEndpoint *e, uint32_t cmd)
+uint32_t epvm_command(EpVm *e, uint32_t cmd)
 {
-    epe_begin(e, cmd);
-    return epe_wait(e);
+    epvm_begin_command(e, cmd);
+    return epvm_wait_command(e);
 }
 
-uint32_t epe_link(EpEndpoint *e, uint32_t cmd)
+uint32_t epvm_link_command(EpVm *e, uint32_t cmd)
 {
-    epe_set(e, EPC_REG_LINK_CMD, cmd);
-    return epe_wait_link_cmd(e);
+    epvm_set_reg(e, EPC_REG_LINK_CMD, cmd);
+    return epvm_wait_link_command(e);
 }
 
-void epe_wait_link(EpEndpoint *e, bool up)
+void epvm_wait_link(EpVm *e, bool up)
 {
-    gint64 end = g_get_monotonic_time() + EPE_TIMEOUT_MS * 1000ll;
-
-    while (!!(epe_reg(e, EPC_REG_LINK) & EPC_LINK_UP) != up) {
-        g_assert_cmpint(g_get_monotonic_time(), <, end);
-        g_usleep(1000);
-    }
+    wait_until(!!(epvm_reg(e, EPC_REG_LINK) & EPC_LINK_UP) == up,
+               "the link to be %s", up ? "up" : "down");
 }
 
-uint32_t epe_set_header(EpEndpoint *e, uint32_t id, uint32_t pin)
+uint32_t epvm_set_header(EpVm *e, uint32_t id, uint32_t pin)
 {
-    epe_fn_set(e, EPC_FN_ID, id);
-    epe_fn_set(e, EPC_FN_CLASS, 0xff000001);
-    epe_fn_set(e, EPC_FN_SUBSYS, 0x56781234);
-    epe_fn_set(e, EPC_FN_INT_PIN, pin);
-    return epe_command(e, EPC_CMD_SET_HEADER);
+    epvm_set_fn_reg(e, EPC_FN_ID, id);
+    epvm_set_fn_reg(e, EPC_FN_CLASS, 0xff000001);
+    epvm_set_fn_reg(e, EPC_FN_SUBSYS, 0x56781234);
+    epvm_set_fn_reg(e, EPC_FN_INT_PIN, pin);
+    return epvm_command(e, EPC_CMD_SET_HEADER);
 }
 
-void epe_bar_args(EpEndpoint *e, uint32_t bar, uint32_t flags, uint64_t addr,
-                  uint64_t size)
+void epvm_bar_args(EpVm *e, uint32_t bar, uint32_t flags, uint64_t addr,
+                   uint64_t size)
 {
-    epe_fn_set(e, EPC_FN_BAR, bar);
-    epe_fn_set(e, EPC_FN_BAR_FLAGS, flags);
-    epe_fn_set64(e, EPC_FN_ADDR, addr);
-    epe_fn_set64(e, EPC_FN_SIZE, size);
+    epvm_set_fn_reg(e, EPC_FN_BAR, bar);
+    epvm_set_fn_reg(e, EPC_FN_BAR_FLAGS, flags);
+    epvm_set_fn_reg64(e, EPC_FN_ADDR, addr);
+    epvm_set_fn_reg64(e, EPC_FN_SIZE, size);
 }
 
-uint32_t epe_set_bar(EpEndpoint *e, uint32_t bar, uint32_t flags,
-                     uint64_t addr, uint64_t size)
+uint32_t epvm_set_bar(EpVm *e, uint32_t bar, uint32_t flags,
+                      uint64_t addr, uint64_t size)
 {
-    epe_bar_args(e, bar, flags, addr, size);
-    return epe_command(e, EPC_CMD_SET_BAR);
+    epvm_bar_args(e, bar, flags, addr, size);
+    return epvm_command(e, EPC_CMD_SET_BAR);
 }
 
-uint32_t epe_clear_bar(EpEndpoint *e, uint32_t bar)
+uint32_t epvm_clear_bar(EpVm *e, uint32_t bar)
 {
-    epe_fn_set(e, EPC_FN_BAR, bar);
-    return epe_command(e, EPC_CMD_CLEAR_BAR);
+    epvm_set_fn_reg(e, EPC_FN_BAR, bar);
+    return epvm_command(e, EPC_CMD_CLEAR_BAR);
 }
 
-uint32_t epe_map(EpEndpoint *e, uint64_t offset, uint64_t addr, uint64_t size)
+uint32_t epvm_map(EpVm *e, uint64_t offset, uint64_t addr, uint64_t size)
 {
-    epe_fn_set64(e, EPC_FN_OFFSET, offset);
-    epe_fn_set64(e, EPC_FN_ADDR, addr);
-    epe_fn_set64(e, EPC_FN_SIZE, size);
-    return epe_command(e, EPC_CMD_MAP);
+    epvm_set_fn_reg64(e, EPC_FN_OFFSET, offset);
+    epvm_set_fn_reg64(e, EPC_FN_ADDR, addr);
+    epvm_set_fn_reg64(e, EPC_FN_SIZE, size);
+    return epvm_command(e, EPC_CMD_MAP);
 }
 
-uint32_t epe_unmap(EpEndpoint *e, uint64_t offset)
+uint32_t epvm_unmap(EpVm *e, uint64_t offset)
 {
-    epe_fn_set64(e, EPC_FN_OFFSET, offset);
-    return epe_command(e, EPC_CMD_UNMAP);
+    epvm_set_fn_reg64(e, EPC_FN_OFFSET, offset);
+    return epvm_command(e, EPC_CMD_UNMAP);
 }
 
-uint32_t epe_set_msi(EpEndpoint *e, uint32_t count)
+uint32_t epvm_set_msi(EpVm *e, uint32_t count)
 {
-    epe_fn_set(e, EPC_FN_COUNT, count);
-    return epe_command(e, EPC_CMD_SET_MSI);
+    epvm_set_fn_reg(e, EPC_FN_COUNT, count);
+    return epvm_command(e, EPC_CMD_SET_MSI);
 }
 
-uint32_t epe_set_msix(EpEndpoint *e, uint32_t count, uint32_t bar,
-                      uint64_t offset)
+uint32_t epvm_set_msix(EpVm *e, uint32_t count, uint32_t bar,
+                       uint64_t offset)
 {
-    epe_fn_set(e, EPC_FN_COUNT, count);
-    epe_fn_set(e, EPC_FN_BAR, bar);
-    epe_fn_set64(e, EPC_FN_OFFSET, offset);
-    return epe_command(e, EPC_CMD_SET_MSIX);
+    epvm_set_fn_reg(e, EPC_FN_COUNT, count);
+    epvm_set_fn_reg(e, EPC_FN_BAR, bar);
+    epvm_set_fn_reg64(e, EPC_FN_OFFSET, offset);
+    return epvm_command(e, EPC_CMD_SET_MSIX);
 }
 
-void epe_area(EpEndpoint *e, unsigned n, uint64_t addr, uint64_t size)
+void epvm_area_args(EpVm *e, unsigned n, uint64_t addr, uint64_t size)
 {
     uint32_t area = EPC_FN_AREA(n);
 
-    epe_fn_set64(e, area + EPC_AREA_ADDR, addr);
-    epe_fn_set64(e, area + EPC_AREA_SIZE, size);
-    epe_fn_set(e, area + EPC_AREA_TYPE,
-               addr == EPC_ADDR_NONE ? EPC_AREA_NONE : EPC_AREA_TARGET);
+    epvm_set_fn_reg64(e, area + EPC_AREA_ADDR, addr);
+    epvm_set_fn_reg64(e, area + EPC_AREA_SIZE, size);
+    epvm_set_fn_reg(e, area + EPC_AREA_TYPE,
+                    addr == EPC_ADDR_NONE ? EPC_AREA_NONE : EPC_AREA_TARGET);
 }
 
-uint32_t epe_set_areas(EpEndpoint *e, uint32_t bar, uint32_t count)
+uint32_t epvm_set_areas(EpVm *e, uint32_t bar, uint32_t count)
 {
-    epe_fn_set(e, EPC_FN_BAR, bar);
-    epe_fn_set(e, EPC_FN_COUNT, count);
-    return epe_command(e, EPC_CMD_SET_AREAS);
+    epvm_set_fn_reg(e, EPC_FN_BAR, bar);
+    epvm_set_fn_reg(e, EPC_FN_COUNT, count);
+    return epvm_command(e, EPC_CMD_SET_AREAS);
 }
 
-void epe_describe(EpEndpoint *e)
+void epvm_describe(EpVm *e)
 {
-    g_assert_cmpuint(epe_set_header(e, EPE_ID, 1), ==, EPC_STATUS_OK);
-    g_assert_cmpuint(epe_set_bar(e, 0, 0, EPE_BAR0, EPE_BAR0_SIZE), ==,
+    g_assert_cmpuint(epvm_set_header(e, EPVM_ID, 1), ==, EPC_STATUS_OK);
+    g_assert_cmpuint(epvm_set_bar(e, 0, 0, EPVM_BAR0, EPVM_BAR0_SIZE), ==,
                      EPC_STATUS_OK);
-    g_assert_cmpuint(epe_set_bar(e, 1, 0, EPE_BAR1, 128), ==, EPC_STATUS_OK);
-    g_assert_cmpuint(epe_set_bar(e, 2, EPC_BAR_FLAG_64 | EPC_BAR_FLAG_PREFETCH,
-                                 EPE_BAR2, EPE_BAR2_SIZE), ==, EPC_STATUS_OK);
-    g_assert_cmpuint(epe_set_bar(e, 4, 0, EPC_ADDR_NONE, 0x10000), ==,
+    g_assert_cmpuint(epvm_set_bar(e, 1, 0, EPVM_BAR1, 128), ==, EPC_STATUS_OK);
+    g_assert_cmpuint(epvm_set_bar(e, 2, EPC_BAR_FLAG_64 | EPC_BAR_FLAG_PREFETCH,
+                                  EPVM_BAR2, EPVM_BAR2_SIZE),
+                     ==, EPC_STATUS_OK);
+    g_assert_cmpuint(epvm_set_bar(e, 4, 0, EPC_ADDR_NONE, 0x10000), ==,
                      EPC_STATUS_OK);
-    g_assert_cmpuint(epe_set_msi(e, 4), ==, EPC_STATUS_OK);
-    g_assert_cmpuint(epe_set_msix(e, 8, 0, EPE_BAR0_SIZE - 0x1000), ==,
+    g_assert_cmpuint(epvm_set_msi(e, 4), ==, EPC_STATUS_OK);
+    g_assert_cmpuint(epvm_set_msix(e, 8, 0, EPVM_BAR0_SIZE - 0x1000), ==,
                      EPC_STATUS_OK);
 }
 
-static PepClient *bring_up(EpEndpoint *e, PepClient *c)
+static FakeHost *bring_up(EpVm *e, FakeHost *c)
 {
-    pep_link(c, VFU_EP_LINK_UP);
-    epe_wait_link(e, true);
+    fakehost_link(c, VFU_EP_LINK_UP);
+    epvm_wait_link(e, true);
     return c;
 }
 
-PepClient *epe_attach(EpEndpoint *e)
+FakeHost *epvm_attach(EpVm *e)
 {
-    epe_describe(e);
-    g_assert_cmpuint(epe_link(e, EPC_LINK_START), ==, EPC_STATUS_OK);
-    return bring_up(e, pep_attach(e->socket, NULL));
+    epvm_describe(e);
+    g_assert_cmpuint(epvm_link_command(e, EPC_LINK_START), ==, EPC_STATUS_OK);
+    return bring_up(e, fakehost_attach(e->socket, NULL));
 }
 
-PepClient *epe_attach_areas(EpEndpoint *e, unsigned max_fds)
+FakeHost *epvm_attach_areas(EpVm *e, unsigned max_fds)
 {
-    epe_describe(e);
-    g_assert_cmpuint(epe_link(e, EPC_LINK_START), ==, EPC_STATUS_OK);
-    return bring_up(e, pep_attach_areas(e->socket, max_fds));
+    epvm_describe(e);
+    g_assert_cmpuint(epvm_link_command(e, EPC_LINK_START), ==, EPC_STATUS_OK);
+    return bring_up(e, fakehost_attach_areas(e->socket, max_fds));
 }
 
-PepClient *epe_join(EpEndpoint *e, unsigned fn, const char *json)
+FakeHost *epvm_join(EpVm *e, unsigned fn, const char *json)
 {
-    gint64 limit = g_get_monotonic_time() + PEP_TIMEOUT_MS * 1000ll;
+    gint64 end = wait_deadline(WAIT_MS);
     g_autofree char *path = fn ? g_strdup_printf("%s.%u", e->socket, fn) :
                                  g_strdup(e->socket);
 
     for (;;) {
-        PepClient *c = pep_new(path);
-        PepMsg *m = pep_version(c, VFU_VERSION_MAJOR, json ?: JOINING);
+        FakeHost *c = fakehost_new(path);
+        VfuMsg *m = fakehost_version(c, VFU_VERSION_MAJOR, json ?: JOINING);
         uint32_t err = m ? m->hdr.error : ECONNRESET;
 
-        pep_msg_free(m);
+        vfu_msg_free(m);
         if (!err) {
             return c;
         }
-        g_assert_cmpint(g_get_monotonic_time(), <, limit);
-        pep_free(c);
-        g_usleep(1000);
+        fakehost_free(c);
+        if (!wait_step(end)) {
+            wait_failed(__FILE__, __LINE__,
+                        "function %u to accept a client: error %u", fn, err);
+        }
     }
 }
 
-void epe_detach(EpEndpoint *e, PepClient *c)
+void epvm_detach(EpVm *e, FakeHost *c)
 {
-    pep_free(c);
-    epe_wait_link(e, false);
-    epe_stop(e);
+    fakehost_free(c);
+    epvm_wait_link(e, false);
+    epvm_stop(e);
 }
 
-bool epe_vector(EpEndpoint *e, unsigned vector, unsigned ms)
+void epvm_expect_no_vector(EpVm *e, unsigned vector)
+{
+    fence_main_loop(e->q);
+    if (epvm_vector(e, vector, 0)) {
+        g_error("vector %u was raised, which it should not be", vector);
+    }
+}
+
+void epvm_expect_no_command(EpVm *e, FakeHost *c, uint16_t cmd)
+{
+    fakehost_fence(c);
+    fence_main_loop(e->q);
+    fakehost_fence(c);
+    if (fakehost_has_command(c, cmd)) {
+        g_error("the endpoint sent command 0x%x, which it should not", cmd);
+    }
+}
+
+bool epvm_vector(EpVm *e, unsigned vector, unsigned ms)
 {
     gint64 end = g_get_monotonic_time() + ms * 1000ll;
     uint64_t at = e->vectors + vector * 4;
@@ -475,11 +490,82 @@ bool epe_vector(EpEndpoint *e, unsigned vector, unsigned ms)
     }
 }
 
-int64_t epe_prop(EpEndpoint *e, const char *name)
+void assert_qmp_error(QDict *rsp, const char *text)
+{
+    QDict *error = qdict_get_qdict(rsp, "error");
+
+    if (!error) {
+        g_error("not refused, though it should be with '%s'", text);
+    }
+    if (!strstr(qdict_get_str(error, "desc"), text)) {
+        g_error("refused with '%s', which lacks '%s'",
+                qdict_get_str(error, "desc"), text);
+    }
+}
+
+static QDict *get_prop(EpVm *e, const char *name)
 {
     g_autofree char *path = g_strdup_printf("/machine/peripheral/%s", e->id);
-    QDict *rsp = qtest_qmp(e->q, "{'execute': 'qom-get', 'arguments': "
-                           "{'path': %s, 'property': %s}}", path, name);
+
+    return qtest_qmp(e->q, "{'execute': 'qom-get', 'arguments': "
+                     "{'path': %s, 'property': %s}}", path, name);
+}
+
+char *epvm_prop_text(EpVm *e, const char *name)
+{
+    QDict *rsp = get_prop(e, name);
+    char *text = g_strdup(qdict_get_str(rsp, "return"));
+
+    qobject_unref(rsp);
+    return text;
+}
+
+QDict *epvm_set_fault(EpVm *e, const char *request)
+{
+    g_autofree char *path = g_strdup_printf("/machine/peripheral/%s", e->id);
+
+    return qtest_qmp(e->q, "{'execute': 'qom-set', 'arguments': {'path': %s, "
+                     "'property': 'fault', 'value': %s}}", path, request);
+}
+
+void epvm_request_fault(EpVm *e, const char *request)
+{
+    QDict *rsp = epvm_set_fault(e, request);
+
+    if (!qdict_haskey(rsp, "return")) {
+        g_error("fault '%s' was refused", request);
+    }
+    qobject_unref(rsp);
+}
+
+unsigned epvm_count_faults(EpVm *e, const char *kind, const char *place)
+{
+    g_autofree char *log = epvm_prop_text(e, "fault-log");
+    g_autofree char *name = g_strdup_printf("\"fault\": \"%s\"", kind);
+    g_auto(GStrv) element = g_strsplit(log, "{", -1);
+    unsigned n = 0;
+
+    for (unsigned i = 0; element[i]; i++) {
+        n += strstr(element[i], name) &&
+             (!place || strstr(element[i], place));
+    }
+    return n;
+}
+
+void epvm_expect_faults(EpVm *e, unsigned count, const char *kind,
+                        const char *place)
+{
+    unsigned n = epvm_count_faults(e, kind, place);
+
+    if (n != count) {
+        g_error("%u times %s %s in the log, and not %u", n, kind, place ?: "",
+                count);
+    }
+}
+
+int64_t epvm_prop(EpVm *e, const char *name)
+{
+    QDict *rsp = get_prop(e, name);
     QObject *value = qdict_get(rsp, "return");
     QBool *b;
     int64_t v;

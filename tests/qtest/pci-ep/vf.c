@@ -1,49 +1,49 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A host with a scripted endpoint that has virtual functions
+ * A host machine with a fake endpoint that has virtual functions
  */
 #include "qemu/osdep.h"
 #include "qemu/bswap.h"
 #include "hw/pci/pci_regs.h"
-#include "pci-ep-vfs.h"
+#include "vf.h"
 
-EpServer *vfs_vf(VfDevice *d, unsigned n)
+FakeEp *vfdev_vf(VfDev *d, unsigned n)
 {
     return d->ep[d->fns + n];
 }
 
-unsigned vfs_bdf(VfDevice *d, unsigned n)
+unsigned vfdev_bdf(VfDev *d, unsigned n)
 {
-    return EPH_FUNCTION + d->fns + n;
+    return HOSTVM_FUNCTION + d->fns + n;
 }
 
-static void make_virtual(EpServer *s)
+static void make_virtual(FakeEp *s)
 {
     stl_le_p(s->config + PCI_VENDOR_ID, UINT32_MAX);
     memset(s->config + PCI_BASE_ADDRESS_0, 0, 24);
 }
 
-static void make_capability(VfDevice *d)
+static void make_capability(VfDev *d)
 {
-    uint8_t *c = d->ep[0]->config + VFS_SRIOV;
+    uint8_t *c = d->ep[0]->config + VFDEV_SRIOV;
 
     d->sriov = c;
-    stl_le_p(c, PCI_EXT_CAP_ID_SRIOV | 1 << 16 | VFS_NEXT << 20);
+    stl_le_p(c, PCI_EXT_CAP_ID_SRIOV | 1 << 16 | VFDEV_NEXT << 20);
     stw_le_p(c + PCI_SRIOV_INITIAL_VF, d->vfs);
     stw_le_p(c + PCI_SRIOV_TOTAL_VF, d->vfs);
     stw_le_p(c + PCI_SRIOV_VF_OFFSET, d->fns);
     stw_le_p(c + PCI_SRIOV_VF_STRIDE, 1);
-    stw_le_p(c + PCI_SRIOV_VF_DID, VFS_DEVICE);
+    stw_le_p(c + PCI_SRIOV_VF_DID, VFDEV_DEVICE);
     stl_le_p(c + PCI_SRIOV_BAR + 2 * 4, PCI_BASE_ADDRESS_MEM_TYPE_64);
     stl_le_p(c + PCI_SRIOV_BAR + 4 * 4, PCI_BASE_ADDRESS_MEM_PREFETCH);
-    stl_le_p(d->ep[0]->config + VFS_NEXT, VFS_NEXT_HEADER);
+    stl_le_p(d->ep[0]->config + VFDEV_NEXT, VFDEV_NEXT_HEADER);
 }
 
-void vfs_make(VfDevice *d, unsigned fns, unsigned vfs)
+void vfdev_make(VfDev *d, unsigned fns, unsigned vfs)
 {
-    *d = (VfDevice) { .fns = fns, .vfs = vfs };
+    *d = (VfDev) { .fns = fns, .vfs = vfs };
     for (unsigned i = 0; i < fns + vfs; i++) {
-        EpServer *s = d->ep[i] = eps_new();
+        FakeEp *s = d->ep[i] = fakeep_new();
 
         s->features |= VFU_EP_FEATURE_FUNC;
         s->functions = (1u << (fns + vfs)) - 1;
@@ -58,94 +58,94 @@ void vfs_make(VfDevice *d, unsigned fns, unsigned vfs)
     make_capability(d);
 }
 
-void vfs_launch(VfDevice *d, const char *args)
+void vfdev_launch(VfDev *d, const char *args)
 {
     for (unsigned i = 0; i < d->fns + d->vfs; i++) {
-        eps_listen(d->ep[i]);
+        fakeep_listen(d->ep[i]);
     }
-    d->q = eph_start_args(args, d->ep[0]->path, VFS_DEADLINE_MS);
-    eph_enable_port(d->q);
-    eph_enable_ecam(d->q);
+    d->q = hostvm_start_args(args, d->ep[0]->path, VFDEV_DEADLINE_MS);
+    hostvm_enable_port(d->q);
+    hostvm_enable_ecam(d->q);
 }
 
-void vfs_all_up(VfDevice *d)
+void vfdev_all_up(VfDev *d)
 {
     for (unsigned i = 0; i < d->fns + d->vfs; i++) {
-        g_assert_cmpint(eps_link_up(d->ep[i]), ==, 0);
+        g_assert_cmpint(fakeep_link_up(d->ep[i]), ==, 0);
     }
-    eph_wait_present(d->q, true);
+    hostvm_wait_present(d->q, true);
 }
 
-void vfs_all_down(VfDevice *d)
+void vfdev_all_down(VfDev *d)
 {
     for (unsigned i = 0; i < d->fns + d->vfs; i++) {
-        g_assert_cmpint(eps_link_down(d->ep[i]), ==, 0);
+        g_assert_cmpint(fakeep_link_down(d->ep[i]), ==, 0);
     }
-    eph_wait_present(d->q, false);
+    hostvm_wait_present(d->q, false);
 }
 
-void vfs_start(VfDevice *d, unsigned fns, unsigned vfs)
+void vfdev_start(VfDev *d, unsigned fns, unsigned vfs)
 {
-    vfs_make(d, fns, vfs);
-    vfs_launch(d, "");
-    vfs_all_up(d);
+    vfdev_make(d, fns, vfs);
+    vfdev_launch(d, "");
+    vfdev_all_up(d);
 }
 
-void vfs_end(VfDevice *d)
+void vfdev_end(VfDev *d)
 {
     qtest_quit(d->q);
     for (unsigned i = 0; i < d->fns + d->vfs; i++) {
-        eps_free(d->ep[i]);
+        fakeep_free(d->ep[i]);
     }
 }
 
-uint32_t vfs_read(VfDevice *d, unsigned reg)
+uint32_t vfdev_read(VfDev *d, unsigned reg)
 {
-    return eph_ecam_readl(d->q, EPH_FUNCTION, VFS_SRIOV + reg);
+    return hostvm_ecam_readl(d->q, HOSTVM_FUNCTION, VFDEV_SRIOV + reg);
 }
 
-void vfs_write(VfDevice *d, unsigned reg, uint32_t val)
+void vfdev_write(VfDev *d, unsigned reg, uint32_t val)
 {
-    eph_ecam_writel(d->q, EPH_FUNCTION, VFS_SRIOV + reg, val);
+    hostvm_ecam_writel(d->q, HOSTVM_FUNCTION, VFDEV_SRIOV + reg, val);
 }
 
-static void set_bars(VfDevice *d)
+static void set_bars(VfDev *d)
 {
     for (unsigned i = 0; i < 6; i++) {
-        vfs_write(d, PCI_SRIOV_BAR + i * 4, i == 3 ? 0 : VFS_BAR(i));
+        vfdev_write(d, PCI_SRIOV_BAR + i * 4, i == 3 ? 0 : VFDEV_BAR(i));
     }
 }
 
-void vfs_enable(VfDevice *d, unsigned n)
+void vfdev_enable(VfDev *d, unsigned n)
 {
     set_bars(d);
-    vfs_write(d, PCI_SRIOV_NUM_VF, n);
-    vfs_write(d, PCI_SRIOV_CTRL, PCI_SRIOV_CTRL_VFE | PCI_SRIOV_CTRL_MSE);
+    vfdev_write(d, PCI_SRIOV_NUM_VF, n);
+    vfdev_write(d, PCI_SRIOV_CTRL, PCI_SRIOV_CTRL_VFE | PCI_SRIOV_CTRL_MSE);
 }
 
-void vfs_disable(VfDevice *d)
+void vfdev_disable(VfDev *d)
 {
-    vfs_write(d, PCI_SRIOV_CTRL, 0);
-    vfs_write(d, PCI_SRIOV_NUM_VF, 0);
+    vfdev_write(d, PCI_SRIOV_CTRL, 0);
+    vfdev_write(d, PCI_SRIOV_NUM_VF, 0);
 }
 
-void vfs_check_enabled(VfDevice *d, unsigned n)
+void vfdev_check_enabled(VfDev *d, unsigned n)
 {
     for (unsigned i = 0; i < d->vfs; i++) {
-        g_assert_cmphex(eph_readl(d->q, vfs_bdf(d, i), 0), ==, UINT32_MAX);
-        g_assert_cmphex(eph_readl(d->q, vfs_bdf(d, i), PCI_CLASS_REVISION), ==,
-                        i < n ? 0xff000000 : UINT32_MAX);
+        g_assert_cmphex(hostvm_readl(d->q, vfdev_bdf(d, i), 0), ==, UINT32_MAX);
+        g_assert_cmphex(hostvm_readl(d->q, vfdev_bdf(d, i), PCI_CLASS_REVISION),
+                        ==, i < n ? 0xff000000 : UINT32_MAX);
     }
 }
 
-bool vfs_told(EpServer *s, unsigned reg, uint32_t *val)
+bool vfdev_config_written(FakeEp *s, unsigned reg, uint32_t *val)
 {
     bool seen = false;
-    const EpsMsg *m;
+    const VfuMsg *m;
     VfuRegionRw rw;
 
     *val = 0;
-    for (unsigned i = 0; (m = eps_nth(s, VFU_CMD_REGION_WRITE, i)); i++) {
+    for (unsigned i = 0; (m = fakeep_nth(s, VFU_CMD_REGION_WRITE, i)); i++) {
         memcpy(&rw, m->payload, sizeof(rw));
         if (rw.region == VFU_REGION_CONFIG && rw.offset == reg) {
             memcpy(val, m->payload + sizeof(rw), rw.count);
@@ -155,11 +155,12 @@ bool vfs_told(EpServer *s, unsigned reg, uint32_t *val)
     return seen;
 }
 
-/* One page for each, when it is not in BAR 0 */
-uint64_t vfs_msix_table(VfDevice *d, unsigned n)
+/* In a BAR other than 0 each virtual function has one page. */
+uint64_t vfdev_msix_table(VfDev *d, unsigned n)
 {
-    uint32_t at = eph_readl(d->q, vfs_bdf(d, n), VFS_MSIX + PCI_MSIX_TABLE);
+    uint32_t at = hostvm_readl(d->q, vfdev_bdf(d, n),
+                               VFDEV_MSIX + PCI_MSIX_TABLE);
     unsigned bir = at & PCI_MSIX_FLAGS_BIRMASK;
 
-    return VFS_BAR(bir) + n * (bir ? 0x1000 : VFS_BAR0_SIZE) + at - bir;
+    return VFDEV_BAR(bir) + n * (bir ? 0x1000 : VFDEV_BAR0_SIZE) + at - bir;
 }
