@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A server for ivshmem-doorbell, the yardstick for interrupts.
 
-Protocol: docs/specs/ivshmem-spec.rst of QEMU.  One vector for each of its
-clients; it runs in the event loop of the pair.
+The protocol is that of docs/specs/ivshmem-spec.rst of QEMU.  Each client has
+one vector.  The server runs in the event loop of the testbed.
 """
 
 import array
@@ -27,19 +27,18 @@ class Server:
         loop.add(self.listener, self._accept)
 
     def arguments(self):
-        """What QEMU gets to have the device."""
+        """Return the arguments that give QEMU the device."""
         return [
-            '-chardev',
-            f'socket,id=ivshmem,path={self.path}',
-            '-device',
-            'ivshmem-doorbell,chardev=ivshmem,vectors=1',
+            '-chardev', f'socket,id=ivshmem,path={self.path}', '-device',
+            'ivshmem-doorbell,chardev=ivshmem,vectors=1'
         ]
 
     @staticmethod
     def _send(client, number, fd=None):
         extra = []
         if fd is not None:
-            extra = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', [fd]))]
+            extra = [(socket.SOL_SOCKET, socket.SCM_RIGHTS,
+                      array.array('i', [fd]))]
         client.sendmsg([struct.pack('<q', number)], extra)
 
     def _accept(self):

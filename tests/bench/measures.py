@@ -1,21 +1,24 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What is measured: the rows of the table, counts that must be zero, growth.
 
-A round runs every measurement once.  Within a measurement samples of the thing and
-of its yardstick alternate.  A row's value and ratio are medians over rounds of the
-medians of a round.
+A round runs every measurement once.  Within a measurement samples of the
+thing and of its yardstick alternate.  Value and ratio of a row are medians
+over rounds of the medians of a round.
 """
 
 import statistics
 
+from guests import CannotRun
+
 SPEED, COST, PLUS, BELOW, ZERO = 'speed', 'cost', 'plus', 'below', 'zero'
 SAMPLES = 25
-TARGET_SAMPLE = 1500000  # ns that a sample should take at least
+TARGET_SAMPLE = 1500000  # ns that a sample should take, or more
 DMA_QUEUED, DMA_QUEUED_MOST = 64, 4096  # transfers at a time
 
 
 class Row:
-    """One line of the table: a thing, its yardstick and what is hoped for.
+    """
+    One line of the table: a thing, its yardstick and the target.
 
     @kind: SPEED   ratio is speed over the yardstick's, at least @target
            COST    ratio is time over the yardstick's, at most @target
@@ -35,7 +38,8 @@ class Row:
             return
         self.yards.append(yard)
         if self.kind == SPEED:
-            self.ratios.append(yard / value if self.unit == 'ns' else value / yard)
+            lower = self.unit == 'ns'
+            self.ratios.append(yard / value if lower else value / yard)
         elif yard:
             self.ratios.append(value / yard)
 
@@ -61,11 +65,11 @@ class Row:
             COST: f'<= {self.target}x',
             PLUS: f'+{self.target} {self.unit}',
             BELOW: f'<= {self.target}',
-            ZERO: '0',
+            ZERO: '0'
         }[self.kind]
 
     def data(self):
-        """For bench.json."""
+        """Return the row for bench.json."""
         return {
             'name': self.name,
             'value': median(self.values),
@@ -79,7 +83,7 @@ class Row:
             'target': self.goal(),
             'met': self.met,
             'rounds': len(self.values),
-            'note': self.note if self.built else self.note or 'not built yet',
+            'note': self.note if self.built else self.note or 'not built yet'
         }
 
 
@@ -88,7 +92,7 @@ def median(values):
 
 
 def spread(values):
-    """First and third quartile."""
+    """Return the first and the third quartile."""
     if len(values) < 2:
         return [values[0], values[0]] if values else None
     q = statistics.quantiles(values, n=4, method='inclusive')
@@ -106,12 +110,13 @@ def megabytes(size, ns):
 class Measure:
     """A row that is measured with pairs of samples in a guest."""
 
-    def __init__(self, row, run, name, size, loops=1, samples=SAMPLES, counted=None):
+    def __init__(self, row, run, name, size, loops=1, samples=SAMPLES,
+                 counted=None):
         self.row, self.run, self.name, self.size = row, run, name, size
         self.loops, self.samples, self.counted = loops, samples, counted
 
     def calibrate(self, bench):
-        """Enough loops for a sample that the clock can tell."""
+        """Choose enough loops for a sample that the clock can measure."""
         if self.loops == 0:
             self.loops = loops_for(self.run, bench, self.name, self.size)
 
@@ -122,7 +127,8 @@ class Measure:
             self.counted.append(bench.messages() - before)
         value, yard = (per_loop(got, self.loops, i) for i in (0, 1))
         if self.row.unit == 'MB/s':
-            value, yard = megabytes(self.size, value), megabytes(self.size, yard)
+            value = megabytes(self.size, value)
+            yard = megabytes(self.size, yard)
         elif self.row.unit == 'us':
             value, yard = value / 1000, yard / 1000
         elif self.row.unit == 'ns/8 B':
@@ -131,7 +137,7 @@ class Measure:
 
 
 class MapMeasure:
-    """map_addr() and unmap_addr(); the yardstick is a process outside the guests."""
+    """map_addr() and unmap_addr(), against a process outside the guests."""
 
     LOOPS, PAIR_LOOPS = 50, 200
 
@@ -150,8 +156,33 @@ class MapMeasure:
             yards += bench.mmap_pair(self.PAIR_LOOPS, 5)
         self.row.add(
             per_loop(values, self.LOOPS, 0) / 1000,
-            per_loop(yards, self.PAIR_LOOPS, 0) / 1000,
-        )
+            per_loop(yards, self.PAIR_LOOPS, 0) / 1000)
+
+
+class MessageMeasure:
+    """Reads by message, against two processes outside the guests."""
+
+    LOOPS = 200
+    MESSAGES = 4  # for each read: both QEMUs count command and reply
+
+    def __init__(self, row):
+        self.row = row
+
+    def calibrate(self, bench):
+        """Make sure that the reads are messages."""
+        before = bench.messages()
+        bench.message_read(self.LOOPS, 1)
+        if bench.messages() - before < self.MESSAGES * self.LOOPS:
+            raise CannotRun('the BAR of the doorbell is not read by message')
+
+    def round(self, bench):
+        values, yards = [], []
+        for _ in range(5):
+            values += bench.message_read(self.LOOPS, 5)
+            yards += bench.round_trips(self.LOOPS, 5)
+        self.row.add(
+            per_loop(values, self.LOOPS, 0) / 1000,
+            per_loop(yards, self.LOOPS, 0) / 1000)
 
 
 class DmaMeasure:
@@ -195,21 +226,20 @@ def on_doorbell(bench):
 
 
 def on_dma(bench):
-    """Copies by the engine, and by the process."""
-
+    """Copies by the DMA engine, and by a process outside the guests."""
     def run(name, size, loops, count, channels=1):
         queued = max(DMA_QUEUED, min(loops, DMA_QUEUED_MOST))
         values = bench.endpoint(name, size, queued, count, channels)
         yards = bench.copies(size, queued, count)
         pairs = zip(values, yards)
-        return [[v[0] * loops / queued, y[0] * loops / queued] for v, y in pairs]
+        return [[v[0] * loops / queued, y[0] * loops / queued]
+                for v, y in pairs]
 
     return run
 
 
 def on_channels(bench):
     """The same, where the size is the number of channels."""
-
     def run(name, channels, loops, count):
         got = on_dma(bench)(name, 1 << 20, 128, count, channels)
         return [[v * loops / 128, y * loops / 128] for v, y in got]
@@ -226,47 +256,46 @@ RAM, IVSHMEM = 'own RAM', 'ivshmem-doorbell'
 
 
 def rows_in_guests():
-    """(measurements, rows of counts): all that runs in the one pair."""
+    """Return all measurements in one testbed, and the rows of counts."""
     bulk, word = 1 << 20, 1 << 16
-    counts = {k: Counted() for k in ('BAR', 'window', 'map', 'DMA', 'MSI-X', 'doorbell')}
+    counts = {
+        k: Counted()
+        for k in ('BAR', 'window', 'map', 'DMA', 'MSI-X', 'doorbell')
+    }
     measures = []
-    for name, what in (
-        ('bulk_read', 'BAR read, 1 MiB'),
-        ('bulk_write', 'BAR write, 1 MiB'),
-    ):
+    for name, what in {'bulk_read': 'BAR read, 1 MiB',
+                       'bulk_write': 'BAR write, 1 MiB'}.items():
         row = Row(what, 'MB/s', SPEED, 0.95, RAM)
-        measures.append(Measure(row, on_bar, name, bulk, 0, counted=counts['BAR']))
-    for name, what in (('word_read', 'BAR read, 8 B'), ('word_write', 'BAR write, 8 B')):
+        measures.append(
+            Measure(row, on_bar, name, bulk, 0, counted=counts['BAR']))
+    for name, what in {'word_read': 'BAR read, 8 B',
+                       'word_write': 'BAR write, 8 B'}.items():
         row = Row(what, 'ns/8 B', SPEED, 0.95, RAM)
-        measures.append(Measure(row, on_bar, name, word, 0, counted=counts['BAR']))
-    for name, what in (
-        ('window_read', 'window read, 1 MiB'),
-        ('window_write', 'window write, 1 MiB'),
-    ):
+        measures.append(
+            Measure(row, on_bar, name, word, 0, counted=counts['BAR']))
+    for name, what in {'window_read': 'window read, 1 MiB',
+                       'window_write': 'window write, 1 MiB'}.items():
         row = Row(what, 'MB/s', SPEED, 0.95, 'local RAM')
         measures.append(
-            Measure(row, on_endpoint, name, bulk, 0, counted=counts['window'])
-        )
+            Measure(row, on_endpoint, name, bulk, 0, counted=counts['window']))
     row = Row('map_addr + unmap_addr', 'us', COST, 4, 'mmap pair in a process')
     measures.append(MapMeasure(row, counts['map']))
-    for name, what in (
-        ('dma_read', 'DMA from the host, 1 MiB'),
-        ('dma_write', 'DMA to the host, 1 MiB'),
-    ):
+    for name, what in {'dma_read': 'DMA from the host, 1 MiB',
+                       'dma_write': 'DMA to the host, 1 MiB'}.items():
         row = Row(what, 'MB/s', SPEED, 0.8, 'memcpy in a process')
         measures.append(DmaMeasure(row, name, counts['DMA']))
-    for name, what in (
-        ('msix', 'MSI-X to the host'),
-        ('msix_register', 'MSI-X, register alone'),
-    ):
+    for name, what in {'msix': 'MSI-X to the host',
+                       'msix_register': 'MSI-X, register alone'}.items():
         row = Row(what, 'us', COST, 1.2, IVSHMEM)
         measures.append(
-            Measure(row, on_endpoint, name, 1, 1, 400, counted=counts['MSI-X'])
-        )
+            Measure(row, on_endpoint, name, 1, 1, 400,
+                    counted=counts['MSI-X']))
     row = Row('doorbell to the endpoint', 'us', COST, 1.2, IVSHMEM)
     measures.append(
-        Measure(row, on_doorbell, 'doorbell', 1, 1, 400, counted=counts['doorbell'])
-    )
+        Measure(row, on_doorbell, 'doorbell', 1, 1, 400,
+                counted=counts['doorbell']))
+    row = Row('read by message, 4 B', 'us', COST, 2.5, 'two processes')
+    measures.append(MessageMeasure(row))
     return measures, counts
 
 
@@ -281,7 +310,7 @@ def count_rows(counts):
 
 
 def control_count(bench):
-    """Messages of configuration writes: shows that counting works."""
+    """Count messages of configuration writes: this shows that counts work."""
     before = bench.messages()
     writes = 10
     bench.config_writes(writes)
@@ -292,8 +321,7 @@ SIZES = [4, 64, 1 << 10, 4 << 10, 64 << 10, 1 << 20, 4 << 20, 16 << 20]
 LIVE = [1, 4, 16, 64, 256, 1024, 4096]
 CHANNELS = [1, 2, 4, 8]
 
-
-# name -> (runner, what it runs, what it runs with)
+# By name: runner, what it runs, what it runs with
 GROWTH = {
     'BAR read': (on_bar, 'bulk_read', SIZES),
     'BAR write': (on_bar, 'bulk_write', SIZES),
@@ -303,12 +331,15 @@ GROWTH = {
     'DMA from the host': (on_dma, 'dma_read', SIZES),
     'DMA to the host': (on_dma, 'dma_write', SIZES),
     'channels, DMA from the host': (on_channels, 'dma_read', CHANNELS),
-    'channels, DMA to the host': (on_channels, 'dma_write', CHANNELS),
+    'channels, DMA to the host': (on_channels, 'dma_write', CHANNELS)
 }
 
 
 def growth(bench, passes, tell):
-    """How cost grows: {name: [[x, ns, ns of the yardstick or None], ...]}.
+    """
+    Measure how cost grows.
+
+    :return: By name, a list of [x, ns, ns of the yardstick or None].
 
     A pass measures each point once; a point is the median of its passes.
     """
@@ -319,7 +350,8 @@ def growth(bench, passes, tell):
             for x in xs:
                 loops = loops_for(run, bench, what, x)
                 got = run(bench)(what, x, loops, 9)
-                points[name, x].append([per_loop(got, loops, i) for i in (0, 1)])
+                point = [per_loop(got, loops, i) for i in (0, 1)]
+                points[name, x].append(point)
     return {
         name: [[x, *middle(points[name, x])] for x in xs]
         for name, (_, _, xs) in GROWTH.items()
@@ -327,7 +359,7 @@ def growth(bench, passes, tell):
 
 
 def middle(passes):
-    """Time and yardstick, so that their ratio is the median of ratios."""
+    """Return time and yardstick; their ratio is the median of ratios."""
     value = median([p[0] for p in passes])
     if not passes[0][1]:
         return value, None

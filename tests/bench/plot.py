@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The plot: ratios against targets, and how cost grows.  SVG, written by hand."""
+"""The plot: ratios against targets, and how cost grows, as SVG."""
 
 import math
 import os
@@ -13,20 +13,18 @@ COLORS = ('#1f77b4', '#ff7f0e', '#2ca02c', '#d62728')
 
 def text(x, y, words, anchor='middle', size=11, fill='#222'):
     return (
-        f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="{size}" '
-        f'fill="{fill}">{escape(words)}</text>'
-    )
+        f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" '
+        f'font-size="{size}" '
+        f'fill="{fill}">{escape(words)}</text>')
 
 
 def line(x1, y1, x2, y2, color, extra=''):
-    return (
-        f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" '
-        f'stroke="{color}" {extra}/>'
-    )
+    return (f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" '
+            f'stroke="{color}" {extra}/>')
 
 
 def short(value, units):
-    """1048576 as 1M."""
+    """Return 1048576 as 1M."""
     for factor, unit in units:
         if value >= factor:
             return f'{value / factor:g}{unit}'
@@ -67,18 +65,18 @@ class LogChart:
             right = self.left + PAD + WIDTH
             self.out.append(line(self.left + PAD, y, right, y, '#ddd'))
             self.out.append(
-                text(self.left + PAD - 6, y + 4, short(10**power, self.y_units), 'end')
-            )
+                text(self.left + PAD - 6, y + 4,
+                     short(10**power, self.y_units), 'end'))
         for x in sorted(set(xs)):
-            self.out.append(text(self.x(x), bottom + 16, short(x, self.x_units)))
+            self.out.append(
+                text(self.x(x), bottom + 16, short(x, self.x_units)))
 
     def series(self, name, pairs, color, row, dash=False):
         path = ' '.join(f'{self.x(x):.1f},{self.y(v):.1f}' for x, v in pairs)
         style = ' stroke-dasharray="5 4"' if dash else ''
         self.out.append(
             f'<polyline points="{path}" fill="none" stroke="{color}" '
-            f'stroke-width="1.6"{style}/>'
-        )
+            f'stroke-width="1.6"{style}/>')
         y = self.top + TOP + 14 + 15 * row
         x = self.left + PAD + 8
         self.out.append(line(x, y - 4, x + 24, y - 4, color, style))
@@ -100,12 +98,11 @@ def ratios(rows, left, top):
         color = COLORS[2] if r.met else COLORS[3]
         sign = '>=' if r.kind == SPEED else '<='
         out.append(text(x - 8, y + pitch / 2, r.name, 'end'))
-        out.append(
-            f'<rect x="{x}" y="{y:.1f}" width="{ratio * scale:.1f}" '
-            f'height="{pitch - 8:.1f}" fill="{color}"/>'
-        )
+        out.append(f'<rect x="{x}" y="{y:.1f}" width="{ratio * scale:.1f}" '
+                   f'height="{pitch - 8:.1f}" fill="{color}"/>')
         at = x + r.target * scale
-        out.append(line(at, y - 3, at, y + pitch - 5, '#000', 'stroke-width="2"'))
+        out.append(
+            line(at, y - 3, at, y + pitch - 5, '#000', 'stroke-width="2"'))
         words = f'{ratio:.2f} ({sign} {r.target})'
         right = left + PAD + WIDTH
         out.append(text(right + 4, y + pitch / 2, words, 'start'))
@@ -115,19 +112,22 @@ def ratios(rows, left, top):
 def copies(growth, side, left, top):
     names = [n for n in growth if n.startswith(side)]
     points = [p for n in names for p in growth[n]]
-    chart = LogChart(left, top, f'{side}: time of one copy by size', points, BYTES)
+    chart = LogChart(left, top, f'{side}: time of one copy by size', points,
+                     BYTES)
     for i, name in enumerate(names):
         pairs = growth[name]
         chart.series(name, [p[:2] for p in pairs], COLORS[i], 2 * i)
         yards = [(p[0], p[2]) for p in pairs]
-        chart.series(f'{name}, yardstick', yards, COLORS[i + 2], 2 * i + 1, True)
+        chart.series(f'{name}, yardstick', yards, COLORS[i + 2], 2 * i + 1,
+                     True)
     return chart.out
 
 
 def channels(growth, left, top):
     names = [n for n in growth if n.startswith('channels')]
     points = [p for n in names for p in growth[n]]
-    chart = LogChart(left, top, 'DMA: time of 1 MiB by channels', points, BYTES)
+    chart = LogChart(left, top, 'DMA: time of 1 MiB by channels', points,
+                     BYTES)
     for i, name in enumerate(names):
         words = name.partition(', ')[2]
         chart.series(words, [p[:2] for p in growth[name]], COLORS[i], i)
@@ -143,7 +143,7 @@ def maps(growth, left, top):
 
 
 def by_functions(title, series, left, top, units):
-    """@series: name -> [(functions, value), ...]"""
+    """Draw a chart; @series has lists of (functions, value) by name."""
     points = [p for pairs in series.values() for p in pairs]
     chart = LogChart(left, top, title, points, BYTES, units)
     for i, (name, pairs) in enumerate(series.items()):
@@ -153,13 +153,15 @@ def by_functions(title, series, left, top, units):
 
 def function_times(functions, left, top):
     series = {
-        'start to bound': [(f['functions'], f['appear'] * 1e6) for f in functions],
-        'MSI-X to the host': [(f['functions'], f['msix'] * 1e3) for f in functions],
+        'start to bound': [
+            (f['functions'], f['appear'] * 1e6) for f in functions],
+        'MSI-X to the host': [
+            (f['functions'], f['msix'] * 1e3) for f in functions],
         'DMA of 1 MiB, all at once': [
-            (f['functions'], (1 << 20) * 1e3 / f['dma']) for f in functions
-        ],
+            (f['functions'], (1 << 20) * 1e3 / f['dma']) for f in functions],
     }
-    return by_functions('time by functions behind one link', series, left, top, TIMES)
+    return by_functions('time by functions behind one link', series, left, top,
+                        TIMES)
 
 
 def function_memory(functions, left, top):
@@ -177,7 +179,7 @@ def write(path, rows, growth, functions, accel):
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{2 * column}" '
         f'height="{4 * high + 30}" font-family="sans-serif">',
         '<rect width="100%" height="100%" fill="#fff"/>',
-        text(column, 22, f'pci-ep benchmark, {accel}', size=15),
+        text(column, 22, f'pci-ep benchmark, {accel}', size=15)
     ]
     out += ratios(rows, 0, 30)
     out += maps(growth, column, 30)

@@ -27,24 +27,17 @@ def verdict(row):
 
 def table(rows):
     quartiles = 'quartiles'
-    head = (
-        '', 'value', quartiles, 'yardstick', quartiles, 'ratio', quartiles, 'target', '',
-    )
+    head = ('', 'value', quartiles, 'yardstick', quartiles, 'ratio', quartiles,
+            'target', '')
     lines = [head]
     for r in rows:
         lines.append(
-            (
-                r.name,
-                f'{number(median(r.values))} {r.unit}' if r.built else '-',
-                between(r.values),
-                number(median(r.yards)),
-                between(r.yards),
-                f'{median(r.ratios):.2f}' if r.ratios else '-',
-                '{:.2f}..{:.2f}'.format(*spread(r.ratios)) if r.ratios else '',
-                r.goal(),
-                verdict(r),
-            )
-        )
+            (r.name,
+             f'{number(median(r.values))} {r.unit}' if r.built else '-',
+             between(r.values), number(median(r.yards)), between(r.yards),
+             f'{median(r.ratios):.2f}' if r.ratios else '-',
+             '{:.2f}..{:.2f}'.format(*spread(r.ratios)) if r.ratios else '',
+             r.goal(), verdict(r)))
     width = [max(len(ln[i]) for ln in lines) for i in range(len(head))]
     out = []
     for ln in lines:
@@ -55,7 +48,7 @@ def table(rows):
 
 
 def axis(name):
-    """What grows."""
+    """Return what grows in a chart."""
     if name.startswith('map'):
         return 'live'
     return 'channels' if name.startswith('channels') else 'bytes'
@@ -66,7 +59,9 @@ def growth_table(growth):
     for name, points in growth.items():
         out.append(f'{name}: {axis(name)}, us, us of the yardstick, ratio')
         for n, value, yard in points:
-            rest = f'{yard / 1000:>12.3f}  {yard / value:>6.2f}' if yard else ''
+            rest = ''
+            if yard:
+                rest = f'{yard / 1000:>12.3f}  {yard / value:>6.2f}'
             out.append(f'  {n:>10}  {value / 1000:>12.3f}  {rest}'.rstrip())
     return '\n'.join(out)
 
@@ -79,7 +74,8 @@ def write_json(path, tools, rows, growth, control, functions):
         'load': os.getloadavg()[0],
         'rows': [r.data() for r in rows],
         'growth': {
-            name: [{'at': n, 'ns': v, 'yardstick_ns': y} for n, v, y in points]
+            name: [{'at': n, 'ns': v, 'yardstick_ns': y}
+                   for n, v, y in points]
             for name, points in growth.items()
         },
         'functions': functions,

@@ -18,12 +18,13 @@ def bench(t):
     t.kernel('7')
     tools = guests.Tools(t.build, 'auto', lambda text: None)
     if not os.path.exists(os.path.join(t.build, 'bench')):
-        raise Skipped('the modules of the benchmark are not built: run "make bench"')
+        raise Skipped(
+            'the modules of the benchmark are not built: run "make bench"')
     return guests.Bench(tools, t.rundir)
 
 
-def quiet(b, what, run):
-    """@run causes no message."""
+def without_messages(b, what, run):
+    """A measurement causes no message."""
     before = b.messages()
     check(run(), f'{what}: nothing was measured')
     equal(b.messages() - before, 0, f'messages of {what}')
@@ -31,17 +32,19 @@ def quiet(b, what, run):
 
 def on_bar(b, name, loops):
     """64 KiB in words of 8 bytes, @loops times."""
-    quiet(b, f'{name} on a BAR', lambda: b.bar(name, 16 * PAGE, loops, 1))
+    without_messages(b, f'{name} on a BAR',
+                     lambda: b.bar(name, 16 * PAGE, loops, 1))
 
 
 def on_endpoint(b, name, size, loops, samples=1, channels=1):
-    run = lambda: b.endpoint(name, size, loops, samples, channels)  # noqa: E731
-    quiet(b, f'{name}, {size} bytes, {channels} channels', run)
+    run = lambda: b.endpoint(name, size, loops, samples, channels
+                             )  # noqa: E731
+    without_messages(b, f'{name}, {size} bytes, {channels} channels', run)
 
 
 @limit(180)
 def test_none_for_data(t):
-    """BARs, window, maps, DMA, MSI-X, doorbells: none; configuration writes: some."""
+    """Only configuration writes are messages."""
     with bench(t) as b:
         b.start()
         for name in ('word_read', 'word_write', 'bulk_read', 'bulk_write'):
@@ -54,22 +57,29 @@ def test_none_for_data(t):
             on_endpoint(b, name, 64, 1000, channels=4)
             on_endpoint(b, name, MIB, 64, channels=8)
         on_endpoint(b, 'msix', 1, 1, samples=200)
-        quiet(b, 'doorbells', lambda: b.doorbell('doorbell', 1, 1, 200))
+        without_messages(b, 'doorbells',
+                         lambda: b.doorbell('doorbell', 1, 1, 200))
 
         before = b.messages()
         b.config_writes(WRITES)
-        # A command and its reply, seen by both sides
+        # Both sides count the command and its reply.
         least = 2 * WRITES
         seen = b.messages() - before
-        check(seen >= least, f'{WRITES} configuration writes: {seen} messages counted')
+        check(seen >= least,
+              f'{WRITES} configuration writes: {seen} messages counted, '
+              f'expected at least {least}')
 
 
 @limit(120)
 def test_both_sides_count(t):
-    """What the one sent the other received, since both began together."""
+    """Both sides count the same, since what one sends the other receives."""
     with bench(t) as b:
         b.start()
         b.config_writes(WRITES)
-        paths = {r: f'/machine/peripheral/{d}' for r, d in guests.DEVICES.items()}
+        paths = {
+            r: f'/machine/peripheral/{d}'
+            for r, d in guests.DEVICES.items()
+        }
         counts = {r: b.qmp[r].get(p, 'messages') for r, p in paths.items()}
-        equal(counts['host'], counts['ep'], 'messages of the host, against the endpoint')
+        equal(counts['host'], counts['ep'],
+              'messages of the host, against the endpoint')

@@ -1,37 +1,36 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Functions that are used wrongly: the framework's error, and two usable guests."""
+"""Functions that are used wrongly: an error, and both guests usable."""
 
 from lib import Link, check, contains, equal, limit
 
 FUNCTIONS = '$CFS/functions/pci_epf_test'
-# The kernel warns when a function is unlinked from a started controller, and when it
-# is asked for more memory in one piece than it ever gives.
+# The kernel warns when a function is unlinked from a started controller, and
+# when a driver wants more memory in one piece than the allocator can have.
 UNLINK_WARNING = 'at pci_epc_epf_unlink'
 MEMORY_WARNING = 'mm/page_alloc.c'
 
 
 def idle(t, ep=None):
-    """Both guests up, the controller ready, no function yet."""
-    pair = t.pair(ep={'idle': True, **(ep or {})})
-    return pair, Link(pair)
+    """Return two guests whose endpoint has no function."""
+    bed = t.testbed(ep={'idle': True, **(ep or {})})
+    return bed, Link(bed)
 
 
 def boot(link):
-    link.pair.start()
-    link.ready('host')
-    link.ready('ep')
+    link.bed.boot()
     link.ep('wait_for 20 epc_path; load pci_epf_test', 40)
 
 
 def make(link, name, **attributes):
-    """A function that is not linked yet."""
+    """Make a function without linking it."""
     link.ep(f'mkdir {FUNCTIONS}/{name}')
     for key, value in attributes.items():
         link.ep(f'echo {value} >{FUNCTIONS}/{name}/{key}')
 
 
 def connect(link, name, status=0):
-    return link.ep(f'epc_path; ln -s {FUNCTIONS}/{name} $EPC_PATH/', status=status)
+    return link.ep(f'epc_path; ln -s {FUNCTIONS}/{name} $EPC_PATH/',
+                   status=status)
 
 
 def drop(link, name):
@@ -39,24 +38,25 @@ def drop(link, name):
 
 
 def console(link, role):
-    with open(link.pair.guests[role].console.filename, errors='replace') as f:
+    with open(link.bed.guests[role].console.filename, errors='replace') as f:
         return f.read()
 
 
 def excuse(link, text):
-    """What the endpoint's kernel reported so far is this one warning."""
-    faults = link.pair.ep.console.faults
+    """Drop this warning, which must be all that the endpoint reported."""
+    faults = link.bed.ep.console.faults
     faults.end()
-    check(all(text in f for f in faults.found), f'the kernel reported: {faults.found}')
+    check(all(text in f for f in faults.found),
+          f'the kernel of the endpoint reported: {faults.found}')
     faults.found.clear()
 
 
 def usable(link, *tests):
-    """The ordinary function works, set up afresh, and nothing was wrong on the way."""
+    """The ordinary function works when it is set up after all that."""
     link.ep('epc_path; role_setup')
     link.appears()
     link.works(*(tests or ('BAR_TEST', 'MSI_TEST', 'READ_TEST')))
-    link.quiet()
+    link.check_consoles()
 
 
 IDS = {'vendorid': '0x104c', 'deviceid': '0xb500', 'msix_interrupts': 4}
@@ -65,12 +65,12 @@ IDS = {'vendorid': '0x104c', 'deviceid': '0xb500', 'msix_interrupts': 4}
 @limit(120)
 def test_no_ids(t):
     """A function without ids: the controller does not start, and says why."""
-    pair, link = idle(t)
-    with pair:
+    bed, link = idle(t)
+    with bed:
         boot(link)
         make(link, 'f', msi_interrupts=4, msix_interrupts=4)
         connect(link, 'f')
-        contains(console(link, 'ep'), 'has no vendor id: write vendorid', 'the reason')
+        contains(console(link, 'ep'), 'has no vendor id', 'the reason')
         link.ep('ep_start', status=1)
         link.host(f'no_endpoint {link.endpoint}')
         drop(link, 'f')
@@ -80,8 +80,8 @@ def test_no_ids(t):
 @limit(120)
 def test_nothing_linked(t):
     """A controller without functions does not start."""
-    pair, link = idle(t)
-    with pair:
+    bed, link = idle(t)
+    with bed:
         boot(link)
         link.ep('ep_start', status=1)
         usable(link)
@@ -89,9 +89,9 @@ def test_nothing_linked(t):
 
 @limit(150)
 def test_half_set_up(t):
-    """A function whose set-up broke off is shown as far as it came, and replaced."""
-    pair, link = idle(t)
-    with pair:
+    """A function whose set-up failed half-way is shown, and replaced."""
+    bed, link = idle(t)
+    with bed:
         boot(link)
         make(link, 'f', **IDS)
         connect(link, 'f')
@@ -106,18 +106,20 @@ def test_half_set_up(t):
 
 @limit(150)
 def test_unlinked_while_up(t):
-    """A function that goes while the host uses it leaves all ones behind."""
-    pair, link = idle(t)
-    with pair:
+    """A function that is unlinked while the host uses it reads all ones."""
+    bed, link = idle(t)
+    with bed:
         boot(link)
         link.ep('epc_path; role_setup')
         link.appears()
         link.works()
-        link.ep('epc_path; for f in $EPC_PATH/*; do [ ! -L $f ] || rm $f; done')
-        link.host('cat /sys/bus/pci/devices/$(endpoint $ENDPOINT)/config >/dev/null')
+        link.ep(
+            'epc_path; for f in $EPC_PATH/*; do [ ! -L $f ] || rm $f; done')
+        link.host(
+            'cat /sys/bus/pci/devices/$(endpoint $ENDPOINT)/config >/dev/null')
         link.ep('ep_stop')
         link.vanishes()
-        # Nobody is linked: there is nothing to show.
+        # No function is linked, so the controller does not start.
         link.ep('ep_start', status=1)
         link.ep(f'rmdir {FUNCTIONS}/*')
         excuse(link, UNLINK_WARNING)
@@ -126,9 +128,9 @@ def test_unlinked_while_up(t):
 
 @limit(150)
 def test_linked_twice(t):
-    """A function is linked once, and a controller takes as many as it has room for."""
-    pair, link = idle(t)
-    with pair:
+    """A function is linked once; a controller takes at most 8 functions."""
+    bed, link = idle(t)
+    with bed:
         boot(link)
         make(link, 'f', msi_interrupts=4, **IDS)
         connect(link, 'f')
@@ -138,19 +140,19 @@ def test_linked_twice(t):
         while more < 8:
             make(link, f'more{more}')
             command = f'epc_path; ln -s {FUNCTIONS}/more{more} $EPC_PATH/'
-            if pair.run('ep', command)[0]:
+            if bed.run('ep', command)[0]:
                 break
             more += 1
         check(more < 8, 'the controller took more than 8 functions')
-        contains(
-            console(link, 'ep'), 'Exceeding max supported Function Number', 'the reason'
-        )
+        contains(console(link, 'ep'),
+                 'Exceeding max supported Function Number', 'the reason')
         link.ep('ep_start')
         link.ep('ep_start', status=1)
         link.appears()
         link.works()
-        found = link.host('grep -l 0x104c /sys/bus/pci/devices/*/vendor').split()
-        equal(len(found), 1, f'functions the host sees {found}')
+        found = link.host(
+            'grep -l 0x104c /sys/bus/pci/devices/*/vendor').split()
+        equal(len(found), 1, f'number of functions in the host, {found}')
         link.ep('role_finish')
         link.vanishes()
         usable(link)
@@ -158,24 +160,30 @@ def test_linked_twice(t):
 
 @limit(180)
 def test_impossible_bar_sizes(t):
-    """Sizes that are no BAR, that no memory is there for, that no host window holds."""
-    pair, link = idle(t, {'append': 'cma=64M'})
-    with pair:
+    """BARs of impossible sizes, without memory, too large for the host."""
+    bed, link = idle(t, {'append': 'cma=64M'})
+    with bed:
         boot(link)
         make(link, 'f', msi_interrupts=4, **IDS)
         sizes = f'{FUNCTIONS}/f/pci_epf_test.*'
         for size in (0, 3, 12345, -1, 0x180000000):
             link.ep(f'echo {size} >$(echo {sizes})/bar1_size', status=1)
         link.ep(f'echo {1 << 29} >$(echo {sizes})/bar1_size')
-        link.ep(f'for n in 2 3; do echo {16 << 20} >$(echo {sizes})/bar${{n}}_size; done')
+        link.ep(
+            f'for n in 2 3; do '
+            f'echo {16 << 20} >$(echo {sizes})/bar${{n}}_size; done'
+        )
         connect(link, 'f')
-        contains(console(link, 'ep'), 'Failed to allocate space for BAR1', 'the error')
+        contains(console(link, 'ep'), 'Failed to allocate space for BAR1',
+                 'the error')
         excuse(link, MEMORY_WARNING)
         link.ep('ep_start')
         link.appears()
-        contains(console(link, 'host'), 'BAR [23] .*(no space|failed to assign)', 'host')
+        contains(console(link, 'host'),
+                 'BAR [23] .*(no space|failed to assign)', 'host')
         link.bind()
-        link.host('/pciep/bin/pci_endpoint_test -r pci_ep_bar.BAR0.BAR_TEST', 60)
+        link.host('/pciep/bin/pci_endpoint_test -r pci_ep_bar.BAR0.BAR_TEST',
+                  60)
         link.ep('role_finish')
         link.vanishes()
         usable(link)
