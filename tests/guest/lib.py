@@ -197,6 +197,22 @@ class Link:
                   f'{guest.console.faults.found}')
 
 
+def steps(link, *functions):
+    """
+    Run steps on the same guests, whose boot takes longer than most steps.
+
+    Each step gets the link, and leaves it as it was: up, with a function that
+    works.
+    """
+    for function in functions:
+        begin = time.monotonic()
+        print(f'# {function.__name__} ...', flush=True)
+        function(link)
+        link.check_consoles()
+        print(f'# {function.__name__}: {time.monotonic() - begin:.1f} s',
+              flush=True)
+
+
 class ModuleFunction(Link):
     """
     Guests with an endpoint function of linux/test, which is bound by hand.

@@ -19,7 +19,12 @@ def endpoint(t, kernel='7'):
 
 
 def run(link, seconds=60, **parameters):
-    """Insert the module, whose init function is the test, and remove it."""
+    """
+    Insert the module, whose init function is the test, and remove it.
+
+    With contract=1 it looks at status and residue of copies under way, failed
+    and terminated.
+    """
     words = ' '.join(f'{name}={value}' for name, value in parameters.items())
     link.ep(f'insmod /root/{MODULE}.ko {words} && rmmod {MODULE} || '
             '{ dmesg | tail -5; false; }', seconds)
@@ -39,10 +44,11 @@ def released(link, count, seconds=60):
 
 @limit(120)
 def test_released_with_copies(t):
-    """60 times each, and a copy is right afterwards."""
+    """60 times each; a copy is right before and afterwards."""
     link = endpoint(t)
     with link.bed:
         link.bed.boot('ep')
+        run(link, contract=1)
         released(link, 60)
         run(link, contract=1)
 
@@ -54,15 +60,6 @@ def test_released_with_copies_debug(t):
     with link.bed:
         link.bed.boot('ep', seconds=120)
         released(link, 30, 120)
-        run(link, contract=1)
-
-
-@limit(120)
-def test_contract(t):
-    """Status and residue of copies under way, failed and terminated."""
-    link = endpoint(t)
-    with link.bed:
-        link.bed.boot('ep')
         run(link, contract=1)
 
 

@@ -5,7 +5,7 @@ import os
 import re
 import time
 
-from lib import ModuleFunction, check, contains, equal, lacks, limit
+from lib import ModuleFunction, check, contains, equal, lacks, limit, steps
 from pciep.run.faults import device
 
 ENDPOINT = '0x1af4:0x10fd'
@@ -188,16 +188,6 @@ def everything(link):
 
 
 @limit(240)
-def test_everything(t):
-    link = Dma(t)
-    with link.bed:
-        link.start()
-        everything(link)
-        link.host(f'rmmod {HOST_MODULE}')
-        link.close()
-
-
-@limit(240)
 def test_kernel_6_12(t):
     link = Dma(t, '6.12')
     with link.bed:
@@ -247,102 +237,94 @@ def test_iommu_translates(t):
     behind_iommu(t, 'intel')
 
 
-@limit(240)
-def test_link_goes(t):
-    """The link goes down under load, then the driver is unbound under it."""
-    link = Dma(t)
-    with link.bed:
-        link.start()
-        link.load(4)
-        link.rounds(4, 2)
-        link.ep('ep_stop')
-        link.ended(ENOLINK)
-        link.write(0, 4096, error=NO_LINK)
-        link.vanishes()
-        link.host(f'rmmod {HOST_MODULE}')
-        link.ep('ep_start')
-        link.enable()
-        link.load_host()
-        link.load(4)
-        link.rounds(4, 2)
-        link.ep(f'for n in {DRIVER}/0000:*; do '
-                f'echo ${{n##*/}} >{DRIVER}/unbind; done')
-        link.ended(ENOLINK, ENODEV)
-        link.write(0, 4096, error=GONE)
-        link.vanishes()
-        link.check_consoles()
+def stop_and_unbind(link):
+    """
+    The link goes down under load, then the driver is unbound under it.
+
+    The controller is gone at the end: this is the last step.
+    """
+    link.load(4)
+    link.rounds(4, 2)
+    link.ep('ep_stop')
+    link.ended(ENOLINK)
+    link.write(0, 4096, error=NO_LINK)
+    link.vanishes()
+    link.host(f'rmmod {HOST_MODULE}')
+    link.ep('ep_start')
+    link.enable()
+    link.load_host()
+    link.load(4)
+    link.rounds(4, 2)
+    link.ep(f'for n in {DRIVER}/0000:*; do '
+            f'echo ${{n##*/}} >{DRIVER}/unbind; done')
+    link.ended(ENOLINK, ENODEV)
+    link.write(0, 4096, error=GONE)
+    link.vanishes()
 
 
-@limit(240)
-def test_function_goes(t):
+def unlink(link):
     """The function is unlinked under load, and comes again."""
-    link = Dma(t)
-    with link.bed:
-        link.start()
-        for _ in range(2):
-            before = link.handlers()
-            link.load(4)
-            link.rounds(4, 2)
-            equal(link.handlers(), before + 1, 'handlers of interrupts')
-            link.ep('role_finish')
-            link.vanishes()
-            equal(link.handlers(), before, 'handlers after the function')
-            link.host(f'rmmod {HOST_MODULE}')
-            link.connect()
-            link.load_host()
-        link.write(0, 4096, seed=7)
-        link.has(0, 4096, 7)
-        link.close()
+    for _ in range(2):
+        before = link.handlers()
+        link.load(4)
+        link.rounds(4, 2)
+        equal(link.handlers(), before + 1, 'handlers of interrupts')
+        link.ep('role_finish')
+        link.vanishes()
+        equal(link.handlers(), before, 'handlers after the function')
+        link.host(f'rmmod {HOST_MODULE}')
+        link.connect()
+        link.load_host()
+    link.write(0, 4096, seed=7)
+    link.has(0, 4096, 7)
 
 
-@limit(240)
-def test_engine_hangs(t):
+def hang_engine(link):
     """A call gives up when nothing comes to its end, and others go on."""
+    link.write(0, 4096)
+    link.bed.monitor('ep').set(device('ep', 0), 'fault', 'dma-drop')
+    begin = time.monotonic()
+    link.write(0, 4096, 2, 8, TIMED_OUT)
+    took = time.monotonic() - begin
+    check(GIVES_UP <= took < 2 * GIVES_UP, f'it took {took:.1f} s')
+    both_ways(link)
+    # One of two callers gives up; that does not end the call of the other.
+    link.load(2)
+    link.rounds(2, 2)
+    link.bed.monitor('ep').set(device('ep', 0), 'fault', 'dma-drop')
+    for _ in range(200):
+        seen = link.threads()[:2]
+        if any(error for _, error in seen):
+            break
+        link.bed.pump(0.2)
+    equal(sorted(error for _, error in seen), [-ETIMEDOUT, 0], 'errors')
+    other = next(n for n, (_, error) in enumerate(seen) if not error)
+    for _ in range(50):
+        if link.threads()[other][0] > seen[other][0] + 2:
+            break
+        link.bed.pump(0.2)
+    equal(link.threads()[other][1], 0, 'error of the other caller')
+    link.call('load', '0 0')
+
+
+def sleep(link):
+    """The endpoint suspends to idle under load: calls wait, and go on."""
+    link.load(4)
+    link.rounds(4, 2)
+    for level in ('devices', 'platform'):
+        link.ep('echo 1 >/sys/module/suspend/parameters/pm_test_delay; '
+                f'echo {level} >/sys/power/pm_test && '
+                'echo freeze >/sys/power/state', 60)
+        seen = link.threads()
+        link.rounds(4, max(rounds for rounds, _ in seen) + 2)
+    equal([error for _, error in link.threads()], [0] * 4, 'errors')
+    link.call('load', '0 0')
+    both_ways(link)
+
+
+@limit(400)
+def test_everything(t):
     link = Dma(t, monitors=True)
     with link.bed:
         link.start()
-        link.write(0, 4096)
-        link.bed.monitor('ep').set(device('ep', 0), 'fault', 'dma-drop')
-        begin = time.monotonic()
-        link.write(0, 4096, 2, 8, TIMED_OUT)
-        took = time.monotonic() - begin
-        check(GIVES_UP <= took < 2 * GIVES_UP, f'it took {took:.1f} s')
-        both_ways(link)
-        # One of two callers gives up; that does not end the call of the other.
-        link.load(2)
-        link.rounds(2, 2)
-        link.bed.monitor('ep').set(device('ep', 0), 'fault', 'dma-drop')
-        for _ in range(200):
-            seen = link.threads()[:2]
-            if any(error for _, error in seen):
-                break
-            link.bed.pump(0.2)
-        equal(sorted(error for _, error in seen), [-ETIMEDOUT, 0], 'errors')
-        other = next(n for n, (_, error) in enumerate(seen) if not error)
-        for _ in range(50):
-            if link.threads()[other][0] > seen[other][0] + 2:
-                break
-            link.bed.pump(0.2)
-        equal(link.threads()[other][1], 0, 'error of the other caller')
-        link.call('load', '0 0')
-        link.close()
-
-
-@limit(240)
-def test_machine_sleeps(t):
-    """The endpoint suspends to idle under load: calls wait, and go on."""
-    link = Dma(t)
-    with link.bed:
-        link.start()
-        link.load(4)
-        link.rounds(4, 2)
-        for level in ('devices', 'platform'):
-            link.ep('echo 1 >/sys/module/suspend/parameters/pm_test_delay; '
-                    f'echo {level} >/sys/power/pm_test && '
-                    'echo freeze >/sys/power/state', 60)
-            seen = link.threads()
-            link.rounds(4, max(rounds for rounds, _ in seen) + 2)
-        equal([error for _, error in link.threads()], [0] * 4, 'errors')
-        link.call('load', '0 0')
-        both_ways(link)
-        link.close()
+        steps(link, everything, unlink, sleep, hang_engine, stop_and_unbind)

@@ -302,16 +302,6 @@ def masks(link):
 
 
 @limit(200)
-def test_masks(t):
-    link = Ext(t)
-    with link.bed:
-        link.boot()
-        link.connect()
-        masks(link)
-        link.close()
-
-
-@limit(200)
 def test_everything(t):
     link = Ext(t)
     with link.bed:
@@ -321,6 +311,7 @@ def test_everything(t):
         capabilities(link)
         resets(link)
         interrupts(link)
+        masks(link)
         halves(link)
         equal(link.events()['lost'][0], 0, 'events lost')
         link.close()

@@ -9,7 +9,7 @@ verify all data, and nothing may be left behind.
 
 import os
 
-from lib import Link, Skipped, check, equal, limit
+from lib import Link, Skipped, check, equal, limit, long
 import resources
 
 ENDPOINT = '0x1af4:0x10fe'
@@ -27,8 +27,8 @@ HOST_SETUP = (
     f'wait_for 60 endpoint {ENDPOINT} && '
     f'wait_for 20 test -e {RESULT}')
 
-# What may be more afterwards than before, and by how much.  If each copy in a
-# minute lost 64 bytes the own memory would grow by more.  In a guest caches of
+# What may be more afterwards than before, and by how much.  If each copy in 20
+# seconds lost 64 bytes the own memory would grow by more.  In a guest caches of
 # the kernel grow.
 MAY_GROW = {**resources.MAY_GROW, 'own KiB': 4 << 10, 'guest KiB': 8 << 10}
 
@@ -130,9 +130,15 @@ def hammer(t, seconds, **host):
         h.check_consoles()
 
 
+@limit(180)
+def test_hammer(t):
+    """20 s: all data is right, and nothing is left behind."""
+    hammer(t, 20)
+
+
+@long
 @limit(300)
 def test_one_minute(t):
-    """60 s: all data is right, and nothing is left behind."""
     hammer(t, 60)
 
 

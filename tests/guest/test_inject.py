@@ -49,103 +49,96 @@ class Injector:
         self.link.appears()
 
 
-@limit(180)
-def test_aer(t):
+def report_errors(run):
     """The kernel names severity and source of each error."""
-    run = Injector(t)
-    with run.bed:
-        run.link.start()
-        run.link.works()
-        address = run.link.host('endpoint $ENDPOINT').strip()
-        port = run.link.host(f'echo {PORT}').strip()
-        contains(run.link.host('dmesg'), f'{port}.*DPC: enabled',
-                 'messages of the host')
-        run.fault('aer,severity=correctable,function=0')
-        run.says(f'{port}: AER: Correctable error.*received from {address}')
-        run.fault('aer,severity=correctable')
-        run.says(f'{port}: AER: Correctable error.*received from {port}')
-        run.fault('aer,severity=nonfatal,function=0')
-        run.says(f'{port}: AER: Uncorrectable (Non-Fatal) error.*'
-                 f'received from {address}')
-        run.says('AER: device recovery')
-        run.restart()
-        run.link.works('BAR_TEST', 'MSI_TEST')
-        # The port contains it, so that no message gets to AER.
-        run.fault('aer,severity=fatal,function=0')
-        run.says(f'{port}: DPC: containment event.*ERR_FATAL received from '
-                 f'{address}')
+    address = run.link.host('endpoint $ENDPOINT').strip()
+    port = run.link.host(f'echo {PORT}').strip()
+    run.fault('aer,severity=correctable,function=0')
+    run.says(f'{port}: AER: Correctable error.*received from {address}')
+    run.fault('aer,severity=correctable')
+    run.says(f'{port}: AER: Correctable error.*received from {port}')
+    run.fault('aer,severity=nonfatal,function=0')
+    run.says(f'{port}: AER: Uncorrectable (Non-Fatal) error.*'
+             f'received from {address}')
+    run.says('AER: device recovery')
+    run.restart()
+    run.link.works('BAR_TEST', 'MSI_TEST')
+    # The port contains it, so that no message gets to AER.
+    run.fault('aer,severity=fatal,function=0')
+    run.says(f'{port}: DPC: containment event.*ERR_FATAL received from '
+             f'{address}')
 
 
-@limit(180)
-def test_dpc(t):
+def contain_errors(run):
     """The port contains an error, and the function works again."""
-    run = Injector(t)
-    with run.bed:
-        run.link.start()
-        run.link.works()
-        for request, why in (
-                (TRIGGER, 'software trigger detected'),
-                ('aer,severity=fatal,function=0', 'ERR_FATAL received'),
-                ('aer,severity=nonfatal', 'unmasked uncorrectable error')):
-            if request == TRIGGER:
-                run.link.host(request)
-            else:
-                run.fault(request)
-            run.says(f'DPC: containment event.*{why}')
-            run.link.host(f'wait_for 20 sh -c "test \\$(dmesg | grep -c '
-                          "'device recovery') -gt 0\"; dmesg -c >/dev/null",
-                          40)
-            run.link.appears()
-            run.link.works('BAR_TEST', 'MSI_TEST', 'READ_TEST', 'WRITE_TEST')
-
-
-@limit(180)
-def test_enumerate(t):
-    """A function that asks for retries is found late, and all right."""
-    run = Injector(t)
-    with run.bed:
-        run.link.start()
-        run.link.works()
-        run.link.ep('ep_stop')
-        run.link.vanishes()
-        run.fault(f'config-retry,count={RETRIES}')
-        run.link.ep('ep_start')
-        run.link.appears()
-        equal(run.count('config-retry'), RETRIES, 'retries')
-        equal(run.qmp.get(BRIDGE, 'fault'), '', 'armed faults')
-        run.link.works('BAR_TEST', 'MSI_TEST', 'READ_TEST', 'WRITE_TEST')
-        run.link.check_consoles()
-
-
-@limit(180)
-def test_link(t):
-    """The kernel follows speed and width, and the link's going and coming."""
-    run = Injector(t)
-    with run.bed:
-        run.link.start()
-        run.link.works()
-        for request, speed, width in (
-                ('link-train,speed=1,width=1', '2.5 GT/s PCIe', '1'),
-                ('link-train,speed=4,width=4', '16.0 GT/s PCIe', '4')):
+    for request, why in (
+            (TRIGGER, 'software trigger detected'),
+            ('aer,severity=fatal,function=0', 'ERR_FATAL received'),
+            ('aer,severity=nonfatal', 'unmasked uncorrectable error')):
+        if request == TRIGGER:
+            run.link.host(request)
+        else:
             run.fault(request)
-            for device in (DEVICE, f'/sys/bus/pci/devices/{PORT}'):
-                equal(run.link.host(
-                    f'cat {device}/current_link_speed').strip(), speed,
-                    'speed')
-                equal(run.link.host(
-                    f'cat {device}/current_link_width').strip(), width,
-                    'width')
-        run.link.works('BAR_TEST', 'MSI_TEST')
-        run.fault('link-down,ms=1000')
-        run.says('Link Down')
+        run.says(f'DPC: containment event.*{why}')
+        run.link.host(f'wait_for 20 sh -c "test \\$(dmesg | grep -c '
+                      "'device recovery') -gt 0\"; dmesg -c >/dev/null",
+                      40)
         run.link.appears()
         run.link.works('BAR_TEST', 'MSI_TEST', 'READ_TEST', 'WRITE_TEST')
-        run.fault('remove,after=20')
-        # It reads the whole configuration space.
-        run.link.host(f'hexdump {DEVICE}/config >/dev/null; true')
-        run.link.vanishes()
-        equal(run.count('remove'), 1, 'removals')
-        run.fault('insert')
-        run.link.appears()
-        run.link.works('BAR_TEST', 'MSI_TEST', 'READ_TEST', 'WRITE_TEST')
-        run.link.check_consoles()
+
+
+def enumerate_late(run):
+    """A function that asks for retries is found late, and all right."""
+    run.link.ep('ep_stop')
+    run.link.vanishes()
+    run.fault(f'config-retry,count={RETRIES}')
+    run.link.ep('ep_start')
+    run.link.appears()
+    equal(run.count('config-retry'), RETRIES, 'retries')
+    equal(run.qmp.get(BRIDGE, 'fault'), '', 'armed faults')
+    run.link.works('BAR_TEST', 'MSI_TEST', 'READ_TEST', 'WRITE_TEST')
+
+
+def change_link(run):
+    """The kernel follows speed and width, and the link's going and coming."""
+    for request, speed, width in (
+            ('link-train,speed=1,width=1', '2.5 GT/s PCIe', '1'),
+            ('link-train,speed=4,width=4', '16.0 GT/s PCIe', '4')):
+        run.fault(request)
+        for device in (DEVICE, f'/sys/bus/pci/devices/{PORT}'):
+            equal(run.link.host(
+                f'cat {device}/current_link_speed').strip(), speed,
+                'speed')
+            equal(run.link.host(
+                f'cat {device}/current_link_width').strip(), width,
+                'width')
+    run.link.works('BAR_TEST', 'MSI_TEST')
+    run.fault('link-down,ms=1000')
+    run.says('Link Down')
+    run.link.appears()
+    run.link.works('BAR_TEST', 'MSI_TEST', 'READ_TEST', 'WRITE_TEST')
+    run.fault('remove,after=20')
+    # It reads the whole configuration space.
+    run.link.host(f'hexdump {DEVICE}/config >/dev/null; true')
+    run.link.vanishes()
+    equal(run.count('remove'), 1, 'removals')
+    run.fault('insert')
+    run.link.appears()
+    run.link.works('BAR_TEST', 'MSI_TEST', 'READ_TEST', 'WRITE_TEST')
+
+
+@limit(300)
+def test_port(t):
+    """Each kind of fault; the errors of AER and DPC come last."""
+    run = Injector(t)
+    link = run.link
+    with run.bed:
+        link.start()
+        link.works()
+        contains(link.host('dmesg'), 'DPC: enabled', 'messages of the host')
+        for step in (enumerate_late, change_link, contain_errors,
+                     report_errors):
+            link.host('dmesg -c >/dev/null')
+            step(run)
+            if step is change_link:
+                link.check_consoles()

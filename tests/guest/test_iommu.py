@@ -67,6 +67,7 @@ def test_no_caching_mode(t):
     lacks(t.read('host.log'), IOMMU_FAULT, 'host.log')
 
 
+@long
 @limit(180)
 def test_no_caching_mode_copies(t):
     """The endpoint's CPU copies, and each access is a message."""
@@ -109,6 +110,7 @@ def test_nvme_no_caching_mode(t):
     contains(t.read('host.log'), BY_MESSAGE, 'warning of the host QEMU')
 
 
+@long
 @limit(180)
 def test_nvme_virtio(t):
     nvme(t, 'virtio')

@@ -42,6 +42,18 @@ def on_endpoint(b, name, size, loops, samples=1, channels=1):
     without_messages(b, f'{name}, {size} bytes, {channels} channels', run)
 
 
+def both_sides_count(b):
+    """Both sides count the same, since what one sends the other receives."""
+    b.config_writes(WRITES)
+    paths = {
+        r: f'/machine/peripheral/{d}'
+        for r, d in guests.DEVICES.items()
+    }
+    counts = {r: b.qmp[r].get(p, 'messages') for r, p in paths.items()}
+    equal(counts['host'], counts['ep'],
+          'messages of the host, against the endpoint')
+
+
 @limit(180)
 def test_none_for_data(t):
     """Only configuration writes are messages."""
@@ -68,18 +80,4 @@ def test_none_for_data(t):
         check(seen >= least,
               f'{WRITES} configuration writes: {seen} messages counted, '
               f'expected at least {least}')
-
-
-@limit(120)
-def test_both_sides_count(t):
-    """Both sides count the same, since what one sends the other receives."""
-    with bench(t) as b:
-        b.start()
-        b.config_writes(WRITES)
-        paths = {
-            r: f'/machine/peripheral/{d}'
-            for r, d in guests.DEVICES.items()
-        }
-        counts = {r: b.qmp[r].get(p, 'messages') for r, p in paths.items()}
-        equal(counts['host'], counts['ep'],
-              'messages of the host, against the endpoint')
+        both_sides_count(b)

@@ -47,6 +47,7 @@ def test_uncorrected_function(t):
     lacks(t.read('ep.log'), 'nvmet-pci-epf is corrected', 'ep.log')
 
 
+@long
 @limit(240)
 def test_file_disk(t):
     """What the host wrote is in a file of this machine."""
@@ -58,6 +59,7 @@ def test_file_disk(t):
         check(any(f.read(4096)), 'the host wrote nothing to the file')
 
 
+@long
 @limit(240)
 def test_host_iommu(t):
     passes(t, f'disk=ram,{SHORT}', '--host-iommu=intel-cm')

@@ -3,7 +3,7 @@
 
 import re
 
-from lib import check, contains, equal, limit
+from lib import check, contains, equal, limit, steps
 from test_ext import DEBUGFS, HOST_MODULE, POWER_CAP, WithQmp
 
 RAISES = 20
@@ -48,54 +48,53 @@ class Traced(WithQmp):
         check(False, f'the host took {seen} interrupts of {at_least}')
 
 
-@limit(200)
-def test_reads_no_register(t):
+def read_no_register(link):
     """A raise that succeeds reads none; one that fails reads before."""
-    link = Traced(t)
-    with link.bed:
-        link.boot()
-        link.connect()
-        seen = link.reads(lambda: link.raises('msix 1', status=1))
-        check(seen, 'MSI-X is off: no register was read before the error')
+    seen = link.reads(lambda: link.raises('msix 1', status=1))
+    check(seen, 'MSI-X is off: no register was read before the error')
 
-        link.host(f'insmod /root/{HOST_MODULE}.ko')
-        link.raises('msix 1')
-        link.taken(1)
-        seen = link.reads(lambda: link.raises('msix 1', RAISES))
-        equal(seen, [], f'registers read for {RAISES} MSI-X')
-        seen = link.reads(lambda: link.raises('msix 2', status=1))
-        check(seen,
-              'vector 2 is not enabled: no register was read before the error')
+    link.host(f'insmod /root/{HOST_MODULE}.ko')
+    link.raises('msix 1')
+    link.taken(1)
+    seen = link.reads(lambda: link.raises('msix 1', RAISES))
+    equal(seen, [], f'registers read for {RAISES} MSI-X')
+    seen = link.reads(lambda: link.raises('msix 2', status=1))
+    check(seen,
+          'vector 2 is not enabled: no register was read before the error')
 
-        # The driver learns that the host has disabled MSI-X.
-        link.host(f'rmmod {HOST_MODULE}')
-        out = link.ep(f'echo msix 1 >{DEBUGFS}/raise', status=1)
-        contains(out, 'not supported', 'a raise with MSI-X disabled')
-        link.host(f'insmod /root/{HOST_MODULE}.ko')
-        link.raises('msix 1')
-        seen = link.reads(lambda: link.raises('msix 1', RAISES))
-        equal(seen, [], f'registers read for {RAISES} MSI-X, enabled again')
-        link.close()
+    # The driver learns that the host has disabled MSI-X.
+    link.host(f'rmmod {HOST_MODULE}')
+    out = link.ep(f'echo msix 1 >{DEBUGFS}/raise', status=1)
+    contains(out, 'not supported', 'a raise with MSI-X disabled')
+    link.host(f'insmod /root/{HOST_MODULE}.ko')
+    link.raises('msix 1')
+    seen = link.reads(lambda: link.raises('msix 1', RAISES))
+    equal(seen, [], f'registers read for {RAISES} MSI-X, enabled again')
+    link.host(f'rmmod {HOST_MODULE}')
+
+
+def refuse_outside_of_d0(link):
+    """A raise fails while the host has the function in D3hot."""
+    link.host(f'insmod /root/{HOST_MODULE}.ko')
+    link.raises('msix 1')
+    link.taken(1)
+    power = next(at for at, kind in link.capabilities().items()
+                 if kind == POWER_CAP) + 4
+    old = link.config(power, 2)
+    link.write_config(power, 2, old | 3)
+    out = link.ep(f'echo msix 1 >{DEBUGFS}/raise', status=1)
+    contains(out, 'not supported', 'a raise in D3hot')
+    link.write_config(power, 2, old)
+    link.raises('msix 1')
+    link.taken(2)
+    link.host(f'rmmod {HOST_MODULE}')
 
 
 @limit(200)
-def test_refused_outside_of_d0(t):
-    """A raise fails while the host has the function in D3hot."""
+def test_raise(t):
     link = Traced(t)
     with link.bed:
         link.boot()
         link.connect()
-        link.host(f'insmod /root/{HOST_MODULE}.ko')
-        link.raises('msix 1')
-        link.taken(1)
-        power = next(at for at, kind in link.capabilities().items()
-                     if kind == POWER_CAP) + 4
-        old = link.config(power, 2)
-        link.write_config(power, 2, old | 3)
-        out = link.ep(f'echo msix 1 >{DEBUGFS}/raise', status=1)
-        contains(out, 'not supported', 'a raise in D3hot')
-        link.write_config(power, 2, old)
-        link.raises('msix 1')
-        link.taken(2)
-        link.host(f'rmmod {HOST_MODULE}')
+        steps(link, read_no_register, refuse_outside_of_d0)
         link.close()

@@ -6,7 +6,7 @@ import subprocess
 import time
 
 from lib import (SELFTEST, Link, Skipped, check, contains, copies, equal,
-                 lacks, limit, process)
+                 lacks, limit, long, process)
 
 BARS = [f'pci_ep_bar.BAR{n}.BAR_TEST' for n in range(6)]
 COPIES = [
@@ -55,6 +55,7 @@ def test_kernel_7(t):
     judge(t, status, out, PASS, SKIP)
 
 
+@long
 @limit(180)
 def test_slave_channels(t):
     """Slave channels copy between the two guests only."""
@@ -67,6 +68,7 @@ def test_slave_channels(t):
           {**SKIP, **skipped})
 
 
+@long
 @limit(180)
 def test_no_dma_channels(t):
     t.kernel('7')
@@ -88,6 +90,7 @@ def test_kernel_7_msix_2048(t):
     judge(t, status, out, passing, REGISTERS)
 
 
+@long
 @limit(180)
 def test_kernel_7_one_msix(t):
     t.kernel('7')
@@ -105,6 +108,7 @@ def test_kernel_6_12(t):
           {MSIX: r'^MSI-X65 is disabled$'})
 
 
+@long
 @limit(420)
 def test_kernel_7_debug(t):
     """With PROVE_LOCKING and DMA_API_DEBUG; their reports fail console.*."""
@@ -198,6 +202,7 @@ def test_private_host_memory(t):
                  f'ep.log, {what}')
 
 
+@long
 @limit(180)
 def test_private_host_memory_copies(t):
     """The endpoint's CPU copies, and each access is a message."""

@@ -77,6 +77,7 @@ def four_controllers(t, iommu):
     check(count >= 4, f'{count} of 4 links came up in the host')
 
 
+@long
 @limit(300)
 def test_four_controllers(t):
     four_controllers(t, 'none')
@@ -106,6 +107,7 @@ def mixed(t, iommu):
           'function 2 has a doorbell, which only function 0 should have')
 
 
+@long
 @limit(300)
 def test_mixed(t):
     mixed(t, 'none')

@@ -13,7 +13,7 @@ and pci-ep-pair-link-test run what the devices do then.
 import os
 import time
 
-from lib import Link, check, contains, equal, lacks, limit, long
+from lib import Link, check, contains, equal, lacks, limit, long, steps
 import resources
 
 CYCLES = 5
@@ -241,49 +241,39 @@ def test_host_idle(t):
         s.check_consoles()
 
 
-@limit(240)
-def test_endpoint_idle(t):
+def idle_endpoint(s):
     """Suspend-to-idle of the endpoint: events of that time are not lost."""
-    with Sleeper(t) as s:
-        s.start()
-        s.works()
-        before = s.generation()
-        for _ in range(2):
-            s.doze('ep')
-            # The endpoint cannot take part in a reset of the function.
-            s.host('A=$(endpoint $ENDPOINT); D=/sys/bus/pci/devices/$A; '
-                   'P=/sys/bus/pci/drivers/pci-endpoint-test; '
-                   'echo $A >$P/unbind; echo bus >$D/reset_method && '
-                   'echo 1 >$D/reset && echo $A >$P/bind')
-            check(s.asleep['ep'].status is None, 'the endpoint is awake')
-            s.rouse('ep')
-            s.works(*TESTS)
-        equal(s.generation(), before, 'link-ups')
-        s.works('DOORBELL_TEST')
-        s.check_consoles()
-
-
-@limit(240)
-def test_endpoint_idle_under_load(t):
-    """Copies by DMA that the host asks for wait, and none is lost or wrong."""
-    with Sleeper(t) as s:
-        s.start()
-        s.bind()
-        dma(s)
-        copies = s.bed.host.command(
-            'while [ ! -e /tmp/end ]; do /pciep/bin/pci_endpoint_test -r '
-            'pci_ep_data_transfer.dma.COPY_TEST >/tmp/copies || '
-            '{ cat /tmp/copies; exit 1; }; echo done; done')
-        for _ in range(3):
-            s.nap('ep')
-            s.bed.pump(1)
-        check(copies.status is None, f'copies ended: {copies.output}')
-        s.host('>/tmp/end')
-        s.bed.wait(lambda: copies.status is not None, 60, 'the copies end')
-        equal(copies.status, 0, f'status of the copies: {copies.output}')
-        check(copies.output.count('done') > 3, 'there were few copies')
+    before = s.generation()
+    for _ in range(2):
+        s.doze('ep')
+        # The endpoint cannot take part in a reset of the function.
+        s.host('A=$(endpoint $ENDPOINT); D=/sys/bus/pci/devices/$A; '
+               'P=/sys/bus/pci/drivers/pci-endpoint-test; '
+               'echo $A >$P/unbind; echo bus >$D/reset_method && '
+               'echo 1 >$D/reset && echo $A >$P/bind')
+        check(s.asleep['ep'].status is None, 'the endpoint is awake')
+        s.rouse('ep')
         s.works(*TESTS)
-        s.check_consoles()
+    equal(s.generation(), before, 'link-ups')
+    s.works('DOORBELL_TEST')
+
+
+def idle_endpoint_under_load(s):
+    """Copies by DMA that the host asks for wait, and none is lost or wrong."""
+    dma(s)
+    copies = s.bed.host.command(
+        'while [ ! -e /tmp/end ]; do /pciep/bin/pci_endpoint_test -r '
+        'pci_ep_data_transfer.dma.COPY_TEST >/tmp/copies || '
+        '{ cat /tmp/copies; exit 1; }; echo done; done')
+    for _ in range(3):
+        s.nap('ep')
+        s.bed.pump(1)
+    check(copies.status is None, f'copies ended: {copies.output}')
+    s.host('>/tmp/end')
+    s.bed.wait(lambda: copies.status is not None, 60, 'the copies end')
+    equal(copies.status, 0, f'status of the copies: {copies.output}')
+    check(copies.output.count('done') > 3, 'there were few copies')
+    s.works(*TESTS)
 
 
 def refused(s, advice):
@@ -293,15 +283,10 @@ def refused(s, advice):
     contains(s.ep('dmesg'), advice, 'messages of the endpoint')
 
 
-@limit(180)
-def test_endpoint_ram_refused(t):
+def endpoint_ram_is_refused(s):
     """S3 of the endpoint is refused while the link is started."""
-    with Sleeper(t) as s:
-        s.start()
-        s.works()
-        refused(s, 'the link would be lost: stop it before this sleep')
-        s.works(*TESTS)
-        s.check_consoles()
+    refused(s, 'the link would be lost: stop it before this sleep')
+    s.works(*TESTS)
 
 
 @long
@@ -371,28 +356,33 @@ def test_endpoint_ram_channels(t):
         s.check_consoles()
 
 
-@limit(240)
-def test_device_callbacks(t):
+def device_callbacks(s):
     """The kernel's own test of suspend and resume, on both machines."""
     levels = ('devices', 'platform')
     quick = 'echo 1 >/sys/module/suspend/parameters/pm_test_delay; '
+    for level in levels:
+        test = quick + f'echo {level} >/sys/power/pm_test && '
+        s.ep(test + 'echo freeze >/sys/power/state', 60)
+        s.works('BAR_TEST', 'MSI_TEST', 'READ_TEST')
+        s.host(test + 'echo freeze >/sys/power/state && '
+               'echo mem >/sys/power/state', 60)
+        s.works('BAR_TEST', 'MSI_TEST', 'READ_TEST')
+        s.ep('ep_stop')
+        s.vanishes()
+        s.ep('echo mem >/sys/power/state', 60)
+        s.ep('ep_start')
+        s.appears()
+        s.works('BAR_TEST', 'MSI_TEST', 'READ_TEST')
+
+
+@limit(400)
+def test_link_stays(t):
+    """What either machine can do without a loss of the link."""
     with Sleeper(t) as s:
         s.start()
         s.works()
-        for level in levels:
-            test = quick + f'echo {level} >/sys/power/pm_test && '
-            s.ep(test + 'echo freeze >/sys/power/state', 60)
-            s.works('BAR_TEST', 'MSI_TEST', 'READ_TEST')
-            s.host(test + 'echo freeze >/sys/power/state && '
-                   'echo mem >/sys/power/state', 60)
-            s.works('BAR_TEST', 'MSI_TEST', 'READ_TEST')
-            s.ep('ep_stop')
-            s.vanishes()
-            s.ep('echo mem >/sys/power/state', 60)
-            s.ep('ep_start')
-            s.appears()
-            s.works('BAR_TEST', 'MSI_TEST', 'READ_TEST')
-        s.check_consoles()
+        steps(s, idle_endpoint, idle_endpoint_under_load,
+              endpoint_ram_is_refused, device_callbacks)
 
 
 def figures(bed):

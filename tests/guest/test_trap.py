@@ -72,18 +72,6 @@ def late(link):
 
 
 @limit(200)
-def test_registers(t):
-    """Registers of a function, from four CPUs at once, slow and silent."""
-    link = Trapped(t, host={'cpus': 4})
-    with link.bed:
-        link.start()
-        registers(link)
-        print('slots:', link.load('slots 4 20', 120).strip())
-        late(link)
-        link.close()
-
-
-@limit(200)
 def test_kernel_6_12(t):
     """The same with the older kernel in both guests."""
     link = Trapped(t, kernel='6.12')
@@ -123,11 +111,18 @@ UNBIND = ('d=/sys/bus/pci/drivers/pcie-qemu-ep; '
 
 
 @limit(240)
-def test_end(t):
-    """Reset, untrap, stop, unlink and unbind while the host reads."""
-    link = Trapped(t)
+def test_registers(t):
+    """
+    Registers of a function, from four CPUs at once, slow and silent.
+
+    Then reset, untrap, stop, unlink and unbind while the host reads.
+    """
+    link = Trapped(t, host={'cpus': 4})
     with link.bed:
         link.start()
+        registers(link)
+        print('slots:', link.load('slots 4 20', 120).strip())
+        late(link)
         resets(link)
         ends(link, f'echo 1 >{DEBUGFS}/untrap')
         link.close()

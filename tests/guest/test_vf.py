@@ -4,7 +4,7 @@
 import os
 import re
 
-from lib import Link, check, equal, limit
+from lib import Link, check, equal, limit, long, steps
 
 VFS = 2
 FUNCTION = f'test,vfs={VFS}'
@@ -95,6 +95,7 @@ def test_behind_iommu(t):
         passed(results, tag, TRANSFERS)
 
 
+@long
 @limit(300)
 def test_behind_iommu_without_notifications(t):
     """Copies by the endpoint's CPU are left out: each access is a message."""
@@ -103,6 +104,7 @@ def test_behind_iommu_without_notifications(t):
         passed(results, tag, [n for n in TRANSFERS if '.dma.' in n])
 
 
+@long
 @limit(300)
 def test_behind_virtio_iommu(t):
     results = launched(t, '--host-iommu=virtio')
@@ -120,62 +122,58 @@ def test_kernel_6_12(t):
         passed(results, tag, ['pci_ep_basic.MSI_TEST'])
 
 
-@limit(300)
-def test_enable_and_disable(t):
-    link = vf_link(t)
-    with link.bed:
-        link.boot()
-        link.enable(VFS)
-        link.all_pass()
-        link.enable(0)
-        link.host('! (choose fn0v1; own_endpoint)')
-        link.passes('fn0')
-        link.enable(1)
-        link.passes('fn0v1')
-        link.enable(0)
-        link.enable(VFS)
-        link.all_pass()
-        link.check_consoles()
+def enable_and_disable(link):
+    link.enable(VFS)
+    link.all_pass()
+    link.enable(0)
+    link.host('! (choose fn0v1; own_endpoint)')
+    link.passes('fn0')
+    link.enable(1)
+    link.passes('fn0v1')
+    link.enable(0)
+    link.enable(VFS)
+    link.all_pass()
+    link.enable(0)
 
 
-@limit(300)
-def test_reset_of_one(t):
+def reset_one(link):
     """An FLR of a virtual function leaves the other functions alone."""
-    link = vf_link(t)
-    with link.bed:
-        link.boot()
-        link.enable(VFS)
-        link.all_pass('BAR_TEST')
-        device = f'/sys/bus/pci/devices/{link.address("fn0v1")}'
-        equal(
-            link.host(f'cat {device}/reset_method').split()[0], 'flr',
-            'reset method')
-        link.host(f'echo 1 >{device}/reset')
-        link.passes('fn0')
-        link.passes('fn0v2')
-        link.passes('fn0v1')
-        link.check_consoles()
+    link.enable(VFS)
+    link.all_pass('BAR_TEST')
+    device = f'/sys/bus/pci/devices/{link.address("fn0v1")}'
+    equal(
+        link.host(f'cat {device}/reset_method').split()[0], 'flr',
+        'reset method')
+    link.host(f'echo 1 >{device}/reset')
+    link.passes('fn0')
+    link.passes('fn0v2')
+    link.passes('fn0v1')
+    link.enable(0)
 
 
-@limit(300)
-def test_link_goes(t):
+def stop_link(link):
     """The link is stopped and started with virtual functions enabled."""
+    link.enable(VFS)
+    link.all_pass('READ_TEST')
+    link.ep('ep_stop')
+    link.vanishes()
+    link.ep('ep_start')
+    link.appears()
+    link.bind()
+    equal(
+        link.host(f'cat {NUMVFS}').strip(), '0',
+        'VFs enabled by a new device')
+    link.enable(VFS)
+    link.all_pass()
+
+
+@limit(400)
+def test_driver(t):
+    """What the host's driver and the link do to virtual functions."""
     link = vf_link(t)
     with link.bed:
         link.boot()
-        link.enable(VFS)
-        link.all_pass('READ_TEST')
-        link.ep('ep_stop')
-        link.vanishes()
-        link.ep('ep_start')
-        link.appears()
-        link.bind()
-        equal(
-            link.host(f'cat {NUMVFS}').strip(), '0',
-            'VFs enabled by a new device')
-        link.enable(VFS)
-        link.all_pass()
-        link.check_consoles()
+        steps(link, enable_and_disable, reset_one, stop_link)
 
 
 # Values of enum pci_epc_ext_event_type and of the Command register

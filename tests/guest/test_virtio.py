@@ -4,7 +4,7 @@
 import re
 
 from lib import (Link, Skipped, check, contains, equal, lacks, limit,
-                 long)
+                 long, steps)
 from pciep.image import programs
 
 # Commands of the host
@@ -118,16 +118,6 @@ def vectors(link):
     equal(state['errors'], '0', 'errors')
 
 
-@limit(150)
-def test_vectors(t):
-    link = Virtio(t)
-    with link.bed:
-        link.start()
-        link.probe()
-        vectors(link)
-        link.check_consoles()
-
-
 CAPS = [  # what lspci calls each structure, BAR, offset, size
     ('CommonCfg', 0, 0, 0x40),
     ('ISR', 0, 0x1000, 4),
@@ -137,57 +127,50 @@ CAPS = [  # what lspci calls each structure, BAR, offset, size
 ]
 
 
-@limit(150)
-def test_capabilities(t):
+def capabilities(link):
     """lspci knows all capabilities, and what kind of device it is."""
-    if 'lspci' not in programs.tools():
-        raise Skipped('this machine has no lspci')
-    link = Virtio(t, host={'programs': ['lspci']})
-    with link.bed:
-        link.start()
-        link.probe()
-        text = link.host('lspci -vvv -s $(endpoint 0x1af4:0x1044)')
-        print(text)
-        contains(text, r'Virtio 1\.\d RNG|Virtio.*RNG', 'name')
-        contains(text, r'\(rev 01\)', 'revision')
-        contains(text, r'MSI-X: Enable\+ Count=2', 'MSI-X')
-        contains(text, 'driver in use: virtio-pci', 'driver')
-        found = re.findall(r'VirtIO: (\S+)(?: \(\d\))?\n?\s*'
-                           r'BAR=(\d) offset=(\w+) size=(\w+)', text)
-        equal(len(found), len(CAPS), f'capabilities in {text}')
-        for (name, *place), cap in zip(found, CAPS):
-            bar, offset, size = (int(n, 16) for n in place)
-            equal((name, bar, offset), cap[:3], 'a capability')
-            if cap[3] is not None:
-                equal(size, cap[3], f'size of {name}')
-        contains(text, 'multiplier=00000004', 'notify')
-        link.check_consoles()
+    text = link.host('lspci -vvv -s $(endpoint 0x1af4:0x1044)')
+    print(text)
+    contains(text, r'Virtio 1\.\d RNG|Virtio.*RNG', 'name')
+    contains(text, r'\(rev 01\)', 'revision')
+    contains(text, r'MSI-X: Enable\+ Count=2', 'MSI-X')
+    contains(text, 'driver in use: virtio-pci', 'driver')
+    found = re.findall(r'VirtIO: (\S+)(?: \(\d\))?\n?\s*'
+                       r'BAR=(\d) offset=(\w+) size=(\w+)', text)
+    equal(len(found), len(CAPS), f'capabilities in {text}')
+    for (name, *place), cap in zip(found, CAPS):
+        bar, offset, size = (int(n, 16) for n in place)
+        equal((name, bar, offset), cap[:3], 'a capability')
+        if cap[3] is not None:
+            equal(size, cap[3], f'size of {name}')
+    contains(text, 'multiplier=00000004', 'notify')
 
 
-def counts(t, kernel):
-    link = Virtio(t, kernel=kernel)
-    with link.bed:
-        link.start()
-        link.probe()
-        state = link.state()
-        equal((int(state['reads']), int(state['writes'])), accesses(kernel),
-              f'reads and writes of kernel {kernel}')
-        link.reads()
-        after = link.state()
-        equal(after['reads'], state['reads'], 'reads while data flows')
-        equal(after['writes'], state['writes'], 'writes while data flows')
-        link.check_consoles()
+def counts(link, kernel='7'):
+    """
+    Each access of the driver traps once, and none while data flows.
+
+    This is the first step, since the function counts from its set-up.
+    """
+    state = link.state()
+    equal((int(state['reads']), int(state['writes'])), accesses(kernel),
+          f'reads and writes of kernel {kernel}')
+    link.reads()
+    after = link.state()
+    equal(after['reads'], state['reads'], 'reads while data flows')
+    equal(after['writes'], state['writes'], 'writes while data flows')
 
 
 @limit(150)
-def test_accesses(t):
-    """Each access of the driver traps once, and none while data flows."""
-    counts(t, '7')
-
-
-@limit(150)
-def test_accesses_6_12(t):
-    counts(t, '6.12')
+def test_kernel_6_12(t):
+    link = Virtio(t, kernel='6.12')
+    with link.bed:
+        link.start()
+        link.probe()
+        counts(link, '6.12')
+        vectors(link)
+        rebind(link)
+        link.check_consoles()
 
 
 @limit(150)
@@ -237,17 +220,20 @@ def iommu(t, kind):
         link.check_consoles()
 
 
+@long
 @limit(150)
 def test_iommu_caching_mode(t):
     iommu(t, 'intel-cm')
 
 
+@long
 @limit(150)
 def test_iommu_no_caching_mode(t):
     """Each access of a ring is a message that the IOMMU translates."""
     iommu(t, 'intel')
 
 
+@long
 @limit(150)
 def test_iommu_virtio(t):
     iommu(t, 'virtio')
@@ -274,30 +260,26 @@ ROUND = (f'd=$(basename {DEVICE}); p=/sys/bus/pci/drivers/virtio-pci; '
          f'wait_for 20 {BOUND} || exit 1; ')
 
 
-def rounds(t, count):
-    link = Virtio(t)
-    with link.bed:
-        link.start()
-        link.probe()
-        for _ in range(0, count, 10):
-            link.host(f'for i in 1 2 3 4 5 6 7 8 9 10; do {ROUND} done', 300)
-            link.reads()
-        state = link.state()
-        equal(state['errors'], '0', 'errors')
-        check(int(state['resets']) >= 2 * count, f'resets in {state}')
-        link.check_consoles()
-
-
-@limit(300)
-def test_rebind(t):
+def rebind(link, count=20):
     """The driver leaves the device and takes it again, with a reset each."""
-    rounds(t, 20)
+    before = int(link.state()['resets'])
+    for _ in range(0, count, 10):
+        link.host(f'for i in 1 2 3 4 5 6 7 8 9 10; do {ROUND} done', 300)
+        link.reads()
+    state = link.state()
+    equal(state['errors'], '0', 'errors')
+    check(int(state['resets']) >= before + 2 * count, f'resets in {state}')
 
 
 @long
 @limit(2400)
 def test_rebind_often(t):
-    rounds(t, 1000)
+    link = Virtio(t)
+    with link.bed:
+        link.start()
+        link.probe()
+        rebind(link, 1000)
+        link.check_consoles()
 
 
 # More tasks than processors, so that handlers of interrupts are held up
@@ -339,28 +321,24 @@ def test_controller_without_msix(t):
     intx(Virtio(t, ep={'append': 'pcie_qemu_ep.msix=0'}))
 
 
-LOAD = ('(while :; do dd if=/dev/hwrng of=/dev/null bs=256 count=4 '
-        '|| sleep 0.2; done) >/dev/null 2>&1 &')
+# Reads until there is a file /tmp/idle
+LOAD = ('rm -f /tmp/idle; (while [ ! -e /tmp/idle ]; do '
+        'dd if=/dev/hwrng of=/dev/null bs=256 count=4 || sleep 0.2; done) '
+        '>/dev/null 2>&1 &')
 
 
-@limit(200)
-def test_resets(t):
+def resets(link):
     """Function level and bus resets under load; the driver begins again."""
-    link = Virtio(t)
-    with link.bed:
-        link.start()
-        link.probe()
+    link.host(LOAD)
+    for method in ('flr', 'bus') * 3:
+        before = int(link.state()['resets'])
+        link.host(f'cd {DEVICE} && echo {method} >reset_method && '
+                  'echo 1 >reset', 60)
+        after = int(link.state()['resets'])
+        check(after > before, f'no reset by {method}: {before}, {after}')
+        link.host(f'{ROUND}', 60)
         link.reads()
-        link.host(LOAD)
-        for method in ('flr', 'bus') * 3:
-            before = int(link.state()['resets'])
-            link.host(f'cd {DEVICE} && echo {method} >reset_method && '
-                      'echo 1 >reset', 60)
-            after = int(link.state()['resets'])
-            check(after > before, f'no reset by {method}: {before}, {after}')
-            link.host(f'{ROUND}', 60)
-            link.reads()
-        link.check_consoles()
+    link.host('>/tmp/idle')
 
 
 def leave(link):
@@ -374,26 +352,37 @@ def leave(link):
               '/unbind')
 
 
-@limit(200)
-def test_stop_and_start(t):
-    """The link goes down and comes back, and the function is made anew."""
-    link = Virtio(t)
+def stop_and_start(link):
+    """
+    The link goes down and comes back, and the function is made anew.
+
+    At the end its module goes: this is the last step.
+    """
+    for end, begin in (('ep_stop', 'ep_start'),
+                       ('role_finish', 'role_setup')):
+        link.reads()
+        leave(link)
+        link.ep(end)
+        link.vanishes()
+        link.ep(begin)
+        link.appears()
+        link.host(f'wait_for 20 {BOUND}', 30)
+    link.reads()
+    leave(link)
+    link.ep('role_finish; rmmod pci_epf_virtio')
+
+
+@limit(300)
+def test_driver(t):
+    """What the driver of the host and lspci make of the device."""
+    if 'lspci' not in programs.tools():
+        raise Skipped('this machine has no lspci')
+    link = Virtio(t, host={'programs': ['lspci']})
     with link.bed:
         link.start()
         link.probe()
-        for end, begin in (('ep_stop', 'ep_start'),
-                           ('role_finish', 'role_setup')):
-            link.reads()
-            leave(link)
-            link.ep(end)
-            link.vanishes()
-            link.ep(begin)
-            link.appears()
-            link.host(f'wait_for 20 {BOUND}', 30)
-        link.reads()
-        leave(link)
-        link.ep('role_finish; rmmod pci_epf_virtio')
-        link.check_consoles()
+        steps(link, counts, vectors, capabilities, rebind, resets,
+              stop_and_start)
 
 
 def ends(t, *commands):
@@ -427,40 +416,36 @@ def test_controller_ends(t):
          f'wait_for 10 epc_path; echo $(cat /root/address) >{driver}/unbind')
 
 
-@limit(150)
-def test_host_killed(t):
+def kill_host(link):
     """The host's machine dies under load; a new one finds the device."""
-    link = Virtio(t)
-    with link.bed:
-        link.start()
-        link.probe()
-        link.reads()
+    link.host(LOAD)
+    link.bed.host.kill()
+    link.ep(f'wait_for 20 sh -c "{STATE} | grep \'state reset\'"', 30)
+    link.bed.boot('host')
+    link.appears()
+    link.probe()
+    link.reads()
+
+
+def reboot_host(link):
+    """The host's machine is reset under load, and finds the device again."""
+    for _ in range(2):
         link.host(LOAD)
-        link.bed.host.kill()
-        link.ep(f'wait_for 20 sh -c "{STATE} | grep \'state reset\'"', 30)
-        link.bed.boot('host')
+        link.reboot_host()
         link.appears()
         link.probe()
         link.reads()
-        link.check_consoles()
 
 
-@limit(200)
-def test_host_reboots(t):
-    """The host's machine is reset under load, and finds the device again."""
+@limit(300)
+def test_host_ends(t):
     link = Virtio(t)
     link.bed.host.spec.reboot = True
     with link.bed:
         link.start()
-        for _ in range(2):
-            link.probe()
-            link.reads()
-            link.host(LOAD)
-            link.reboot_host()
-            link.appears()
         link.probe()
         link.reads()
-        link.check_consoles()
+        steps(link, kill_host, reboot_host)
 
 
 @limit(400)

@@ -4,7 +4,7 @@
 import hashlib
 import os
 
-from lib import Link, check, contains, equal, limit, long
+from lib import Link, check, contains, equal, limit, long, steps
 
 RESULTS = [
     f'virtio-blk.{n}' for n in ('VERIFY_DEPTH_1', 'VERIFY_RANDOM',
@@ -13,6 +13,7 @@ RESULTS = [
 ]
 SHORT = 'size=64M,data=4M,files=40'
 MIB = 1 << 20
+DISK_MIB = 16
 
 # Commands of the host
 DEVICE = '/sys/bus/pci/devices/$(endpoint 0x1af4:0x1042)'
@@ -33,16 +34,11 @@ def passes(t, options, *args, names=RESULTS, seconds=170):
     equal(status, 0, f'exit status; output:\n{out[-2000:]}')
 
 
+@long
 @limit(180)
 def test_memory(t):
     """The sectors are a file in the memory of the endpoint guest."""
     passes(t, f'disk=memory,{SHORT}')
-
-
-@limit(180)
-def test_disk(t):
-    """The sectors are a block device of the endpoint guest."""
-    passes(t, f'disk=file,{SHORT}')
 
 
 @limit(180)
@@ -58,7 +54,8 @@ def test_iommu(t):
 
 @limit(180)
 def test_iommu_virtio(t):
-    passes(t, f'disk=memory,{SHORT}', '--host-iommu=virtio')
+    """The sectors are a block device of the endpoint guest."""
+    passes(t, f'disk=file,{SHORT}', '--host-iommu=virtio')
 
 
 @limit(180)
@@ -101,57 +98,45 @@ class Blk(Link):
             '2>/dev/null | sha256sum', 60).split()[0]
 
 
-@limit(150)
-def test_both_ways(t):
+def both_ways(link, path):
     """
     What is in the file the host reads, and what it flushed is in the file.
 
     The endpoint guest keeps what was written in its page cache for longer than
-    this test lasts, so VIRTIO_BLK_T_FLUSH has to work.
+    this step lasts, so VIRTIO_BLK_T_FLUSH has to work.
     """
-    path = t.file('disk', '')
-    content = os.urandom(16 * MIB)
-    with open(path, 'wb') as file:
-        file.write(content)
-    link = Blk(t, f'path={path}')
-    with link.bed:
-        link.start()
-        equal(link.sum(0, 16), hashlib.sha256(content).hexdigest(),
-              'what the host reads')
-        written = link.host(
-            'head -c 4194304 /dev/urandom >/tmp/r; ' + DISK +
-            'dd if=/tmp/r of=$D bs=1M seek=8 conv=fsync 2>/dev/null; '
-            'sha256sum /tmp/r', 60).split()[0]
-        with open(path, 'rb') as file:
-            now = file.read()
-        equal(hashlib.sha256(now[8 * MIB:12 * MIB]).hexdigest(), written,
-              'what the host has written')
-        equal((now[:8 * MIB], now[12 * MIB:]),
-              (content[:8 * MIB], content[12 * MIB:]), 'the rest')
-        link.check_consoles()
+    with open(path, 'rb') as file:
+        content = file.read()
+    equal(link.sum(0, DISK_MIB), hashlib.sha256(content).hexdigest(),
+          'what the host reads')
+    written = link.host(
+        'head -c 4194304 /dev/urandom >/tmp/r; ' + DISK +
+        'dd if=/tmp/r of=$D bs=1M seek=8 conv=fsync 2>/dev/null; '
+        'sha256sum /tmp/r', 60).split()[0]
+    with open(path, 'rb') as file:
+        now = file.read()
+    equal(hashlib.sha256(now[8 * MIB:12 * MIB]).hexdigest(), written,
+          'what the host has written')
+    equal((now[:8 * MIB], now[12 * MIB:]),
+          (content[:8 * MIB], content[12 * MIB:]), 'the rest')
 
 
-@limit(150)
-def test_queues(t):
+def queues(link):
     """Each CPU of the host has a queue and its vector."""
-    link = Blk(t, 'disk=memory')
-    with link.bed:
-        link.start()
-        for cpu in (0, 1):
-            link.host(DISK + f'taskset {1 << cpu} dd if=$D of=/dev/null '
-                      'bs=64k count=64 iflag=direct', 40)
-        state = link.state()
-        print(state)
-        for queue in (0, 1):
-            for what in ('kicks', 'chains', 'interrupts'):
-                check(int(state[f'{what}{queue}']) > 0,
-                      f'{what} of queue {queue}')
-        equal(state['errors'], '0', 'errors')
-        lines = [line for line in
-                 link.host('cat /proc/interrupts').splitlines()
-                 if 'virtio0-req' in line]
-        equal(len(lines), 2, f'vectors of queues: {lines}')
-        link.check_consoles()
+    for cpu in (0, 1):
+        link.host(DISK + f'taskset {1 << cpu} dd if=$D of=/dev/null '
+                  'bs=64k count=64 iflag=direct', 40)
+    state = link.state()
+    print(state)
+    for queue in (0, 1):
+        for what in ('kicks', 'chains', 'interrupts'):
+            check(int(state[f'{what}{queue}']) > 0,
+                  f'{what} of queue {queue}')
+    equal(state['errors'], '0', 'errors')
+    lines = [line for line in
+             link.host('cat /proc/interrupts').splitlines()
+             if 'virtio0-req' in line]
+    equal(len(lines), 2, f'vectors of queues: {lines}')
 
 
 # Writes until the disk has gone.  dd would create a file of the name of the
@@ -160,53 +145,52 @@ LOAD = ('(exec 3<>$D; while dd if=/dev/urandom of=/proc/self/fd/3 bs=256k '
         'count=8 seek=32 oflag=direct 2>/dev/null; do :; done) & ')
 
 
-@limit(240)
-def test_rebind(t):
+def rebind(link):
     """The driver leaves the device while it writes; the rest stays."""
-    link = Blk(t, 'disk=memory', 'size=32M')
-    with link.bed:
-        link.start()
-        link.host(DISK + 'dd if=/dev/urandom of=$D bs=1M count=4 oflag=direct',
+    before = link.sum(0, 4)
+    written = set()
+    for _ in range(5):
+        link.host(f'd=$(basename {DEVICE}); '
+                  'p=/sys/bus/pci/drivers/virtio-pci; ' + DISK + LOAD +
+                  'sleep 0.5; echo $d >$p/unbind; wait; echo $d >$p/bind',
                   60)
-        before = link.sum(0, 4)
-        written = set()
-        for _ in range(5):
-            link.host(f'd=$(basename {DEVICE}); '
-                      'p=/sys/bus/pci/drivers/virtio-pci; ' + DISK + LOAD +
-                      'sleep 0.5; echo $d >$p/unbind; wait; echo $d >$p/bind',
-                      60)
-            link.ready()
-            equal(link.sum(0, 4), before, 'the first 4 MiB')
-            written.add(link.sum(8, 2))
-        equal(len(written), 5, 'different contents that were written')
-        equal(link.state()['errors'], '0', 'errors')
-        link.check_consoles()
+        link.ready()
+        equal(link.sum(0, 4), before, 'the first 4 MiB')
+        written.add(link.sum(8, 2))
+    equal(len(written), 5, 'different contents that were written')
+    equal(link.state()['errors'], '0', 'errors')
 
 
-@limit(150)
-def test_stop(t):
+def stop(link):
     """
     The link goes down and comes back; the disk is the same, and works.
 
     The driver leaves the device before, since virtio-pci of Linux 7.2 does not
     end its removal otherwise (docs/devel/kernel-findings.rst).
     """
-    link = Blk(t, 'disk=memory', 'size=32M')
+    before = link.sum(0, 4)
+    for _ in range(2):
+        link.host(f'basename {DEVICE} >/sys/bus/pci/drivers/virtio-pci/'
+                  'unbind')
+        link.ep('ep_stop')
+        link.vanishes()
+        link.ep('ep_start')
+        link.appears()
+        link.ready()
+        equal(link.sum(0, 4), before, 'the first 4 MiB')
+
+
+@limit(300)
+def test_disk(t):
+    """A disk whose sectors are a file of this machine."""
+    path = t.file('disk', '')
+    with open(path, 'wb') as file:
+        file.write(os.urandom(DISK_MIB * MIB))
+    link = Blk(t, f'path={path}')
     with link.bed:
         link.start()
-        link.host(DISK + 'dd if=/dev/urandom of=$D bs=1M count=4 oflag=direct',
-                  60)
-        before = link.sum(0, 4)
-        for _ in range(2):
-            link.host(f'basename {DEVICE} >/sys/bus/pci/drivers/virtio-pci/'
-                      'unbind')
-            link.ep('ep_stop')
-            link.vanishes()
-            link.ep('ep_start')
-            link.appears()
-            link.ready()
-            equal(link.sum(0, 4), before, 'the first 4 MiB')
-        link.check_consoles()
+        both_ways(link, path)
+        steps(link, queues, rebind, stop)
 
 
 @long

@@ -25,6 +25,7 @@ def passes(t, options, *args, seconds=170):
     equal(status, 0, f'exit status; output:\n{out[-2000:]}')
 
 
+@long
 @limit(180)
 def test_vntb(t):
     passes(t, SHORT)
