@@ -12,7 +12,7 @@ import time
 from lib import LAUNCHER, Skipped, check, contains, equal, limit, long
 from pciep.run import tap
 
-PATIENCE = 10  # seconds
+PATIENCE = 20  # seconds
 
 
 def plant(t, name, source, anchor, bug):

@@ -327,4 +327,4 @@ def test_everything(t):
     link = Dma(t, monitors=True)
     with link.bed:
         link.start()
-        steps(link, everything, unlink, sleep, hang_engine, stop_and_unbind)
+        steps(link, unlink, everything, sleep, hang_engine, stop_and_unbind)

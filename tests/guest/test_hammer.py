@@ -27,8 +27,8 @@ HOST_SETUP = (
     f'wait_for 60 endpoint {ENDPOINT} && '
     f'wait_for 20 test -e {RESULT}')
 
-# What may be more afterwards than before, and by how much.  If each copy in 20
-# seconds lost 64 bytes the own memory would grow by more.  In a guest caches of
+# What may be more afterwards than before, and by how much.  If each copy in a
+# minute lost 64 bytes the own memory would grow by more.  In a guest caches of
 # the kernel grow.
 MAY_GROW = {**resources.MAY_GROW, 'own KiB': 4 << 10, 'guest KiB': 8 << 10}
 

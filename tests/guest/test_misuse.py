@@ -110,7 +110,7 @@ def link_twice(link):
     while more < 8:
         make(link, f'more{more}')
         command = f'epc_path; ln -s {FUNCTIONS}/more{more} $EPC_PATH/'
-        if bed.run('ep', command)[0]:
+        if link.bed.run('ep', command)[0]:
             break
         more += 1
     check(more < 8, 'the controller took more than 8 functions')
