@@ -436,7 +436,7 @@ static void test_plain_bytes(void)
     TestServer *t = test_server_new();
     g_autofree TestReply *r = g_new(TestReply, 1);
     static const char answer[] = "{\"capabilities\":{"
-        "\"max_msg_fds\":80,\"max_data_xfer_size\":1048576}}";
+        "\"max_msg_fds\":16,\"max_data_xfer_size\":1048576}}";
     char byte;
     int sock;
 
@@ -465,6 +465,19 @@ static void test_plain_bytes(void)
     test_server_free(t);
 }
 
+/* @size bytes of configuration space read @value. */
+static void assert_pin(int sock, uint64_t offset, uint32_t size,
+                       uint32_t value)
+{
+    g_autofree TestReply *r = g_new(TestReply, 1);
+    uint32_t seen = 0;
+
+    g_assert_cmpint(region_read(sock, VFU_REGION_CONFIG, offset, size, r), ==,
+                    0);
+    memcpy(&seen, r->payload + sizeof(VfuRegionRw), size);
+    g_assert_cmphex(seen, ==, value);
+}
+
 /* The link went down: still answered, and not up again until it attaches. */
 static void test_plain_dead(Fixture *f, gconstpointer plain)
 {
@@ -484,7 +497,15 @@ static void test_plain_dead(Fixture *f, gconstpointer plain)
     test_info(f, plain);
     test_region_info(f->sock, 2, &info, &nofd);
     g_assert_cmphex(info.size, ==, TEST_BAR2_SIZE);
-    g_assert_cmpint(region_read(f->sock, VFU_REGION_CONFIG, 0, 64, r), ==, 0);
+    g_assert_cmpint(region_read(f->sock, VFU_REGION_CONFIG, 0, 61, r), ==, 0);
+    assert_ones(r);
+    g_assert_cmpint(region_read(f->sock, VFU_REGION_CONFIG, 62, 64, r), ==, 0);
+    assert_ones(r);
+    /* All ones is no interrupt pin. */
+    assert_pin(f->sock, 61, 1, 0);
+    assert_pin(f->sock, 60, 4, 0xffff00ff);
+    assert_pin(f->sock, 58, 4, 0x00ffffff);
+    g_assert_cmpint(region_read(f->sock, 2, 60, 4, r), ==, 0);
     assert_ones(r);
     g_assert_cmpint(region_write(f->sock, 0, 2, 0, "1", 1), ==, 0);
     g_assert_cmpint(region_read(f->sock, 9, 0, 4, r), ==, EINVAL);

@@ -10,6 +10,7 @@
 #include "qemu/osdep.h"
 #include "qemu/bitops.h"
 #include "qemu/lockable.h"
+#include "standard-headers/linux/pci_regs.h"
 #include "hw/pci-ep/server/conn.h"
 #include "hw/pci-ep/server/regions.h"
 #include "hw/pci-ep/server/remap.h"
@@ -279,6 +280,21 @@ void epc_region_get_io_fds(EpcRequest *r)
 
 /* ---- REGION_READ, REGION_WRITE ---- */
 
+/*
+ * A client without our extension does not know that the link went down.  QEMU
+ * 10.2 reads Interrupt Pin when its guest resets or disables MSI, and asserts
+ * that it is a pin (vfio_intx_enable() in hw/vfio/pci.c, pci_irq_handler() in
+ * hw/pci/pci.c).  So this byte of all ones reads as "no pin".
+ */
+static void region_hide_pin(EpcAccess *a)
+{
+    if (a->region == VFU_REGION_CONFIG && !a->is_write &&
+        a->offset <= PCI_INTERRUPT_PIN &&
+        PCI_INTERRUPT_PIN - a->offset < a->count) {
+        a->data[PCI_INTERRUPT_PIN - a->offset] = 0;
+    }
+}
+
 static EpcAccess *region_access_new(EpcRequest *r)
 {
     const VfuRegionRw *p = (const void *)r->m->payload;
@@ -347,6 +363,7 @@ void epc_region_access(EpcRequest *r)
     if (r->live) {
         r->s->ops->access(r->s->opaque, a);
     } else {
+        region_hide_pin(a);
         epc_access_free(a);
     }
 }

@@ -303,7 +303,7 @@ uint8_t *epw_version_answer(const uint8_t *p, size_t n, unsigned supported,
 
     /* The answer may contain only what the client proposed. */
     w.v.minor = caps->minor;
-    w.max_fds = EPW_MAX_FDS;
+    w.max_fds = caps->features ? EPW_MAX_FDS : EPW_PLAIN_MAX_FDS;
     w.max_xfer = EPW_MAX_XFER;
     w.has_ep = w.has_ep && (supported & VFU_EP_FEATURES_ALL);
     w.features = caps->features;

@@ -27,6 +27,12 @@
 #include "hw/pci-ep/vfio-user-proto.h"
 
 #define EPW_MAX_FDS     80          /* descriptors in one message */
+/*
+ * What a server tells a client without our extension to send at most.  A larger
+ * number is refused by QEMU 10.2, VFIO_USER_MAX_MAX_FDS in
+ * hw/vfio-user/proxy.c.
+ */
+#define EPW_PLAIN_MAX_FDS   16
 #define EPW_MAX_XFER    (1u << 20)  /* data bytes in one message */
 /*
  * The least that a peer must accept in one message, so that one access of a CPU
