@@ -93,7 +93,7 @@ static u16 epf_virtio_choose_vectors(struct epf_virtio *ev)
 	features = pci_epc_get_features(epf->epc, epf->func_no, epf->vfunc_no);
 	if (!features || !features->msix_capable)
 		return 0;
-	return epf->msix_interrupts ? : ev->options.ops->queues + 1;
+	return epf->msix_interrupts ? : ev->num_queues + 1;
 }
 
 static int epf_virtio_open_queues(struct epf_virtio *ev)
@@ -137,7 +137,7 @@ static int epf_virtio_open(struct epf_virtio *ev)
 	const struct epf_virtio_ops *ops = ev->options.ops;
 	int ret = epf_virtio_open_queues(ev);
 
-	ev->num_queues = ops->queues;
+	ev->num_queues = ops->num_queues ? ops->num_queues(ev) : ops->queues;
 	ev->vectors = epf_virtio_choose_vectors(ev);
 	if (!ret)
 		ret = epf_virtio_open_func(ev);
@@ -164,7 +164,8 @@ err_queues:
 
 /*
  * The host cannot reach the device any more, then no work of the device runs, and
- * then all goes that this work used.
+ * then all goes that this work used.  The back end goes before the handle, since it
+ * may still change the device configuration.
  */
 static void epf_virtio_close(struct epf_virtio *ev)
 {
@@ -174,9 +175,9 @@ static void epf_virtio_close(struct epf_virtio *ev)
 		epf_virtio_poll_stop(ev);
 	epf_virtio_layout_close(ev);
 	epf_virtio_reset_wait(ev);
-	pci_epc_ext_close(ev->func);
 	if (ops->close)
 		ops->close(ev);
+	pci_epc_ext_close(ev->func);
 	epf_virtio_close_queues(ev);
 	epf_virtio_layout_free(ev);
 }

@@ -97,6 +97,8 @@ void epf_virtio_break(struct epf_virtio *ev, int error, const char *what)
 	dev_warn_ratelimited(&ev->epf->dev,
 			     "%s: error %d, the host has to reset the device\n",
 			     what, error);
+	if (ev->options.ops->broken)
+		ev->options.ops->broken(ev);
 	epf_virtio_raise_config(ev);
 }
 
@@ -209,6 +211,20 @@ int epf_virtio_used(struct epf_virtio_queue *q, u16 head, u32 len)
 	return epf_vring_used(&q->ring, head, len);
 }
 
+/* Shows the host what was used, and asks for notifications as work() wants. */
+static int epf_virtio_queue_show(struct epf_virtio_queue *q, int more,
+				 bool *interrupt)
+{
+	int ret;
+
+	if (!more)
+		return epf_vring_finish(&q->ring, interrupt);
+	ret = epf_vring_flush(&q->ring, interrupt);
+	if (!ret && more == EPF_VIRTIO_WAITS)
+		ret = epf_vring_want_notify(&q->ring, false);
+	return ret;
+}
+
 /* Returns 1 if there is more to do, 0, or an error. */
 static int epf_virtio_queue_turn(struct epf_virtio_queue *q)
 {
@@ -220,11 +236,10 @@ static int epf_virtio_queue_turn(struct epf_virtio_queue *q)
 		return ret;
 	more = q->ev->options.ops->work(q);
 	/* What was done before an error is shown all the same. */
-	ret = more ? epf_vring_flush(&q->ring, &interrupt) :
-		     epf_vring_finish(&q->ring, &interrupt);
+	ret = epf_virtio_queue_show(q, more, &interrupt);
 	if (interrupt)
 		epf_virtio_queue_raise(q);
-	return more ? more : ret;
+	return more && more != EPF_VIRTIO_WAITS ? more : ret;
 }
 
 /* The loads pair with the stores in state.c, before which the ring was opened. */
@@ -360,6 +375,11 @@ struct epf_virtio_queue *epf_virtio_queue(struct epf_virtio *ev,
 unsigned int epf_virtio_queue_index(struct epf_virtio_queue *q)
 {
 	return q->index;
+}
+
+u16 epf_virtio_ring_size(struct epf_virtio_queue *q)
+{
+	return q->ring.conf.size;
 }
 
 /*

@@ -230,6 +230,7 @@ static void epf_virtio_close_reset_rings(struct epf_virtio *ev)
 		if (epf_virtio_get_queue_state(q) !=
 		    EPF_VIRTIO_QUEUE_RESETTING)
 			continue;
+		cancel_work_sync(&q->work);
 		if (ops->reset_queue)
 			ops->reset_queue(q);
 		epf_virtio_queue_close(q);

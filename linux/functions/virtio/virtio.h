@@ -32,6 +32,12 @@ struct epf_virtio_queue;
 /* Chains that work() handles before it returns 1 */
 #define EPF_VIRTIO_BUDGET	64
 
+/*
+ * work() returns this when it takes no chains before epf_virtio_kick(), whether
+ * there are some or not.  The host is then not asked for notifications.
+ */
+#define EPF_VIRTIO_WAITS	2
+
 /**
  * struct epf_virtio_ops - a type of virtio device
  * @name: what the attribute "type" has
@@ -39,6 +45,8 @@ struct epf_virtio_queue;
  * @class_code: class code of the PCI header: class, subclass, interface
  * @features: feature bits of the type, without those of the transport
  * @queues: number of queues, at most EPF_VIRTIO_MAX_QUEUES
+ * @num_queues: returns that number if it differs from device to device, before
+ *	@open; may be NULL
  * @queue_size: entries of a queue, a power of two; a user can choose others
  * @config_size: bytes of the device configuration
  * @open: prepares the back end and fills the device configuration; may be NULL
@@ -47,9 +55,13 @@ struct epf_virtio_queue;
  *	it accepted; may be NULL
  * @stop: undoes @start, which may have failed; when it returns nothing uses a
  *	chain of any queue; may be NULL
- * @reset_queue: when it returns nothing uses a chain of this queue; may be NULL
+ * @reset_queue: when it returns nothing uses a chain of this queue, whose @work
+ *	has ended; may be NULL
+ * @broken: the device ended after an error; comes in any process context, also
+ *	while @work runs; may be NULL
  * @work: handles chains of a queue, see epf_virtio_next(); returns 0 when it has
- *	done all it can now, 1 when it wants to be called again, or an error
+ *	done all it can now, 1 when it wants to be called again,
+ *	EPF_VIRTIO_WAITS, or an error
  * @config_write: the host has written to the device configuration, which has the
  *	new bytes already; must not wait for DMA; NULL if the host cannot write
  */
@@ -59,6 +71,7 @@ struct epf_virtio_ops {
 	u32 class_code;
 	u64 features;
 	unsigned int queues;
+	unsigned int (*num_queues)(struct epf_virtio *ev);
 	u16 queue_size;
 	size_t config_size;
 	int (*open)(struct epf_virtio *ev);
@@ -66,6 +79,7 @@ struct epf_virtio_ops {
 	int (*start)(struct epf_virtio *ev);
 	void (*stop)(struct epf_virtio *ev);
 	void (*reset_queue)(struct epf_virtio_queue *q);
+	void (*broken)(struct epf_virtio *ev);
 	int (*work)(struct epf_virtio_queue *q);
 	void (*config_write)(struct epf_virtio *ev, unsigned int offset,
 			     unsigned int size);
@@ -112,6 +126,9 @@ struct epf_virtio *epf_virtio_of(struct epf_virtio_queue *q);
 struct epf_virtio_queue *epf_virtio_queue(struct epf_virtio *ev,
 					  unsigned int index);
 unsigned int epf_virtio_queue_index(struct epf_virtio_queue *q);
+
+/* Entries that the driver has chosen; work() only */
+u16 epf_virtio_ring_size(struct epf_virtio_queue *q);
 
 /**
  * epf_virtio_kick() - have work() called soon, as if the host had notified
