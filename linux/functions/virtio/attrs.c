@@ -19,6 +19,7 @@
 static const struct epf_virtio_ops * const epf_virtio_types[] = {
 	&epf_virtio_rng_ops,
 	&epf_virtio_blk_ops,
+	&epf_virtio_net_ops,
 };
 
 static struct dentry *epf_virtio_root;
@@ -271,6 +272,10 @@ static struct configfs_attribute *epf_virtio_attrs[] = {
 	&epf_virtio_attr_capabilities,
 	&epf_virtio_attr_backing,
 	&epf_virtio_attr_read_only,
+	&epf_virtio_net_attr_queue_pairs,
+	&epf_virtio_net_attr_mtu,
+	&epf_virtio_net_attr_mac,
+	&epf_virtio_net_attr_netdev,
 	NULL
 };
 

@@ -11,6 +11,7 @@
  * vring.c   rings in the host's memory
  * rng.c     the back ends
  * blk.c
+ * net*.c
  *
  * Threads.  Accesses of the host come one at a time, from the thread of the trap,
  * and only read and write the members of &struct epf_virtio.  They never wait for
@@ -32,6 +33,7 @@
 #include <linux/pci-epf.h>
 #include <linux/workqueue.h>
 
+#include "net-attrs.h"
 #include "pci-epc-ext.h"
 #include "virtio.h"
 
@@ -144,6 +146,7 @@ struct epf_virtio_queue {
  * @capabilities: the vendor capabilities are there
  * @backing: path of what the back end keeps its data in, NULL if there is none
  * @read_only: the host may not change it
+ * @net: of a network device
  * @trap_delay_us: time that each read of a register takes
  */
 struct epf_virtio_options {
@@ -155,6 +158,7 @@ struct epf_virtio_options {
 	bool capabilities;
 	char *backing;
 	bool read_only;
+	struct epf_virtio_net_options net;
 	u32 trap_delay_us;
 };
 

@@ -251,6 +251,7 @@ static int epf_virtio_probe(struct pci_epf *epf,
 		.doorbells = true,
 		.access_platform = true,
 		.capabilities = true,
+		.net = EPF_VIRTIO_NET_DEFAULTS,
 	};
 	INIT_WORK(&ev->control, epf_virtio_control);
 	epf_virtio_queues_init(ev);

@@ -87,6 +87,7 @@ struct epf_virtio_ops {
 
 extern const struct epf_virtio_ops epf_virtio_rng_ops;
 extern const struct epf_virtio_ops epf_virtio_blk_ops;
+extern const struct epf_virtio_ops epf_virtio_net_ops;
 
 /* ---- The device ---- */
 

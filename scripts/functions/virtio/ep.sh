@@ -9,6 +9,8 @@ virtio_set() {
 
 # virtio_type: sets the attributes that only this type has.  Its type.sh defines it.
 virtio_type() { :; }
+# virtio_linked: does what this type needs when the controller has the function.
+virtio_linked() { :; }
 # shellcheck source=/dev/null
 [ ! -f "/pciep/functions/$FUNCTION/type.sh" ] || . "/pciep/functions/$FUNCTION/type.sh"
 
@@ -26,6 +28,7 @@ function_setup() {
     virtio_set access_platform "$OPT_ACCESS_PLATFORM"
     virtio_set capabilities "$OPT_CAPABILITIES"
     ln -s "$_f" "$EPC_PATH/" || need "the controller refused the function, see ep.log"
+    virtio_linked
 }
 
 # virtio_state: prints what the function has counted, with several functions of
