@@ -91,6 +91,15 @@ static unsigned int epf_virtio_net_num_queues(struct epf_virtio *ev)
 	return 2 * epf_virtio_net_options(ev)->queue_pairs + 1;
 }
 
+/* The driver has enabled a queue that it did not ask for, and now uses it. */
+static int epf_virtio_net_no_queue(struct epf_virtio_queue *q)
+{
+	struct epf_vring_chain chain;
+	int ret = epf_virtio_next(q, &chain);
+
+	return ret > 0 ? -EPROTO : ret;
+}
+
 static int epf_virtio_net_work(struct epf_virtio_queue *q)
 {
 	struct epf_virtio_net *net = epf_virtio_data(epf_virtio_of(q));
@@ -102,9 +111,8 @@ static int epf_virtio_net_work(struct epf_virtio_queue *q)
 	if (index < 2 * pairs)
 		return index % 2 ? epf_virtio_net_in_work(net->pair[index / 2]) :
 				   epf_virtio_net_out_work(net->pair[index / 2]);
-	/* The driver has enabled a queue that it did not ask for. */
 	if (index > 2 * pairs || !(features & BIT_ULL(VIRTIO_NET_F_CTRL_VQ)))
-		return -EPROTO;
+		return epf_virtio_net_no_queue(q);
 	return epf_virtio_net_ctrl_work(net, q);
 }
 

@@ -34,10 +34,12 @@ net_data() {
     done
 }
 
-# net_bounce: takes the link of the endpoint down, and up again after two seconds.
+# net_bounce NETDEV: takes the link of the endpoint down, and up again.  The answer to
+# the request goes before.
 net_bounce() {
+    sleep 1
     ip link set "$1" down
-    sleep 2
+    sleep 3
     ip link set "$1" up
 }
 
