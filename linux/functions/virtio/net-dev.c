@@ -9,6 +9,7 @@
 #include <linux/etherdevice.h>
 #include <linux/ethtool.h>
 #include <linux/slab.h>
+#include <net/sock.h>
 
 #include "net.h"
 
@@ -76,12 +77,19 @@ static netdev_tx_t epf_virtio_net_xmit(struct sk_buff *skb,
 	return NETDEV_TX_OK;
 }
 
+/*
+ * Packets of a connection go to the pair from which the host sends its own (section
+ * 5.1.6.5.6).
+ */
 static u16 epf_virtio_net_select(struct net_device *dev, struct sk_buff *skb,
 				 struct net_device *sb_dev)
 {
 	struct epf_virtio_net *net = netdev_priv(dev);
+	int index = skb->sk ? sk_rx_queue_get(skb->sk) : -1;
 
-	return netdev_pick_tx(dev, skb, sb_dev) % READ_ONCE(net->active);
+	if (index < 0)
+		index = netdev_pick_tx(dev, skb, sb_dev);
+	return index % READ_ONCE(net->active);
 }
 
 static netdev_features_t epf_virtio_net_check(struct sk_buff *skb,
