@@ -8,7 +8,7 @@ RESULTS = [
     for n in ('PING_ENDPOINT', 'PING_HOST', 'DATA_MTU_1500', 'DATA_MTU_9000',
               'FLOOD_PING', 'LINK')
 ]
-SHORT = 'data=4M,pings=500'
+SHORT = 'data=2M,pings=1000'
 WHOLE = 'data=200M,pings=10000'
 
 # Commands of the host

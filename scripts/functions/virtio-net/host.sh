@@ -65,9 +65,10 @@ net_receive() {
 # net_both MTU: data goes both ways with that MTU.
 net_both() { net_mtu "$1" && net_largest "$1" && net_send && net_receive; }
 
-# net_link: the link of the endpoint goes down and comes up again.
+# net_link: the link of the endpoint goes down and comes up again.  The connection of
+# the request ends when it is up.
 net_link() {
-    host_passed bounce || return
+    net_ask bounce </dev/null &
     wait_for 10 host_carrier 0 && wait_for 10 host_carrier 1 && net_ping
 }
 

@@ -34,10 +34,8 @@ net_data() {
     done
 }
 
-# net_bounce NETDEV: takes the link of the endpoint down, and up again.  The answer to
-# the request goes before.
+# net_bounce NETDEV: takes the link of the endpoint down, and up again.
 net_bounce() {
-    sleep 1
     ip link set "$1" down
     sleep 3
     ip link set "$1" up
@@ -62,10 +60,7 @@ net_serve() {
     sum-of-data) net_data "$_arg" | sha256sum ;;
     ping) ping -c "$_arg" -W 5 "$NET_HOST" 2>&1 && echo passed ;;
     mtu) ip link set mtu "$_arg" dev "$NET_NETDEV" && echo passed ;;
-    bounce)
-        net_bounce "$NET_NETDEV" </dev/null >/dev/null 2>&1 &
-        echo passed
-        ;;
+    bounce) net_bounce "$NET_NETDEV" ;;
     esac
 }
 
