@@ -11,7 +11,7 @@ NAME=7
 # Part of every result's name: raise it when this script changes what it builds
 RECIPE=2
 MODULES=(bench hammer)
-PROGRAMS=(bar.c copies.c message-read.c mmap-pair.c round-trips.c)
+PROGRAMS=(bar.c copies.c message-read.c mmap-pair.c net-rate.c round-trips.c)
 
 KERNEL=$(readlink -f "$BUILD/kernel-$NAME") && [ -f "$KERNEL/release" ] ||
     die 2 "kernel $NAME is not built; run: make"
