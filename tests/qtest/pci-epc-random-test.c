@@ -137,6 +137,27 @@ static void guest_trap(Guest *g)
     }
 }
 
+/* Adds a mailbox, and answers the object that is in it. */
+static void guest_doe(Guest *g)
+{
+    static const uint32_t commands[] = {
+        EPC_DOE_FETCH, EPC_DOE_STORE, EPC_DOE_ANSWER, EPC_DOE_FAIL,
+    };
+
+    epvm_select(g->e, random_below(&g->rnd, NUMBERS));
+    epvm_set_fn_reg(g->e, EPC_FN_VALUE, random_once_in(&g->rnd, 2) ?
+                    EPC_DOE_IRQ | random_below(&g->rnd, 9) : 0);
+    epvm_set_fn_reg(g->e, EPC_FN_CMD, EPC_CMD_ADD_DOE);
+    epvm_set_fn_reg(g->e, EPC_FN_DOE_PROTOCOL(0),
+                    EPC_DOE_PROTOCOL_VALID | 0x051af4);
+    epvm_set_fn_reg(g->e, EPC_FN_DOE_TOKEN,
+                    epvm_fn_reg(g->e, EPC_FN_DOE_OBJECT));
+    epvm_set_fn_reg64(g->e, EPC_FN_DOE_ADDR, any_address(g));
+    epvm_set_fn_reg(g->e, EPC_FN_DOE_OFFSET, random_below(&g->rnd, 3));
+    epvm_set_fn_reg(g->e, EPC_FN_DOE_COUNT, random_below(&g->rnd, 8));
+    epvm_set_fn_reg(g->e, EPC_FN_DOE_CMD, random_of(&g->rnd, commands));
+}
+
 static void guest_link(Guest *g)
 {
     switch (random_below(&g->rnd, 8)) {
@@ -292,6 +313,7 @@ static const struct {
     { guest_command, 20 },
     { guest_areas, 4 },
     { guest_trap, 4 },
+    { guest_doe, 4 },
     { guest_link, 2 },
     { guest_describe, 2 },
     { guest_raise, 10 },

@@ -46,6 +46,13 @@ static const Reg fn_regs[] = {
     { EPC_FN_TRAP_POSTED, RO }, { EPC_FN_TRAP_READS, RO },
     { EPC_FN_TRAP_EXPIRED, RO }, { EPC_FN_TRAP_LONGEST, RO },
     { EPC_FN_MSI_MASK, RO },
+    { EPC_FN_DOE_STATE, RO }, { EPC_FN_DOE_OBJECT, RO },
+    { EPC_FN_DOE_LENGTH, RO }, { EPC_FN_DOE_CMD, WO },
+    { EPC_FN_DOE_RESULT, RO }, { EPC_FN_DOE_TOKEN, RW },
+    { EPC_FN_DOE_ADDR, WIDE }, { EPC_FN_DOE_OFFSET, RW },
+    { EPC_FN_DOE_COUNT, RW }, { EPC_FN_DOE_OBJECTS, RO },
+    { EPC_FN_DOE_ABORTED, RO }, { EPC_FN_DOE_DISCARDED, RO },
+    { EPC_FN_DOE_FAILED, RO },
 };
 
 static const Reg dma_regs[] = {
@@ -63,12 +70,16 @@ static const Reg mask_regs[] = {
     { 0, RO },
 };
 
+static const Reg protocol_regs[] = {
+    { 0, RW },
+};
+
 static const Reg doorbell_regs[] = {
     { EPC_DOORBELL_CTRL, RW }, { EPC_DOORBELL_VECTOR, RW },
     { EPC_DOORBELL_VALUE, RO },
 };
 
-#define MAX_REGS 320
+#define MAX_REGS 352
 
 typedef struct Page {
     uint64_t base;
@@ -192,6 +203,8 @@ static Page fn_page(EpVm *e)
                 EPC_AREA_STRIDE, EPC_MAX_AREAS);
     page_repeat(&p, mask_regs, ARRAY_SIZE(mask_regs), EPC_FN_MSIX_MASK(0), 4,
                 EPC_FN_MSIX_MASKS);
+    page_repeat(&p, protocol_regs, ARRAY_SIZE(protocol_regs),
+                EPC_FN_DOE_PROTOCOL(0), 4, EPC_DOE_PROTOCOLS);
     return p;
 }
 

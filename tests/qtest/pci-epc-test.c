@@ -24,7 +24,7 @@ static void test_identity(void)
                     EPC_FEATURE_WINDOW | EPC_FEATURE_RETARGET |
                     EPC_FEATURE_DOORBELL | EPC_FEATURE_DMA |
                     EPC_FEATURE_SUBRANGE | EPC_FEATURE_CAPS |
-                    EPC_FEATURE_TRAP | EPC_FEATURE_MASKS);
+                    EPC_FEATURE_TRAP | EPC_FEATURE_MASKS | EPC_FEATURE_DOE);
     g_assert_cmpuint(epvm_reg(e, EPC_REG_FN_COUNT), ==, 1);
     g_assert_cmphex(epvm_reg(e, EPC_REG_FN_STRIDE), >=, 0x2000);
     g_assert_cmphex(epvm_reg(e, EPC_REG_RAISE_STRIDE), >=, EPC_RAISE_SIZE);
@@ -99,7 +99,7 @@ static void test_events_idle(void)
 static void test_bad_commands(void)
 {
     EpVm *e = epvm_start(EPVM_SHARED, "");
-    static const uint32_t bad[] = { 0, EPC_CMD_REMOVE + 1, 0xff, 1u << 31 };
+    static const uint32_t bad[] = { 0, EPC_CMD_ADD_DOE + 1, 0xff, 1u << 31 };
 
     for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
         g_assert_cmpuint(epvm_command(e, EPC_CMD_UNMAP), ==, EPC_STATUS_OK);

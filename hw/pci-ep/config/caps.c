@@ -194,6 +194,16 @@ unsigned epc_config_add_cap(EpcConfig *c, uint32_t id, unsigned size)
                               caps_add_standard(c, id, size);
 }
 
+unsigned epc_config_add_own(EpcConfig *c, uint32_t id, unsigned size)
+{
+    unsigned at = caps_add_extended(c, id, size);
+
+    if (at) {
+        bitmap_clear(c->added, at, size);
+    }
+    return at;
+}
+
 void epc_config_link_caps(EpcConfig *c)
 {
     const struct {

@@ -105,6 +105,11 @@ bool epc_config_cap_valid(uint32_t id, uint64_t size);
 /* Adds a capability. Returns its offset, or 0 when there is no room. */
 unsigned epc_config_add_cap(EpcConfig *c, uint32_t id, unsigned size);
 /*
+ * Adds an extended one whose registers the owner answers itself: they are not
+ * those that epc_config_set_register() sets.
+ */
+unsigned epc_config_add_own(EpcConfig *c, uint32_t id, unsigned size);
+/*
  * Adds an Advanced Error Reporting capability at EPC_CONFIG_AER, as the last of
  * the list. Called directly after epc_config_init() and epc_config_add_sriov().
  * The capability goes when the endpoint adds one of its own.

@@ -17,6 +17,7 @@
 #include "hw/pci-ep/endpoint/forward.h"
 #include "hw/pci-ep/endpoint/function.h"
 #include "hw/pci-ep/endpoint/host-memory.h"
+#include "hw/pci-ep/endpoint/mailbox.h"
 #include "hw/pci-ep/endpoint/notify.h"
 #include "hw/pci-ep/endpoint/state.h"
 #include "hw/pci-ep/endpoint/window.h"
@@ -266,6 +267,16 @@ static uint32_t fn_command_add_cap(EpcFunction *fn)
     return EPC_STATUS_OK;
 }
 
+static uint32_t fn_command_add_doe(EpcFunction *fn) EP_REQUIRES(&ep_bql);
+static uint32_t fn_command_add_doe(EpcFunction *fn)
+{
+    if (!fn_command_describable(fn->epc)) {
+        return EPC_STATUS_BAD_STATE;
+    }
+    QEMU_LOCK_GUARD(&fn->epc->lock);
+    return epc_mailbox_add(fn, fn->args.value);
+}
+
 static uint32_t fn_command_write_config(EpcFunction *fn) EP_REQUIRES(&ep_bql);
 static uint32_t fn_command_write_config(EpcFunction *fn)
 {
@@ -314,6 +325,8 @@ static uint32_t fn_command_run(EpcFunction *fn, uint32_t cmd)
         return fn_command_write_config(fn);
     case EPC_CMD_REMOVE:
         return fn_command_remove(fn);
+    case EPC_CMD_ADD_DOE:
+        return fn_command_add_doe(fn);
     default:
         return EPC_STATUS_BAD_CMD;
     }

@@ -12,6 +12,7 @@
 #include "hw/pci-ep/endpoint/host-memory.h"
 #include "hw/pci-ep/endpoint/ioeventfd.h"
 #include "hw/pci-ep/endpoint/irqs.h"
+#include "hw/pci-ep/endpoint/mailbox.h"
 #include "hw/pci-ep/endpoint/state.h"
 #include "hw/pci-ep/endpoint/target.h"
 #include "hw/pci-ep/endpoint/trap-area.h"
@@ -59,6 +60,7 @@ void epc_fn_destroy(EpcFunction *fn)
     for (unsigned n = 0; n < EPC_NUM_BARS; n++) {
         epc_target_free(fn->bar[n].target);
     }
+    epc_mailbox_clear(fn);
     epc_ioeventfd_free(fn);
     epc_host_memory_free(fn->host_memory);
 }
@@ -92,6 +94,7 @@ void epc_fn_clear(EpcFunction *fn)
     epc_irqs_clear(fn);
     epc_host_memory_clear(fn->host_memory);
     epc_trap_clear(fn);
+    epc_mailbox_clear(fn);
     function_clear_members(fn);
     epc_irqs_init(&fn->irqs);
     function_init_config(fn);
@@ -102,6 +105,7 @@ void epc_fn_remove(EpcFunction *fn)
     function_retire_targets(fn);
     fn->msix_count = fn->msix_bar = fn->msix_table = 0;
     epc_window_forget(&fn->epc->window, fn->index);
+    epc_mailbox_remove(fn);
     function_init_config(fn);
     epc_write_log_clear(&fn->writes);
     fn->cap_offset = 0;

@@ -21,6 +21,7 @@
 #include "hw/pci-ep/endpoint/host-state.h"
 #include "hw/pci-ep/endpoint/irqs.h"
 #include "hw/pci-ep/endpoint/link.h"
+#include "hw/pci-ep/endpoint/mailbox.h"
 #include "hw/pci-ep/endpoint/notify.h"
 #include "hw/pci-ep/endpoint/raise.h"
 #include "hw/pci-ep/endpoint/state.h"
@@ -88,6 +89,7 @@ static void host_write_config(EpcFunction *fn, uint64_t offset, const void *buf,
         !epc_config_write(&fn->cfg, offset, buf, count, &events)) {
         return;
     }
+    epc_mailbox_config_write(fn, offset, buf, count);
     epc_config_added_writes(&fn->cfg, offset, buf, count, host_log_write, fn);
     if (events) {
         if (events & EPC_FN_EVENT_FLR) {
@@ -106,8 +108,9 @@ static void host_access_config(EpcFunction *fn, EpcAccess *a)
 {
     if (a->is_write) {
         host_write_config(fn, a->offset, a->data, a->count);
-    } else if (a->offset <= UINT32_MAX) {
-        epc_config_read(&fn->cfg, a->offset, a->data, a->count);
+    } else if (a->offset <= UINT32_MAX &&
+               epc_config_read(&fn->cfg, a->offset, a->data, a->count)) {
+        epc_mailbox_config_read(fn, a->offset, a->data, a->count);
     }
 }
 

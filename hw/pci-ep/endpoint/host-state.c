@@ -11,6 +11,7 @@
 #include "hw/pci-ep/endpoint/fn-state.h"
 #include "hw/pci-ep/endpoint/host-state.h"
 #include "hw/pci-ep/endpoint/irqs.h"
+#include "hw/pci-ep/endpoint/mailbox.h"
 #include "hw/pci-ep/endpoint/notify.h"
 #include "hw/pci-ep/endpoint/raise.h"
 #include "hw/pci-ep/endpoint/state.h"
@@ -93,6 +94,7 @@ static void host_state_reset_one(EpcFunction *fn, EpcConfigReset kind)
     fn->intx.masked = false;
     epc_write_log_clear(&fn->writes);
     epc_trap_function_reset(fn);
+    epc_mailbox_function_reset(fn);
     host_state_mark(fn);
 }
 

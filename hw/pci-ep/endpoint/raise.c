@@ -95,12 +95,27 @@ static bool raise_fault(EpcFunction *fn, unsigned raise)
     return false;
 }
 
-void epc_raise_now(EpcFunction *fn, unsigned raise)
+static void raise_now(EpcFunction *fn, unsigned raise)
+    EP_REQUIRES(&fn->epc->lock);
+static void raise_now(EpcFunction *fn, unsigned raise)
 {
-    QEMU_LOCK_GUARD(&fn->epc->lock);
     if (!raise_fault(fn, raise)) {
         raise_deliver(fn, raise);
     }
+}
+
+void epc_raise_now(EpcFunction *fn, unsigned raise)
+{
+    QEMU_LOCK_GUARD(&fn->epc->lock);
+    raise_now(fn, raise);
+}
+
+void epc_raise_message(EpcFunction *fn, unsigned n)
+{
+    bool masked;
+
+    raise_now(fn, epc_config_msix_enabled(&fn->cfg, &masked) ?
+                  n : EPC_MAX_MSIX + n);
 }
 
 void epc_raise_again(EpcFunction *fn, unsigned raise)

@@ -35,6 +35,13 @@ void epc_raise_now(EpcFunction *fn, unsigned raise)
 void epc_raise_intx_now(EpcFunction *fn, bool level)
     EP_EXCLUDES(&fn->epc->lock);
 
+/*
+ * The device itself raises message interrupt @n: of MSI-X if the host has
+ * enabled that, otherwise of MSI. Any thread.
+ */
+void epc_raise_message(EpcFunction *fn, unsigned n)
+    EP_REQUIRES(&fn->epc->lock);
+
 /* A requested fault makes raise number @raise again. */
 void epc_raise_again(EpcFunction *fn, unsigned raise)
     EP_EXCLUDES(&fn->epc->lock);

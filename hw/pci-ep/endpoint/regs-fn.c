@@ -11,6 +11,7 @@
 #include "hw/pci-ep/endpoint/commands.h"
 #include "hw/pci-ep/endpoint/fn-state.h"
 #include "hw/pci-ep/endpoint/irqs.h"
+#include "hw/pci-ep/endpoint/mailbox.h"
 #include "hw/pci-ep/endpoint/raise.h"
 #include "hw/pci-ep/endpoint/regs-int.h"
 #include "hw/pci-ep/endpoint/state.h"
@@ -31,6 +32,10 @@ static const EpcRegField regs_fn_args[] = {
     { EPC_FN_CAP_ID, offsetof(EpcArgs, cap_id) },
     { EPC_FN_VALUE, offsetof(EpcArgs, value) },
     { EPC_FN_WMASK, offsetof(EpcArgs, wmask) },
+    { EPC_FN_DOE_ADDR, offsetof(EpcArgs, doe_addr), .wide = true },
+    { EPC_FN_DOE_TOKEN, offsetof(EpcArgs, doe_token) },
+    { EPC_FN_DOE_OFFSET, offsetof(EpcArgs, doe_offset) },
+    { EPC_FN_DOE_COUNT, offsetof(EpcArgs, doe_count) },
 };
 
 /* The registers of EPC_FN_AREA(n): members of EpcAreaArg */
@@ -136,7 +141,7 @@ static bool regs_fn_computed(EpcFunction *fn, hwaddr reg, uint32_t *v)
         *v = epc_config_vfs(&fn->cfg);
         return fn->cfg.sriov;
     default:
-        return epc_trap_read(fn, reg, v);
+        return epc_trap_read(fn, reg, v) || epc_mailbox_read(fn, reg, v);
     }
 }
 
@@ -178,6 +183,10 @@ bool epc_regs_fn_write(EpcFunction *fn, hwaddr reg, uint32_t v)
         epc_fn_command(fn, v);
         return true;
     }
+    if (reg == EPC_FN_DOE_CMD) {
+        epc_mailbox_command(fn, v);
+        return true;
+    }
 
     QEMU_LOCK_GUARD(&fn->epc->lock);
     switch (reg) {
@@ -192,7 +201,7 @@ bool epc_regs_fn_write(EpcFunction *fn, hwaddr reg, uint32_t v)
         epc_write_log_next(&fn->writes);
         return true;
     default:
-        return epc_trap_write(fn, reg, v);
+        return epc_trap_write(fn, reg, v) || epc_mailbox_write(fn, reg, v);
     }
 }
 
@@ -213,6 +222,7 @@ bool epc_regs_config_read(EpcFunction *fn, hwaddr offset, unsigned size,
         !epc_config_read(&fn->cfg, offset, buf, size)) {
         return false;
     }
+    epc_mailbox_config_read(fn, offset, buf, size);
     *v = ldn_le_p(buf, size);
     return true;
 }

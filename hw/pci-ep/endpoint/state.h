@@ -31,6 +31,7 @@
 #include "hw/pci-ep/endpoint/faults.h"
 #include "hw/pci-ep/endpoint/forward.h"
 #include "hw/pci-ep/endpoint/irqs.h"
+#include "hw/pci-ep/endpoint/mailbox.h"
 #include "hw/pci-ep/endpoint/target.h"
 #include "hw/pci-ep/endpoint/trap-area.h"
 #include "hw/pci-ep/endpoint/window-trap.h"
@@ -169,6 +170,8 @@ typedef struct EpcArgs {
     uint64_t addr, size, offset;
     uint32_t id, class_rev, subsys, int_pin;
     uint32_t cap_id, value, wmask;
+    uint64_t doe_addr;
+    uint32_t doe_token, doe_offset, doe_count;
     EpcAreaArg area[EPC_MAX_AREAS];
 } EpcArgs;
 
@@ -211,6 +214,7 @@ struct EpcFunction {
     uint32_t cap_offset;
     EpcWriteLog writes;
     EpcTrap trap;
+    EpcMailbox mailbox;
     EpcHostMemory *host_memory;
     EpcIrqs irqs;
     bool io_stale;              /* which raises are allowed has changed */

@@ -5,8 +5,8 @@
  * This header is the contract between the device (hw/pci-ep/), the kernel
  * driver (linux/) and the qtests (tests/qtest/). It is self-contained: it has
  * only preprocessor constants and no types. The registers of DMA channels are in
- * pci-epc-dma-regs.h, which it includes. docs/specs/pci-epc.rst
- * explains how the registers are used.
+ * pci-epc-dma-regs.h and those of DOE mailboxes in pci-epc-doe-regs.h, which it
+ * includes. docs/specs/pci-epc.rst explains how the registers are used.
  *
  * Terms: the "endpoint" is the guest that sees these registers. The "host" is
  * the peer at the other end of the link. A "function" is one PCI function that
@@ -28,6 +28,7 @@
 #define HW_PCI_EP_PCI_EPC_REGS_H
 
 #include "pci-epc-dma-regs.h"
+#include "pci-epc-doe-regs.h"
 
 /* PCI identity of the controller; QEMU has this range of ids for experiments */
 #define EPC_PCI_VENDOR_ID           0x1af4
@@ -72,9 +73,9 @@
 #define EPC_VERSION_MAJOR           1
 /*
  * 1: EPC_FEATURE_DMA; 2: _DOORBELL, _SUBRANGE, _CAPS, EPC_CMD_REMOVE; 3: _VF;
- * 4: _TRAP; 5: _MASKS
+ * 4: _TRAP; 5: _MASKS; 6: _DOE
  */
-#define EPC_VERSION_MINOR           5
+#define EPC_VERSION_MINOR           6
 #define EPC_VERSION                 ((EPC_VERSION_MAJOR << 16) | EPC_VERSION_MINOR)
 
 /* (ro) What this device can do: EPC_FEATURE_* */
@@ -91,6 +92,7 @@
 #define EPC_FEATURE_VF              (1u << 9)   /* virtual functions */
 #define EPC_FEATURE_TRAP            (1u << 10)  /* EPC_ADDR_TRAP */
 #define EPC_FEATURE_MASKS           (1u << 11)  /* EPC_FN_MSI_MASK, _MSIX_MASK */
+#define EPC_FEATURE_DOE             (1u << 12)  /* ADD_DOE, EPC_FN_DOE_* */
 
 /*
  * (ro) Layout of the rest of EPC_BAR_REGS: the number of functions, the offset
@@ -385,6 +387,15 @@
  *             BAD_STATE: the link is enabled.
  */
 #define EPC_CMD_REMOVE              11
+/*
+ * ADD_DOE     Takes EPC_FN_VALUE. Appends a Data Object Exchange capability to
+ *             the extended ones, with a mailbox (pci-epc-doe-regs.h) behind it.
+ *             Its offset is in EPC_FN_CAP_OFFSET then. With EPC_DOE_IRQ the
+ *             mailbox has the message interrupt whose number is in bits 10:0.
+ *             BAD_STATE: the link is enabled, or the function has a mailbox.
+ *             NO_SPACE: it does not fit. BAD_ARG: other bits are set.
+ */
+#define EPC_CMD_ADD_DOE             12
 
 /* Values of every status register */
 #define EPC_STATUS_OK               0
@@ -449,7 +460,8 @@
 #define EPC_FN_EVENT_DSTATE         (1u << 3)   /* EPC_FN_DSTATE changed */
 #define EPC_FN_EVENT_CONFIG         (1u << 4)   /* EPC_FN_WRITE_INFO is not empty */
 #define EPC_FN_EVENT_VFS            (1u << 5)   /* EPC_FN_VFS changed */
-#define EPC_FN_EVENT_ALL            0x3fu
+#define EPC_FN_EVENT_DOE            (1u << 6)   /* EPC_FN_DOE_OBJECT became set */
+#define EPC_FN_EVENT_ALL            0x7fu
 
 /* (ro) What the host has set up now */
 #define EPC_FN_PCI_COMMAND          0x088   /* Command register, 16 bits */
@@ -538,6 +550,8 @@
 #define EPC_FN_MSI_MASK             0x0d0
 #define EPC_FN_MSIX_MASK(n)         (0x100 + 4 * (n))   /* vectors from 32 * n */
 #define EPC_FN_MSIX_MASKS           64
+
+/* From 0x200 on: the DOE mailbox, see pci-epc-doe-regs.h */
 
 /*
  * (ro) Configuration space of the function as the host reads it. Reads have 1,

@@ -112,6 +112,13 @@ static const HostCommand commands[] = {
                                   0x80000000 } },
     { VFU_CMD_REGION_WRITE, 20, { 0x108, 0, VFU_REGION_CONFIG, 4, 0x9 } },
     { VFU_CMD_REGION_WRITE, 18, { 0x110, 0, VFU_REGION_CONFIG, 2, 3 } },
+    /* The DOE mailbox of a function that has no other extended capability */
+    { VFU_CMD_REGION_WRITE, 20, { 0x110, 0, VFU_REGION_CONFIG, 4, 0x051af4 } },
+    { VFU_CMD_REGION_WRITE, 20, { 0x110, 0, VFU_REGION_CONFIG, 4, 2 } },
+    { VFU_CMD_REGION_WRITE, 20, { 0x108, 0, VFU_REGION_CONFIG, 4,
+                                  0x80000002 } },
+    { VFU_CMD_REGION_WRITE, 20, { 0x108, 0, VFU_REGION_CONFIG, 4, 1 } },
+    { VFU_CMD_REGION_WRITE, 20, { 0x114, 0, VFU_REGION_CONFIG, 4, 0 } },
     { VFU_CMD_DEVICE_RESET, 0 },
     { VFU_CMD_EP_RESET, 16, { 16, 0, VFU_EP_RESET_HOT } },
     { VFU_CMD_EP_AREAS, 16, { 16 } },
