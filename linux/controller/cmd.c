@@ -31,6 +31,7 @@ static const char * const qemu_ep_cmd_names[] = {
 	QEMU_EP_CMD(ADD_CAP),
 	QEMU_EP_CMD(WRITE_CONFIG),
 	QEMU_EP_CMD(REMOVE),
+	QEMU_EP_CMD(ADD_DOE),
 };
 
 #define QEMU_EP_STATUS(name, err) \

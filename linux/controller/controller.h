@@ -10,6 +10,7 @@
  * notify.c    events of the device and notifications of the functions
  * doorbell.c  doorbells that the host rings
  * trap.c      accesses of the host that functions answer
+ * doe.c       objects of the host that functions answer
  * sleep.c     suspend and resume of the machine
  * ext.c       extensions of the framework, see linux/epc-ext/
  * compat.c    what the framework offers no function for
@@ -30,6 +31,7 @@
 
 #include "cmd.h"
 #include "compat.h"
+#include "doe.h"
 #include "doorbell.h"
 #include "irq.h"
 #include "notify.h"
@@ -104,6 +106,7 @@ struct qemu_ep_dma_hw {
  * @dma: the same as dmaengine knows them, NULL without channels
  * @doorbells: doorbells that the host rings
  * @traps: accesses of the host that functions answer
+ * @doe: objects of the host that functions answer, by page
  * @irqs: what the host has enabled of its interrupts
  * @cmd: command registers
  * @pages: what was configured in the register pages
@@ -131,6 +134,7 @@ struct qemu_ep {
 	struct qemu_ep_dma *dma;
 	struct qemu_ep_doorbells doorbells;
 	struct qemu_ep_traps traps;
+	struct qemu_ep_doe doe[EPC_MAX_FUNCTIONS];
 	struct qemu_ep_irqs irqs;
 	struct qemu_ep_commands cmd;
 	struct qemu_ep_pages pages;

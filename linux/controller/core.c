@@ -357,6 +357,7 @@ static void qemu_ep_free(struct kref *ref)
 {
 	struct qemu_ep *ep = container_of(ref, struct qemu_ep, ref);
 
+	qemu_ep_doe_destroy(ep);
 	mutex_destroy(&ep->traps.lock);
 	mutex_destroy(&ep->cmd.lock);
 	kfree(ep);
@@ -382,6 +383,7 @@ static struct qemu_ep *qemu_ep_alloc(struct device *dev)
 	mutex_init(&ep->cmd.lock);
 	qemu_ep_irqs_init(ep);
 	qemu_ep_traps_init(ep);
+	qemu_ep_doe_init(ep);
 	return devm_add_action_or_reset(dev, qemu_ep_put, ep) ? NULL : ep;
 }
 
@@ -447,6 +449,7 @@ static void qemu_ep_remove(struct pci_dev *pdev)
 	qemu_ep_notify_exit(ep, pci_irq_vector(pdev, EPC_VECTOR_EVENT));
 	qemu_ep_notify_deinit(ep);
 	qemu_ep_traps_exit(ep);
+	qemu_ep_doe_exit(ep);
 	qemu_ep_ext_exit(ep);
 	/* Most functions have released their DMA channels now. */
 	qemu_ep_dma_exit(ep);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Operations and events of pci-epc-ext.h, except doorbells, traps and DMA, which
- * doorbell.c, trap.c and linux/dma/rw.c have
+ * Operations and events of pci-epc-ext.h, except doorbells, traps, objects and
+ * DMA, which doorbell.c, trap.c, doe.c and linux/dma/rw.c have
  */
 #include <linux/io-64-nonatomic-lo-hi.h>
 #include <linux/bitfield.h>
@@ -80,6 +80,26 @@ static int qemu_ep_ext_read_config(struct pci_epc *epc, u8 func, u8 vfunc,
 	else
 		*value = readl(config);
 	return 0;
+}
+
+static int qemu_ep_ext_doe_add(struct pci_epc *epc, u8 func, u8 vfunc,
+			       unsigned int irq)
+{
+	struct qemu_ep *ep = epc_get_drvdata(epc);
+	u8 page = qemu_ep_page(ep, func, vfunc);
+	void __iomem *regs = qemu_ep_page_regs(ep, page);
+	int ret;
+
+	if (!(ep->features & EPC_FEATURE_DOE))
+		return -EOPNOTSUPP;
+	if (!qemu_ep_has_func(ep, func, vfunc) || irq > EPC_DOE_IRQ_MASK + 1)
+		return -EINVAL;
+
+	guard(mutex)(&ep->cmd.lock);
+	qemu_ep_pages_claim(ep, page);
+	writel(irq ? EPC_DOE_IRQ | (irq - 1) : 0, regs + EPC_FN_VALUE);
+	ret = qemu_ep_cmd_run(ep, page, EPC_CMD_ADD_DOE);
+	return ret ? ret : readl(regs + EPC_FN_CAP_OFFSET);
 }
 
 /* ---- Interrupts ---- */
@@ -180,6 +200,8 @@ void qemu_ep_ext_page_events(struct qemu_ep *ep, u8 page, u32 events)
 {
 	void __iomem *regs = qemu_ep_page_regs(ep, page);
 
+	if (events & EPC_FN_EVENT_DOE)
+		qemu_ep_doe_event(ep, page);
 	if (events & EPC_FN_EVENT_CONFIG)
 		qemu_ep_ext_notify_writes(ep, page);
 	if (events & EPC_FN_EVENT_FLR)
@@ -219,6 +241,7 @@ static void qemu_ep_ext_release(struct pci_epc *epc, u8 func, u8 vfunc)
 	if (!qemu_ep_has_func(ep, func, vfunc))
 		return;
 	qemu_ep_dma_rw_release(ep, qemu_ep_page(ep, func, vfunc));
+	qemu_ep_doe_release(ep, qemu_ep_page(ep, func, vfunc));
 	qemu_ep_pages_release(ep, qemu_ep_page(ep, func, vfunc));
 }
 
@@ -228,6 +251,9 @@ static const struct pci_epc_ext_ops qemu_ep_ext_ops = {
 	.read_doorbell = qemu_ep_read_doorbell,
 	.trap = qemu_ep_trap,
 	.untrap = qemu_ep_untrap,
+	.doe_add = qemu_ep_ext_doe_add,
+	.doe_register = qemu_ep_doe_register,
+	.doe_unregister = qemu_ep_doe_unregister,
 	.dma_rw = QEMU_EP_DMA_RW,
 	.add_cap = qemu_ep_ext_add_cap,
 	.write_config = qemu_ep_ext_write_config,

@@ -320,6 +320,8 @@ static u32 qemu_ep_notify_page_mask(struct qemu_ep *ep, u8 page)
 
 	if (ep->features & EPC_FEATURE_CAPS)
 		events |= EPC_FN_EVENT_CONFIG;
+	if (ep->features & EPC_FEATURE_DOE)
+		events |= EPC_FN_EVENT_DOE;
 	if (!page && ep->features & EPC_FEATURE_VF)
 		events |= EPC_FN_EVENT_VFS;
 	return events;

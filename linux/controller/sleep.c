@@ -121,6 +121,7 @@ static int qemu_ep_sleep_resume_early(struct device *dev)
 		qemu_ep_pages_forget(ep);
 		qemu_ep_doorbells_restore(ep);
 		qemu_ep_traps_restore(ep);
+		qemu_ep_doe_restore(ep);
 	}
 	qemu_ep_dma_resume(ep, ep->loses_state);
 	return 0;

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Calls that go to the driver of the controller as they are: traps, DMA,
- * capabilities, interrupts
+ * Calls that go to the driver of the controller as they are: traps, data objects,
+ * DMA, capabilities, interrupts
  */
 #include <linux/errno.h>
 #include <linux/export.h>
 #include <linux/kernel.h>
 #include <linux/mm.h>
 #include <linux/pci-epc.h>
+#include <linux/pci_ids.h>
 
 #include "private.h"
 
@@ -55,6 +56,80 @@ int pci_epc_ext_untrap(struct pci_epc_ext_func *func)
 	return pci_epc_ext_call(func, untrap, func->func_no, func->vfunc_no);
 }
 EXPORT_SYMBOL_GPL(pci_epc_ext_untrap);
+
+/**
+ * pci_epc_ext_doe_add() - add a mailbox for Data Object Exchange
+ * @func: the handle
+ * @irq: the message interrupt that the mailbox raises in the host when a
+ *	response is ready or there is none, counted from 1; or 0 for none
+ *
+ * The capability is in extended configuration space, and is removed with those
+ * of pci_epc_ext_add_cap().  The controller carries out all that the host does
+ * with it, and answers Discovery with the protocols that are registered.
+ *
+ * Context: process context, may sleep; before the link is started.
+ *
+ * Return: the offset of the capability in configuration space, -EBUSY if the
+ * link is started or the function has a mailbox, -ENOSPC if there is no room,
+ * -EINVAL for an interrupt above 2048, -EOPNOTSUPP, -ENODEV if the controller
+ * has gone.
+ */
+int pci_epc_ext_doe_add(struct pci_epc_ext_func *func, unsigned int irq)
+{
+	return pci_epc_ext_call(func, doe_add, func->func_no, func->vfunc_no,
+				irq);
+}
+EXPORT_SYMBOL_GPL(pci_epc_ext_doe_add);
+
+/**
+ * pci_epc_ext_doe_register() - answer data objects of a type
+ * @func: the handle
+ * @vid: vendor id
+ * @type: type of the vendor
+ * @handler: the answers
+ * @data: passed to @handler
+ *
+ * A host learns of the types of a mailbox when it enumerates the function, so
+ * register them before the link is started.
+ *
+ * Context: process context, may sleep; any time, also before
+ * pci_epc_ext_doe_add().
+ *
+ * Return: 0, -EINVAL without a handler or for Discovery (PCI-SIG, 0), -EBUSY if
+ * the type has a handler, -ENOSPC if the mailbox has too many types, -ENOMEM,
+ * -EOPNOTSUPP, -ENODEV if the controller has gone.
+ */
+int pci_epc_ext_doe_register(struct pci_epc_ext_func *func, u16 vid, u8 type,
+			     pci_epc_ext_doe_handler_t handler, void *data)
+{
+	if (!handler || (vid == PCI_VENDOR_ID_PCI_SIG && !type))
+		return -EINVAL;
+	return pci_epc_ext_call(func, doe_register, func->func_no,
+				func->vfunc_no, vid, type, handler, data);
+}
+EXPORT_SYMBOL_GPL(pci_epc_ext_doe_register);
+
+/**
+ * pci_epc_ext_doe_unregister() - undo pci_epc_ext_doe_register()
+ * @func: the handle
+ * @vid: vendor id
+ * @type: type of the vendor
+ *
+ * When this returns the handler does not run, and no call of it will come.  For
+ * such objects the mailbox shows Error to the host from now on.
+ *
+ * Context: process context, may sleep.  Not from a handler of objects of the
+ * function, and not with a lock that one takes.
+ *
+ * Return: 0, -EINVAL if the type has no handler, -EOPNOTSUPP, -ENODEV if the
+ * controller has gone; then no call comes any more either.
+ */
+int pci_epc_ext_doe_unregister(struct pci_epc_ext_func *func, u16 vid, u8 type)
+{
+	return pci_epc_ext_call(func, doe_unregister, func->func_no,
+				func->vfunc_no, vid, type);
+}
+EXPORT_SYMBOL_GPL(pci_epc_ext_doe_unregister);
 
 static bool pci_epc_ext_is_dma_seg(const struct pci_epc_ext_dma_seg *seg)
 {

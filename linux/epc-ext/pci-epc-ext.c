@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Extensions of the endpoint framework: doorbells, trapped BARs, DMA,
- * capabilities, events
+ * capabilities, data objects, events
  *
  * This module passes calls of endpoint functions to the driver of their
  * controller and events of the driver to the functions, see pci-epc-ext.h.  It
@@ -314,13 +314,14 @@ static void pci_epc_ext_release(struct pci_epc_ext_func *func)
  * pci_epc_ext_close() - release a handle
  * @func: the handle; NULL and ERR_PTR() do nothing
  *
- * When it returns neither the handler nor an operation of the function's trap
- * runs any more.  It frees the doorbells that the function still has, so release
- * their interrupts first.  The capabilities of the function are removed before
- * another function is configured in its place.
+ * When it returns neither the handler, nor a handler of data objects, nor an
+ * operation of the function's trap runs any more.  It frees the doorbells that
+ * the function still has, so release their interrupts first.  The capabilities
+ * of the function are removed before another function is configured in its
+ * place.
  *
  * Context: process context, may sleep, with any lock of the framework or none.
- * Not from the handler, and not with a lock that the handler takes.
+ * Not from a handler, and not with a lock that a handler takes.
  */
 void pci_epc_ext_close(struct pci_epc_ext_func *func)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * Extensions of the endpoint framework: doorbells, trapped BARs, DMA,
- * capabilities, events
+ * capabilities, data objects, events
  *
  * The driver of an endpoint controller registers operations that the framework
  * does not have.  An endpoint function finds them by the controller that it is
@@ -16,12 +16,13 @@
  *
  *	pci_epc_ext_close(func);
  *
- * Lifetime.  Doorbells, capabilities and the trap belong to the handle and are removed
- * with it, and so may be all other configuration of the function in the
- * controller.  If the controller goes first, the handler gets PCI_EPC_EXT_GONE
- * as the last event, and has to release the interrupts of its doorbells before
- * it returns.  After that every call but pci_epc_ext_close() fails with
- * -ENODEV, and the handle stays valid until it is closed.
+ * Lifetime.  Doorbells, capabilities, the trap and the protocols of data objects
+ * belong to the handle and are removed with it, and so may be all other
+ * configuration of the function in the controller.  If the controller goes first,
+ * the handler gets PCI_EPC_EXT_GONE as the last event, and has to release the
+ * interrupts of its doorbells before it returns.  After that every call but
+ * pci_epc_ext_close() fails with -ENODEV, and the handle stays valid until it is
+ * closed.
  *
  * Locks.  No call takes or needs a lock of the framework (epc->lock, epf->lock,
  * epc->list_lock), so every call may be made with or without them.  A work item
@@ -171,6 +172,34 @@ struct pci_epc_ext_dma_seg {
 	size_t len;
 };
 
+/* The longest payload of a data object: 2^18 dwords without the header */
+#define PCI_EPC_EXT_DOE_PAYLOAD_MAX	(SZ_1M - 8)
+
+/**
+ * typedef pci_epc_ext_doe_handler_t - a function's answer to a data object
+ * @data: as given to pci_epc_ext_doe_register()
+ * @vid: vendor id of the object
+ * @type: its type
+ * @request: its payload, without the header, as the host wrote it
+ * @len: bytes of the payload, a multiple of 4
+ * @response: set to the payload of the response.  The caller frees it with
+ *	kvfree(), whatever the return value is.  May be left NULL for a response
+ *	without a payload.
+ *
+ * Context: process context, may sleep.  The calls for one function come one at
+ * a time.  A host gives up after a second (PCI Express Base 6.0, 6.30.2).  What
+ * the handler returns then, or after a reset, is dropped.  The next object waits
+ * until this handler has returned.  Must not call pci_epc_ext_doe_unregister()
+ * or pci_epc_ext_close(), nor wait for the thread that does.
+ *
+ * Return: bytes of the response, a multiple of 4 up to
+ * PCI_EPC_EXT_DOE_PAYLOAD_MAX, or a negative error: then the mailbox shows
+ * Error to the host.
+ */
+typedef ssize_t (*pci_epc_ext_doe_handler_t)(void *data, u16 vid, u8 type,
+					     const void *request, size_t len,
+					     void **response);
+
 /* State of an interrupt: the host has enabled its type, or has masked it. */
 #define PCI_EPC_EXT_IRQ_ENABLED		BIT(0)
 #define PCI_EPC_EXT_IRQ_MASKED		BIT(1)
@@ -201,6 +230,13 @@ struct pci_epc_ext_cap {
  *	does already, -EOPNOTSUPP if the controller cannot
  * @untrap: carry out what the host has done before, and return when no call of
  *	@trap_ops runs or will come any more
+ * @doe_add: add a mailbox for data objects, which raises message interrupt
+ *	@irq, counted from 1, or none with 0; returns the offset of its
+ *	capability, -EBUSY if the link is started or there is a mailbox, -ENOSPC
+ *	if there is no room
+ * @doe_register: call @handler for objects of @vid and @type from now on;
+ *	returns -EBUSY if they have a handler, -ENOSPC if there are too many
+ * @doe_unregister: the opposite; when it returns the handler does not run
  * @dma_rw: transfer @n segments, which were checked; see pci_epc_ext_dma_rw()
  * @add_cap: add a capability and return its offset; returns -EBUSY if the link
  *	is started, -ENOSPC if there is no room, -EINVAL if it is not a
@@ -212,8 +248,9 @@ struct pci_epc_ext_cap {
  * @set_intx: assert or deassert INTx, which then stays so; any context
  * @irq_state: return PCI_EPC_EXT_IRQ_* of MSI or MSI-X @num, counted from 1; any
  *	context
- * @release: the function was closed: remove its capabilities, at the latest
- *	before another function is configured in its place
+ * @release: the function was closed: unregister its handlers of objects, and
+ *	remove its capabilities, at the latest before another function is
+ *	configured in its place
  *
  * Each may be NULL.  Those without "any context" are called in process context
  * and may sleep.  Several may run at once.  None is called after
@@ -232,6 +269,13 @@ struct pci_epc_ext_ops {
 		    const struct pci_epc_ext_trap_ops *trap_ops, void *data,
 		    dma_addr_t *target);
 	int (*untrap)(struct pci_epc *epc, u8 func_no, u8 vfunc_no);
+	int (*doe_add)(struct pci_epc *epc, u8 func_no, u8 vfunc_no,
+		       unsigned int irq);
+	int (*doe_register)(struct pci_epc *epc, u8 func_no, u8 vfunc_no,
+			    u16 vid, u8 type,
+			    pci_epc_ext_doe_handler_t handler, void *data);
+	int (*doe_unregister)(struct pci_epc *epc, u8 func_no, u8 vfunc_no,
+			      u16 vid, u8 type);
 	int (*dma_rw)(struct pci_epc *epc, u8 func_no, u8 vfunc_no,
 		      const struct pci_epc_ext_dma_seg *segs, unsigned int n,
 		      enum dma_data_direction dir);
@@ -274,6 +318,11 @@ int pci_epc_ext_trap(struct pci_epc_ext_func *func,
 		     const struct pci_epc_ext_trap_ops *ops, void *data,
 		     dma_addr_t *target);
 int pci_epc_ext_untrap(struct pci_epc_ext_func *func);
+
+int pci_epc_ext_doe_add(struct pci_epc_ext_func *func, unsigned int irq);
+int pci_epc_ext_doe_register(struct pci_epc_ext_func *func, u16 vid, u8 type,
+			     pci_epc_ext_doe_handler_t handler, void *data);
+int pci_epc_ext_doe_unregister(struct pci_epc_ext_func *func, u16 vid, u8 type);
 
 int pci_epc_ext_dma_rw(struct pci_epc_ext_func *func,
 		       const struct pci_epc_ext_dma_seg *segs, unsigned int n,
