@@ -37,6 +37,14 @@ VARIANT=${NAME#"$SERIES"}
 # Part of every result's name: raise it when this script changes what it builds
 RECIPE=2
 
+# has_prompt OPTION KCONFIG: can a configuration set it, or only a driver?
+has_prompt() {
+    awk -v option="$1" '
+        $1 == "config" { mine = $2 == option }
+        mine && /^[[:space:]]+(bool|tristate)[[:space:]]+"/ { found = 1 }
+        END { exit !found }' "$SRC/$2" 2> /dev/null
+}
+
 fragments() {
     local part variant=''
     case $VARIANT in
@@ -46,6 +54,9 @@ fragments() {
     -kasan) variant='kernel-symbols/symbols kernel-kasan/kasan' ;;
     *) die 2 "no kernel $NAME: variants are 7-debug, 7-trace and 7-kasan" ;;
     esac
+    if has_prompt PCI_DOE drivers/pci/Kconfig; then
+        variant+=' kernel-doe/doe'
+    fi
     for part in kernel/base kernel/endpoint kernel/host $variant; do
         printf '%s\n' "$TOP/configs/$part.config"
     done

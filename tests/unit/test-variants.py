@@ -204,6 +204,16 @@ def test_config(place):
 
 
 @with_place
+def test_prompt(place):
+    """PCI_DOE is asked for where a configuration can set it."""
+    for text, has in (('\tbool\n', False), ('\tbool "DOE support"\n', True)):
+        place.write('my tree/drivers/pci/Kconfig', f'config PCI_DOE\n{text}'
+                    'config PCI_ECAM\n\tbool "another one"\n')
+        config = place.read(place.ensure().config)
+        equal('CONFIG_PCI_DOE=y' in config, has, f'PCI_DOE with {text!r}')
+
+
+@with_place
 def test_config_refused(place):
     place.write('my tree/Kconfig', 'config REFUSED\n\tbool\n')
     for line, words in (('CONFIG_REFUSED=y', 'it is off'),
