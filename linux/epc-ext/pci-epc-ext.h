@@ -116,7 +116,8 @@ typedef void (*pci_epc_ext_handler_t)(void *data,
  * @target: target for a BAR, for &struct pci_epf_bar.phys_addr or
  *	&struct pci_epf_bar_submap.phys_addr.  All doorbells of a controller
  *	usually have the same one.
- * @offset: offset of this doorbell from @target; the host writes 32 bits there
+ * @offset: offset of this doorbell from @target; the host writes 8, 16 or 32 bits
+ *	there
  * @target_size: bytes from @target on that can be the target of a BAR
  * @index: for the driver of the controller
  * @func: private

@@ -124,7 +124,7 @@ static void answer_io_fds(uint8_t layout, const VfuMsg *m, FuzzReply *r)
     a->head.count = 2;
     for (unsigned i = 0; i < 2; i++) {
         a->io[i] = (VfuRegionIoFd) {
-            .offset = 0x8000 + 4 * i, .size = 4,
+            .offset = 0x8000 + 4 * i, .size = i ? 4 : 0,
             .type = layout & 8 ? VFU_IO_FD_SHADOW : VFU_IO_FD_IOEVENTFD,
             .shadow_fd_index = layout & 8 ? 1 : 0,
             .shadow_offset = layout & 8 ? 8 * i : 0,

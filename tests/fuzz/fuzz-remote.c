@@ -431,7 +431,7 @@ static void guest_look(EpfRemote *r, unsigned bar)
         p[layout.area[i].offset] = p[end - 1];
     }
     epf_areas_shown(r, bar, &layout);
-    epf_doorbells_ring(d, 0x8000, end);
+    epf_doorbells_ring(d, 0x8000, 1u << (end & 3), end);
     epf_doorbells_unref(d);
 }
 

@@ -138,7 +138,10 @@ static void test_full(void)
     bells_end(&b);
 }
 
-/* The endpoint answers, as for the rest of the BAR. */
+/*
+ * Doorbells of 32 bits only.  For other writes the endpoint answers, as for the
+ * rest of the BAR.
+ */
 static void test_by_message(void)
 {
     Bells b;
@@ -160,6 +163,41 @@ static void test_by_message(void)
                          4 * (i + 1));
         g_assert_cmpuint(fakeep_count(b.f.ep, VFU_CMD_REGION_READ), ==,
                          2 * (i + 1));
+        g_assert_cmpuint(bell_take_count(&b, i), ==, 0);
+    }
+    bells_end(&b);
+}
+
+/* The endpoint lets doorbells ring for writes of 8, 16 and 32 bits. */
+static void test_width(void)
+{
+    Bells b;
+    uint64_t at = HOSTVM_BAR(BAR), n;
+
+    bells_start(&b, 2);
+    keep_value(&b, 1, 0);
+    b.f.ep->parts[BAR].bell[0].size = 0;
+    b.f.ep->parts[BAR].bell[1].size = 0;
+    fixture_link_up(&b.f, false);
+    n = hostvm_prop_uint(b.f.q, "messages");
+    for (unsigned i = 0; i < 2; i++) {
+        qtest_writel(b.f.q, at + 8 * i, 0x11223344);
+        qtest_writew(b.f.q, at + 8 * i, 0x5566);
+        qtest_writeb(b.f.q, at + 8 * i, 0x77);
+        g_assert_cmpuint(bell_take_count(&b, i), ==, 3);
+        g_assert_cmphex(load_word(b.values), ==, i ? 0x77 : 0xeeeeeeee);
+    }
+    g_assert_cmpuint(hostvm_prop_uint(b.f.q, "messages"), ==, n);
+
+    fakeep_clear_log(b.f.ep);
+    for (unsigned i = 0; i < 2; i++) {
+        qtest_writeq(b.f.q, at + 8 * i, 0x4444444444444444);
+        qtest_writeb(b.f.q, at + 8 * i + 1, 0x11);
+        qtest_writew(b.f.q, at + 8 * i + 2, 0x2222);
+        qtest_writel(b.f.q, at + 8 * i + 1, 0x33333333);
+        g_assert_cmphex(qtest_readl(b.f.q, at + 8 * i), ==, 0x33333344);
+        g_assert_cmpuint(fakeep_count(b.f.ep, VFU_CMD_REGION_WRITE), ==,
+                         4 * (i + 1));
         g_assert_cmpuint(bell_take_count(&b, i), ==, 0);
     }
     bells_end(&b);
@@ -271,9 +309,9 @@ static void l_size(FakeEpLayout *p)
     p->bell[0].size = 8;
 }
 
-static void l_size_0(FakeEpLayout *p)
+static void l_size_2(FakeEpLayout *p)
 {
-    p->bell[0].size = 0;
+    p->bell[0].size = 2;
 }
 
 static void l_outside(FakeEpLayout *p)
@@ -409,7 +447,7 @@ static const struct {
 } lies[] = {
     { "unaligned", l_unaligned },
     { "size", l_size },
-    { "size-0", l_size_0 },
+    { "size-2", l_size_2 },
     { "outside", l_outside },
     { "wrap", l_wrap },
     { "twice", l_twice },
@@ -468,6 +506,7 @@ int main(int argc, char **argv)
     qtest_add_func("epf-bridge/doorbell/value", test_value);
     qtest_add_func("epf-bridge/doorbell/full", test_full);
     qtest_add_func("epf-bridge/doorbell/by-message", test_by_message);
+    qtest_add_func("epf-bridge/doorbell/width", test_width);
     qtest_add_func("epf-bridge/doorbell/remap", test_remap);
     qtest_add_func("epf-bridge/doorbell/unanswered", test_unanswered);
     qtest_add_func("epf-bridge/doorbell/lies", test_lies);

@@ -154,7 +154,53 @@ static void test_swap(void)
     pair_end(&l);
 }
 
-/* Other accesses than 4 aligned bytes, and past the last doorbell */
+static void expect_ring(Link *l, unsigned n, uint32_t value)
+{
+    g_assert_true(doorbell_rang(l, n));
+    g_assert_cmphex(epvm_doorbell_reg(l->ep, n, EPC_DOORBELL_VALUE), ==,
+                    value);
+}
+
+/*
+ * 8, 16 and 32 bits at a doorbell take no message; 64 bits, which ring two, and
+ * bytes inside one do.  With a value and without
+ */
+static void test_width(gconstpointer value)
+{
+    uint64_t bar = HOSTVM_BAR(0), messages;
+    uint32_t mask = value ? UINT32_MAX : 0;
+    Link l;
+
+    pair_start(&l);
+    for (unsigned n = 0; n < 3; n++) {
+        epvm_set_doorbell_reg(l.ep, n, EPC_DOORBELL_CTRL,
+                              ENABLE | (value ? VALUE : 0));
+    }
+    g_assert_cmpuint(epvm_set_bar(l.ep, 0, 0, EPVM_DOORBELL, EPVM_BAR0_SIZE),
+                     ==, EPC_STATUS_OK);
+    messages = settle_messages(&l, bar);
+    qtest_writeb(l.host, bar + 4, 0x12);
+    expect_ring(&l, 1, 0x12 & mask);
+    qtest_writew(l.host, bar + 4, 0x1234);
+    expect_ring(&l, 1, 0x1234 & mask);
+    qtest_writel(l.host, bar + 4, 0x12345678);
+    expect_ring(&l, 1, 0x12345678 & mask);
+    qtest_writeb(l.host, bar + 4, 0);
+    expect_ring(&l, 1, 0);
+    g_assert_cmpuint(hostvm_prop_uint(l.host, "messages"), ==, messages);
+
+    qtest_writew(l.host, bar + 6, 0x1234);
+    expect_ring(&l, 1, 0x12340000 & mask);
+    qtest_writeq(l.host, bar + 4, 0x1122334455667788);
+    expect_ring(&l, 1, 0x55667788 & mask);
+    expect_ring(&l, 2, 0x11223344 & mask);
+    g_assert_cmpuint(hostvm_prop_uint(l.host, "messages"), >, messages);
+    g_assert_cmpuint(epvm_fn_reg(l.ep, EPC_FN_INBOUND_DROPPED), ==, 0);
+    g_assert_false(epvm_vector(l.ep, EPC_VECTOR_DOORBELL(0), 20));
+    pair_end(&l);
+}
+
+/* Past the last doorbell */
 static void test_dropped(void)
 {
     Link l;
@@ -163,8 +209,8 @@ static void test_dropped(void)
     epvm_set_doorbell_reg(l.ep, 0, EPC_DOORBELL_CTRL, ENABLE | VALUE);
     g_assert_cmpuint(epvm_set_bar(l.ep, 0, 0, EPVM_DOORBELL, EPVM_BAR0_SIZE),
                      ==, EPC_STATUS_OK);
-    qtest_writeb(l.host, HOSTVM_BAR(0), 1);
-    qtest_writew(l.host, HOSTVM_BAR(0) + 2, 1);
+    qtest_writeb(l.host, HOSTVM_BAR(0) + 4 * EPC_MAX_DOORBELLS, 1);
+    qtest_writew(l.host, HOSTVM_BAR(0) + 4 * EPC_MAX_DOORBELLS, 1);
     qtest_writel(l.host, HOSTVM_BAR(0) + 4 * EPC_MAX_DOORBELLS, 1);
     g_assert_cmpuint(epvm_fn_reg(l.ep, EPC_FN_INBOUND_DROPPED), ==, 3);
     g_assert_false(epvm_vector(l.ep, EPC_VECTOR_DOORBELL(0), 20));
@@ -204,6 +250,8 @@ int main(int argc, char **argv)
     qtest_add_func("pci-ep-areas/mixed", test_mixed);
     qtest_add_func("pci-ep-areas/at-once", test_at_once);
     qtest_add_func("pci-ep-areas/swap", test_swap);
+    qtest_add_data_func("pci-ep-areas/width", NULL, test_width);
+    qtest_add_data_func("pci-ep-areas/width-value", "", test_width);
     qtest_add_func("pci-ep-areas/dropped", test_dropped);
     qtest_add_func("pci-ep-areas/link", test_link);
 

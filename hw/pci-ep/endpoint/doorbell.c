@@ -7,6 +7,7 @@
  */
 #include "qemu/osdep.h"
 #include "qemu/atomic.h"
+#include "qemu/bswap.h"
 #include "qemu/lockable.h"
 #include "qemu/memfd.h"
 #include "qapi/error.h"
@@ -96,29 +97,46 @@ static void doorbell_taken(void *opaque, unsigned n, unsigned vector,
     trace_pci_epc_doorbell(epc_name(s), n, false, enabled);
 }
 
-bool epc_doorbell_ring(EpcState *s, uint64_t offset, uint32_t value)
+/* Rings doorbell @n. Returns false if it is not enabled. */
+static bool doorbell_ring(EpcState *s, unsigned n, uint32_t value)
+    EP_REQUIRES(&s->lock);
+static bool doorbell_ring(EpcState *s, unsigned n, uint32_t value)
 {
-    EpcDoorbell *b;
-    bool enabled;
+    EpcDoorbell *b = &s->doorbells.bell[n];
+    bool enabled = b->ctrl & EPC_DOORBELL_CTRL_ENABLE;
 
-    EP_LOCK_HELD(&s->lock);
-    if (offset >= DOORBELLS_SIZE) {
-        return false;
-    }
-    b = &s->doorbells.bell[offset / 4];
-    enabled = b->ctrl & EPC_DOORBELL_CTRL_ENABLE;
-    trace_pci_epc_doorbell(epc_name(s), offset / 4, true, enabled);
+    trace_pci_epc_doorbell(epc_name(s), n, true, enabled);
     if (!enabled) {
         return false;
     }
     if (b->ctrl & EPC_DOORBELL_CTRL_VALUE) {
-        qatomic_set(&s->doorbells.value[offset / 4], value);
+        qatomic_set(&s->doorbells.value[n], value);
     }
-    if (!doorbell_fault(s, offset / 4)) {
+    if (!doorbell_fault(s, n)) {
         s->slow_interrupts++;
         epc_notify(s, b->vector);
     }
     return true;
+}
+
+bool epc_doorbell_ring(EpcState *s, uint64_t offset, const uint8_t *from,
+                       uint32_t len)
+{
+    bool all = true;
+
+    EP_LOCK_HELD(&s->lock);
+    while (len && offset < DOORBELLS_SIZE) {
+        unsigned at = offset % 4;
+        uint32_t n = MIN(len, 4 - at);
+        uint8_t bytes[4] = { 0 };
+
+        memcpy(bytes + at, from, n);
+        all &= doorbell_ring(s, offset / 4, ldl_le_p(bytes));
+        offset += n;
+        from += n;
+        len -= n;
+    }
+    return all && !len;
 }
 
 void epc_doorbell_peek(uint64_t offset, uint8_t *buf, uint32_t len)

@@ -72,10 +72,12 @@ bool epc_doorbell_write(struct EpcState *s, uint64_t reg, uint32_t v)
 /* ---- The host's accesses to EPC_BAR_DOORBELL; EpcState.lock is held ---- */
 
 /*
- * The host has written @value to @offset, in a message. Returns false if there
- * is no doorbell, or one that is not enabled.
+ * The host has written @len bytes @from to @offset, in a message: each doorbell
+ * of which these have a byte rings once. Returns false if one of them is not
+ * enabled, or if there is a byte that is in no doorbell.
  */
-bool epc_doorbell_ring(struct EpcState *s, uint64_t offset, uint32_t value);
+bool epc_doorbell_ring(struct EpcState *s, uint64_t offset,
+                       const uint8_t *from, uint32_t len);
 
 /* Fills @buf with what the host reads at @offset. */
 void epc_doorbell_peek(uint64_t offset, uint8_t *buf, uint32_t len);

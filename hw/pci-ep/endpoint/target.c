@@ -4,7 +4,6 @@
  */
 #include "qemu/osdep.h"
 #include "qemu/atomic.h"
-#include "qemu/bswap.h"
 #include "qemu/error-report.h"
 #include "qemu/main-loop.h"
 #include "qemu/rcu.h"
@@ -419,7 +418,6 @@ static void target_read(const EpcTarget *t, unsigned i, uint64_t offset,
 static bool target_write(const EpcTarget *t, unsigned i, EpcFunction *fn,
                          uint64_t offset, const uint8_t *from, uint32_t len)
 {
-    bool whole = len == 4 && !(offset & 3);
     bool dropped = false;
 
     for (; len && i < t->areas->len; i++) {
@@ -428,10 +426,10 @@ static bool target_write(const EpcTarget *t, unsigned i, EpcFunction *fn,
 
         if (p->kind == EPC_TARGET_RAM) {
             target_copy(p->host + (offset - p->start), from, n);
-        } else if (p->kind != EPC_TARGET_DOORBELL || !whole ||
+        } else if (p->kind != EPC_TARGET_DOORBELL ||
                    !epc_doorbell_ring(fn->epc,
-                                      p->offset + (offset - p->start),
-                                      ldl_le_p(from))) {
+                                      p->offset + (offset - p->start), from,
+                                      n)) {
             dropped = true;
         }
         offset += n;

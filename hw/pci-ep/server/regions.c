@@ -235,7 +235,7 @@ static void region_add_io(EpcRegionReply *a, const EpcIoFd *from)
     }
     a->ios.io[a->ios.head.count++] = (VfuRegionIoFd) {
         .offset = from->offset,
-        .size = sizeof(uint32_t),
+        .size = 0,      /* writes of any width */
         .fd_index = fd,
         .type = from->shadow_fd >= 0 ? VFU_IO_FD_SHADOW : VFU_IO_FD_IOEVENTFD,
         .shadow_fd_index = shadow,

@@ -52,7 +52,7 @@ typedef struct EpcArea {
     uint64_t fd_offset;
 } EpcArea;
 
-/* A 32-bit register in a BAR whose writes signal an eventfd */
+/* A 32-bit register in a BAR whose writes, of any width, signal an eventfd */
 typedef struct EpcIoFd {
     uint64_t offset;        /* in the BAR */
     int fd;

@@ -73,9 +73,9 @@
 #define EPC_VERSION_MAJOR           1
 /*
  * 1: EPC_FEATURE_DMA; 2: _DOORBELL, _SUBRANGE, _CAPS, EPC_CMD_REMOVE; 3: _VF;
- * 4: _TRAP; 5: _MASKS; 6: _DOE
+ * 4: _TRAP; 5: _MASKS; 6: _DOE; 7: writes of any width ring a doorbell
  */
-#define EPC_VERSION_MINOR           6
+#define EPC_VERSION_MINOR           7
 #define EPC_VERSION                 ((EPC_VERSION_MAJOR << 16) | EPC_VERSION_MINOR)
 
 /* (ro) What this device can do: EPC_FEATURE_* */
@@ -478,9 +478,9 @@
 
 /*
  * (ro) Writes of the host to a BAR that were dropped since the last reset,
- * modulo 2^32: to EPC_AREA_NONE, to a doorbell that is not enabled or with
- * other than 4 aligned bytes, to a trapped area without a record (see "Trapped
- * areas"), or to a virtual function that is not enabled.
+ * modulo 2^32: to EPC_AREA_NONE, to a doorbell that is not enabled, to a
+ * trapped area without a record (see "Trapped areas"), or to a virtual function
+ * that is not enabled. A write of which a part is dropped counts once.
  * Writes that the host itself dropped are not included.
  */
 #define EPC_FN_INBOUND_DROPPED      0x09c
@@ -587,12 +587,14 @@
  *
  * Doorbell n is the 32-bit register at offset 4 * n of EPC_BAR_DOORBELL, which
  * reads as zero. An access of this guest itself has no effect. If the target of
- * a BAR or area is inside EPC_BAR_DOORBELL, the host can ring: its aligned
- * 32-bit write to doorbell n raises the vector of the doorbell if that is
- * enabled. Behind the doorbells EPC_BAR_DOORBELL is like EPC_AREA_NONE. A write
- * of the host that is under way while the BAR is retargeted may still ring.
- * Rings of one doorbell are merged if they come faster than this guest handles
- * them.
+ * a BAR or area is inside EPC_BAR_DOORBELL, the host can ring: its write to any
+ * bytes of doorbell n raises the vector of the doorbell if that is enabled. A
+ * write of 64 bits is one to each of two doorbells, as a memory write of PCI
+ * Express is that has two doublewords (PCIe 2.2.5). Before version 1.7 only
+ * aligned writes of 32 bits ring. Behind the doorbells EPC_BAR_DOORBELL is like
+ * EPC_AREA_NONE. A write of the host that is under way while the BAR is
+ * retargeted may still ring. Rings of one doorbell are merged if they come
+ * faster than this guest handles them.
  */
 #define EPC_DOORBELL_BAR_SIZE       0x100000
 
@@ -605,6 +607,7 @@
  * VECTOR (rw) The MSI-X vector that it raises, EPC_VECTOR_DOORBELL(n) at first.
  *             Values from EPC_VECTORS on are a bad access.
  * VALUE (ro)  If CTRL has VALUE, what the host wrote last; zero before that.
+ *             Bytes that this write did not have are zero.
  *
  * A BAR or area that has one doorbell as its target has all of them, since it
  * has whole pages. So the host of each function with such a BAR can ring all

@@ -170,12 +170,12 @@ typedef struct VfuRegionIoFds {
 /* The layout of libvfio-user, which is larger than that of the specification */
 typedef struct VfuRegionIoFd {
     uint64_t offset;    /* in the region */
-    uint64_t size;      /* of the write, 4 */
+    uint64_t size;      /* of the write, 4; 0 as in KVM: any, up to 4 */
     uint32_t fd_index;  /* the eventfd that a write signals */
     uint32_t type;      /* VFU_IO_FD_* */
     uint32_t flags;     /* 0 */
     uint32_t shadow_fd_index;   /* SHADOW: the file that stores the value */
-    uint64_t shadow_offset;     /* SHADOW: where in it; a multiple of size */
+    uint64_t shadow_offset;     /* SHADOW: where in it; a multiple of 4 */
     uint64_t datamatch; /* 0 */
 } VfuRegionIoFd;
 

@@ -61,7 +61,7 @@ static MemTxResult epf_bars_write(void *opaque, hwaddr addr, uint64_t val,
     uint64_t le = cpu_to_le64(val);
     EpfAccess access;
 
-    if (size == 4 && epf_doorbells_ring(b->doorbells, addr, val)) {
+    if (epf_doorbells_ring(b->doorbells, addr, size, val)) {
         return MEMTX_OK;
     }
     epf_wait_begin_memory(&access, at, attrs);

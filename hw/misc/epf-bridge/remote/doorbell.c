@@ -16,8 +16,20 @@
 #include "system/kvm.h"
 #include "hw/misc/epf-bridge/remote/doorbell.h"
 
+/* Bytes of a doorbell */
+#define DOORBELL_SIZE   4
+
+/*
+ * Sizes of stores for which KVM signals alone: those that drivers use.  KVM also
+ * has eventfds for any size.  They swallow loads as well, since
+ * handle_ept_misconfig() of Linux does not decode the instruction, and a doorbell
+ * reads zero.
+ */
+static const unsigned doorbell_kvm_sizes[] = { 2, 4 };
+
 typedef struct EpfDoorbell {
     uint64_t offset;
+    bool any_size;              /* rings for 1, 2 and 4 bytes, not just 4 */
     EventNotifier *notifier;
     uint32_t *value;            /* in @shadow; NULL: it has no value */
 } EpfDoorbell;
@@ -48,9 +60,10 @@ static bool epf_doorbell_is_sound(const VfuRegionIoFd *io, unsigned i,
             return false;
         }
     }
-    return io[i].size == 4 && !(io[i].offset & 3) && !io[i].flags &&
-           !io[i].datamatch &&
-           !uadd64_overflow(io[i].offset, io[i].size, &end) && end <= size &&
+    return (io[i].size == DOORBELL_SIZE || !io[i].size) &&
+           !(io[i].offset & 3) && !io[i].flags && !io[i].datamatch &&
+           !uadd64_overflow(io[i].offset, DOORBELL_SIZE, &end) &&
+           end <= size &&
            io[i].fd_index < reply->nfds &&
            (io[i].type == VFU_IO_FD_IOEVENTFD ||
             (io[i].type == VFU_IO_FD_SHADOW &&
@@ -156,6 +169,7 @@ static bool epf_doorbells_fill(EpfDoorbells *d, EpwMsg *reply,
         EpfDoorbell *b = &d->doorbell[i];
 
         b->offset = io[i].offset;
+        b->any_size = !io[i].size;
         if (io[i].type == VFU_IO_FD_SHADOW) {
             if (!epf_doorbells_map(d, i, at, &io[i], reply, trust_unsealed,
                                    errp)) {
@@ -225,7 +239,13 @@ void epf_doorbells_stop(EpfDoorbells *d)
     }
 }
 
-bool epf_doorbells_ring(EpfDoorbells *d, uint64_t offset, uint32_t val)
+static bool epf_doorbell_takes(const EpfDoorbell *b, unsigned size)
+{
+    return size == DOORBELL_SIZE || (b->any_size && size < DOORBELL_SIZE);
+}
+
+bool epf_doorbells_ring(EpfDoorbells *d, uint64_t offset, unsigned size,
+                        uint64_t val)
 {
     if (!d || qatomic_read(&d->stopped)) {
         return false;
@@ -234,8 +254,11 @@ bool epf_doorbells_ring(EpfDoorbells *d, uint64_t offset, uint32_t val)
         EpfDoorbell *b = &d->doorbell[i];
 
         if (b->offset == offset) {
+            if (!epf_doorbell_takes(b, size)) {
+                return false;
+            }
             if (b->value) {
-                qatomic_set(b->value, val);
+                qatomic_set(b->value, val & MAKE_64BIT_MASK(0, size * 8));
             }
             ep_eventfd_signal(event_notifier_get_fd(b->notifier));
             return true;
@@ -248,33 +271,39 @@ bool epf_doorbells_ring(EpfDoorbells *d, uint64_t offset, uint32_t val)
  * KVM does not store values.  Without KVM, QEMU would signal the eventfd by a
  * write, which an endpoint that fills the counter could block for ever.
  */
-static bool epf_doorbell_is_for_kvm(const EpfDoorbell *b)
+static bool epf_doorbell_is_for_kvm(const EpfDoorbell *b, unsigned size)
 {
-    return kvm_enabled() && !b->value;
+    return kvm_enabled() && !b->value && epf_doorbell_takes(b, size);
+}
+
+typedef void (*EpfDoorbellChange)(MemoryRegion *mr, hwaddr addr, unsigned size,
+                                  bool match_data, uint64_t data,
+                                  EventNotifier *e);
+
+static void epf_doorbells_change(EpfDoorbells *d, MemoryRegion *mr,
+                                 EpfDoorbellChange change)
+{
+    memory_region_transaction_begin();
+    for (unsigned i = 0; i < d->count; i++) {
+        EpfDoorbell *b = &d->doorbell[i];
+
+        for (unsigned n = 0; n < ARRAY_SIZE(doorbell_kvm_sizes); n++) {
+            unsigned size = doorbell_kvm_sizes[n];
+
+            if (epf_doorbell_is_for_kvm(b, size)) {
+                change(mr, b->offset, size, false, 0, b->notifier);
+            }
+        }
+    }
+    memory_region_transaction_commit();
 }
 
 void epf_doorbells_attach(EpfDoorbells *d, MemoryRegion *mr)
 {
-    memory_region_transaction_begin();
-    for (unsigned i = 0; i < d->count; i++) {
-        EpfDoorbell *b = &d->doorbell[i];
-
-        if (epf_doorbell_is_for_kvm(b)) {
-            memory_region_add_eventfd(mr, b->offset, 4, false, 0, b->notifier);
-        }
-    }
-    memory_region_transaction_commit();
+    epf_doorbells_change(d, mr, memory_region_add_eventfd);
 }
 
 void epf_doorbells_detach(EpfDoorbells *d, MemoryRegion *mr)
 {
-    memory_region_transaction_begin();
-    for (unsigned i = 0; i < d->count; i++) {
-        EpfDoorbell *b = &d->doorbell[i];
-
-        if (epf_doorbell_is_for_kvm(b)) {
-            memory_region_del_eventfd(mr, b->offset, 4, false, 0, b->notifier);
-        }
-    }
-    memory_region_transaction_commit();
+    epf_doorbells_change(d, mr, memory_region_del_eventfd);
 }

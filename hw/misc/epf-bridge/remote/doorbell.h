@@ -2,9 +2,10 @@
 /*
  * doorbell: the doorbells in one BAR of a remote function
  *
- * A 32-bit store of the guest signals an eventfd of the endpoint; before that,
- * the value is stored in a file of the endpoint if it has one.  No message is
- * needed.  With KVM the kernel alone signals doorbells without a value.
+ * A store of the guest signals an eventfd of the endpoint; before that, the value
+ * is stored in a file of the endpoint if it has one.  No message is needed.  With
+ * KVM the kernel alone signals doorbells without a value, except for a store of 8
+ * bits.
  */
 #ifndef HW_MISC_EPF_BRIDGE_REMOTE_DOORBELL_H
 #define HW_MISC_EPF_BRIDGE_REMOTE_DOORBELL_H
@@ -33,11 +34,12 @@ void epf_doorbells_unref(EpfDoorbells *d);
 void epf_doorbells_stop(EpfDoorbells *d);
 
 /*
- * Rings the doorbell at @offset in the BAR.  Returns false if there is none, or
- * if @d was stopped or is NULL: the caller then sends a message. vCPUs, with or
- * without the BQL.
+ * Rings the doorbell at @offset in the BAR for a store of @size bytes.  Returns
+ * false if there is none that rings for this size, or if @d was stopped or is
+ * NULL: the caller then sends a message. vCPUs, with or without the BQL.
  */
-bool epf_doorbells_ring(EpfDoorbells *d, uint64_t offset, uint32_t val);
+bool epf_doorbells_ring(EpfDoorbells *d, uint64_t offset, unsigned size,
+                        uint64_t val);
 
 /*
  * Has KVM ring when a vCPU stores to @mr, until epf_doorbells_detach().
