@@ -15,6 +15,8 @@ _SWITCHES = {
     'trap': 'the endpoint answers accesses to the registers; off: registers '
             'are memory, and the host finds no usable device',
     'doorbells': 'notifications ring doorbells; off: they are trapped',
+    'notification_data': 'VIRTIO_F_NOTIFICATION_DATA with doorbells; off: '
+                         'notifications have 16 bits',
     'access_platform': 'VIRTIO_F_ACCESS_PLATFORM; off: an IOMMU of the host '
                        'refuses the device',
     'capabilities': 'the vendor capabilities; off: the host finds no virtio '

@@ -98,6 +98,21 @@ def test_rng(t):
     print(rate[0])
 
 
+@limit(150)
+def test_no_notification_data(t):
+    """A driver whose notifications have 16 bits rings doorbells too."""
+    link = Virtio(t, 'notification_data=off')
+    with link.bed:
+        link.start()
+        link.probe()
+        link.reads()
+        state = link.state()
+        equal(int(state['features'], 0) >> 38 & 1, 0, 'NOTIFICATION_DATA')
+        equal(state['doorbells'], '1', 'doorbells are used')
+        check(int(state['kicks0']) > 0, f'no doorbell rang: {state}')
+        link.check_consoles()
+
+
 def vectors(link):
     """Each kind of event has its vector, and that of the queue counts."""
     link.reads()

@@ -177,6 +177,24 @@ static ssize_t epf_virtio_doorbells_store(struct config_item *item,
 }
 CONFIGFS_ATTR(epf_virtio_, doorbells);
 
+static ssize_t epf_virtio_notification_data_show(struct config_item *item,
+						 char *page)
+{
+	struct epf_virtio *ev = epf_virtio_of_item(item);
+
+	return epf_virtio_show_bool(page, ev->options.notification_data);
+}
+
+static ssize_t epf_virtio_notification_data_store(struct config_item *item,
+						  const char *page, size_t len)
+{
+	struct epf_virtio *ev = epf_virtio_of_item(item);
+
+	return epf_virtio_store_bool(ev, page, len,
+				     &ev->options.notification_data);
+}
+CONFIGFS_ATTR(epf_virtio_, notification_data);
+
 static ssize_t epf_virtio_access_platform_show(struct config_item *item,
 					       char *page)
 {
@@ -268,6 +286,7 @@ static struct configfs_attribute *epf_virtio_attrs[] = {
 	&epf_virtio_attr_trap,
 	&epf_virtio_attr_trap_delay_us,
 	&epf_virtio_attr_doorbells,
+	&epf_virtio_attr_notification_data,
 	&epf_virtio_attr_access_platform,
 	&epf_virtio_attr_capabilities,
 	&epf_virtio_attr_backing,

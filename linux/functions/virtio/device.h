@@ -142,6 +142,7 @@ struct epf_virtio_queue {
  * @queue_size: largest size of a queue, 0 for that of the back end
  * @trap: BAR 0 is trapped; without, it is memory that is polled
  * @doorbells: notifications ring doorbells if the controller has some
+ * @notification_data: VIRTIO_F_NOTIFICATION_DATA is offered with doorbells
  * @access_platform: VIRTIO_F_ACCESS_PLATFORM is offered
  * @capabilities: the vendor capabilities are there
  * @backing: path of what the back end keeps its data in, NULL if there is none
@@ -154,6 +155,7 @@ struct epf_virtio_options {
 	u32 queue_size;
 	bool trap;
 	bool doorbells;
+	bool notification_data;
 	bool access_platform;
 	bool capabilities;
 	char *backing;

@@ -10,9 +10,9 @@
  *
  * Each BAR has one target, so this works with kernels that know no parts of BARs.
  *
- * A doorbell of the controller rings for 32-bit writes.  A driver notifies with 16
- * bits, and with 32 bits if it has accepted VIRTIO_F_NOTIFICATION_DATA.  So a
- * device with doorbells requires that feature.
+ * A driver notifies with 16 bits, and with 32 bits if it has accepted
+ * VIRTIO_F_NOTIFICATION_DATA.  A doorbell rings for both, and its address says
+ * which queue it is for, so nobody looks at the value.
  */
 #include <linux/interrupt.h>
 #include <linux/pci.h>

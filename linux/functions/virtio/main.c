@@ -76,7 +76,7 @@ static u64 epf_virtio_offer(struct epf_virtio *ev)
 
 	if (ev->options.access_platform)
 		features |= BIT_ULL(VIRTIO_F_ACCESS_PLATFORM);
-	if (ev->bells)
+	if (ev->bells && ev->options.notification_data)
 		features |= BIT_ULL(VIRTIO_F_NOTIFICATION_DATA);
 	return features;
 }
@@ -249,6 +249,7 @@ static int epf_virtio_probe(struct pci_epf *epf,
 	ev->options = (struct epf_virtio_options){
 		.trap = true,
 		.doorbells = true,
+		.notification_data = true,
 		.access_platform = true,
 		.capabilities = true,
 		.net = EPF_VIRTIO_NET_DEFAULTS,

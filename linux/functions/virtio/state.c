@@ -38,13 +38,11 @@ static const struct {
 /*
  * Features that a driver has to accept.  Without ACCESS_PLATFORM it would use
  * addresses that the host's IOMMU does not know, and without ORDER_PLATFORM
- * barriers that do not reach another machine.  Doorbells ring for 32-bit writes
- * only, which are those of NOTIFICATION_DATA.
+ * barriers that do not reach another machine.
  */
 #define EPF_VIRTIO_REQUIRED		(BIT_ULL(VIRTIO_F_VERSION_1) |	\
 					 BIT_ULL(VIRTIO_F_ACCESS_PLATFORM) | \
-					 BIT_ULL(VIRTIO_F_ORDER_PLATFORM) | \
-					 BIT_ULL(VIRTIO_F_NOTIFICATION_DATA))
+					 BIT_ULL(VIRTIO_F_ORDER_PLATFORM))
 
 static void epf_virtio_set_state(struct epf_virtio *ev,
 				 enum epf_virtio_state state)

@@ -25,6 +25,7 @@ function_setup() {
     virtio_set trap_delay_us "$OPT_TRAP_DELAY_US"
     virtio_set trap "$OPT_TRAP"
     virtio_set doorbells "$OPT_DOORBELLS"
+    virtio_set notification_data "$OPT_NOTIFICATION_DATA"
     virtio_set access_platform "$OPT_ACCESS_PLATFORM"
     virtio_set capabilities "$OPT_CAPABILITIES"
     ln -s "$_f" "$EPC_PATH/" || need "the controller refused the function, see ep.log"
