@@ -20,6 +20,7 @@ static const struct epf_virtio_ops * const epf_virtio_types[] = {
 	&epf_virtio_rng_ops,
 	&epf_virtio_blk_ops,
 	&epf_virtio_net_ops,
+	&epf_virtio_console_ops,
 };
 
 static struct dentry *epf_virtio_root;

@@ -12,6 +12,7 @@
  * rng.c     the back ends
  * blk.c
  * net*.c
+ * console.c, console-tty.c
  *
  * Threads.  Accesses of the host come one at a time, from the thread of the trap,
  * and only read and write the members of &struct epf_virtio.  They never wait for

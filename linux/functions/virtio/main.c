@@ -277,12 +277,16 @@ static struct pci_epf_driver epf_virtio_driver = {
 
 static int __init epf_virtio_init(void)
 {
-	int ret;
+	int ret = epf_virtio_console_driver_init();
 
+	if (ret)
+		return ret;
 	epf_virtio_debugfs_init();
 	ret = pci_epf_register_driver(&epf_virtio_driver);
-	if (ret)
+	if (ret) {
 		epf_virtio_debugfs_exit();
+		epf_virtio_console_driver_exit();
+	}
 	return ret;
 }
 module_init(epf_virtio_init);
@@ -291,6 +295,7 @@ static void __exit epf_virtio_exit(void)
 {
 	pci_epf_unregister_driver(&epf_virtio_driver);
 	epf_virtio_debugfs_exit();
+	epf_virtio_console_driver_exit();
 }
 module_exit(epf_virtio_exit);
 

@@ -88,6 +88,11 @@ struct epf_virtio_ops {
 extern const struct epf_virtio_ops epf_virtio_rng_ops;
 extern const struct epf_virtio_ops epf_virtio_blk_ops;
 extern const struct epf_virtio_ops epf_virtio_net_ops;
+extern const struct epf_virtio_ops epf_virtio_console_ops;
+
+/* The ttys of all console devices, while the module is loaded */
+int epf_virtio_console_driver_init(void);
+void epf_virtio_console_driver_exit(void);
 
 /* ---- The device ---- */
 

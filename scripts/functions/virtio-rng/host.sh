@@ -45,15 +45,6 @@ rng_rate() {
 # ticks: prints the time since boot in hundredths of a second.
 ticks() { cut -d' ' -f1 /proc/uptime | tr -d .; }
 
-# numeric SIZE: prints a size such as 64K in bytes.
-numeric() {
-    case $1 in
-    *K) echo $((${1%K} * 1024)) ;;
-    *M) echo $((${1%M} * 1048576)) ;;
-    *G) echo $((${1%G} * 1073741824)) ;;
-    esac
-}
-
 function_run() {
     say "TAP version 13"
     TAP_N=0

@@ -23,3 +23,12 @@ virtio_setup() {
     load "$1" || need "the host kernel did not take $1, see host.log"
     function_binds virtio_ready
 }
+
+# numeric SIZE: prints a size such as 64K in bytes.
+numeric() {
+    case $1 in
+    *K) echo $((${1%K} * 1024)) ;;
+    *M) echo $((${1%M} * 1048576)) ;;
+    *G) echo $((${1%G} * 1073741824)) ;;
+    esac
+}
