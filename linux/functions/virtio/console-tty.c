@@ -52,7 +52,6 @@ static int epf_virtio_console_activate(struct tty_port *port,
 	if (!c->ev)
 		return -ENODEV;
 	c->flow = EPF_VIRTIO_CONSOLE_FLOWING;
-	c->throttled = false;
 	c->stopped = false;
 	return 0;
 }
@@ -202,20 +201,15 @@ static void epf_virtio_console_tty_start(struct tty_struct *tty)
 
 /* ---- Input ---- */
 
-static void epf_virtio_console_throttle(struct tty_struct *tty)
-{
-	struct epf_virtio_console *c = tty->driver_data;
-
-	guard(spinlock_irqsave)(&c->lock);
-	c->throttled = true;
-}
-
+/*
+ * While the line discipline has no room the buffer of the tty fills, and then the
+ * host waits.  So nothing need be done when it throttles the line.
+ */
 static void epf_virtio_console_unthrottle(struct tty_struct *tty)
 {
 	struct epf_virtio_console *c = tty->driver_data;
 
 	guard(spinlock_irqsave)(&c->lock);
-	c->throttled = false;
 	epf_virtio_console_kick(c, EPF_VIRTIO_CONSOLE_FROM_HOST);
 }
 
@@ -264,7 +258,6 @@ static const struct tty_operations epf_virtio_console_tty_ops = {
 	.flush_buffer = epf_virtio_console_flush,
 	.stop = epf_virtio_console_tty_stop,
 	.start = epf_virtio_console_tty_start,
-	.throttle = epf_virtio_console_throttle,
 	.unthrottle = epf_virtio_console_unthrottle,
 	.resize = epf_virtio_console_resize,
 	.tiocmget = epf_virtio_console_tiocmget,

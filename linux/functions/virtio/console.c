@@ -26,8 +26,8 @@
 #define EPF_VIRTIO_CONSOLE_PATIENCE	(5 * HZ)
 
 /*
- * The line discipline says when it takes bytes again.  The tty says nothing when
- * it has room for more.
+ * The line discipline says when it takes bytes again.  The buffer of the tty, which
+ * is between, does not say when it has room.
  */
 #define EPF_VIRTIO_CONSOLE_AGAIN	msecs_to_jiffies(10)
 
@@ -78,7 +78,7 @@ epf_virtio_console_look(struct epf_virtio_console *c)
 	guard(spinlock_irqsave)(&c->lock);
 	if (c->flow == EPF_VIRTIO_CONSOLE_CLOSED)
 		return c->flow;
-	if (room && !c->throttled) {
+	if (room) {
 		c->flow = EPF_VIRTIO_CONSOLE_FLOWING;
 	} else if (c->flow == EPF_VIRTIO_CONSOLE_FLOWING) {
 		c->flow = EPF_VIRTIO_CONSOLE_WAITING;

@@ -76,7 +76,6 @@ enum epf_virtio_console_flow {
  * @flow: what happens to bytes of the host
  * @deadline: in jiffies, while WAITING
  * @carrier: the driver of the host is there
- * @throttled: the line discipline has no room
  * @stopped: the user has stopped the output
  * @fifo: bytes for the host
  * @out_len: bytes of @out, 0 if the host has them all
@@ -102,7 +101,6 @@ struct epf_virtio_console {
 	enum epf_virtio_console_flow flow;
 	unsigned long deadline;
 	bool carrier;
-	bool throttled;
 	bool stopped;
 	DECLARE_KFIFO_PTR(fifo, u8);
 	unsigned int out_len;
