@@ -150,8 +150,9 @@ def resets(link):
     for method in ('flr', 'bus', ''):
         link.listen()
         # Without echo before anything comes
-        link.host(f'rm -f /tmp/raw; (stty raw -echo; >/tmp/raw; cat >/dev/null)'
-                  f' <{HVC} 2>/dev/null & wait_for 5 test -e /tmp/raw')
+        link.host('rm -f /tmp/raw; '
+                  '(stty raw -echo; >/tmp/raw; cat >/dev/null) '
+                  f'<{HVC} 2>/dev/null & wait_for 5 test -e /tmp/raw')
         link.ep(f'(cat /dev/urandom >{TTY}) >/dev/null 2>&1 & sleep 0.5')
         before = int(link.state()['resets'])
         if method:

@@ -33,6 +33,7 @@ console_open() {
 # it that has the word, which is not in the command.
 console_line() {
     [ -z "$1" ] || printf '%s\n' "$1" >&5
+    # shellcheck disable=SC3045 # the shell of the guests knows -t
     while IFS= read -t 20 -r _line <&5; do
         case $_line in
         *"$2"*)
