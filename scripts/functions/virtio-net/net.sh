@@ -3,7 +3,6 @@
 # What both ends of the cable need: addresses, data with known sums, and requests of
 # the host that the endpoint guest serves.  Each function has a network of its own.
 
-NET_BLOB=/tmp/net-blob
 NET_BLOB_MIB=4
 
 # net_number: the number of the function among all of the run.
@@ -20,16 +19,17 @@ cable_up() {
 }
 
 # net_data SIZE: prints that many random bytes, which repeat after NET_BLOB_MIB.
+# NET_BLOB is a file for them, which each function has for itself.
 net_data() {
     _mib=${1%[MG]}
     case $1 in
     *K) echo "size $1: at least 1M" >&2; return 1 ;;
     *G) _mib=$((_mib * 1024)) ;;
     esac
-    [ -f $NET_BLOB ] || head -c $((NET_BLOB_MIB << 20)) /dev/urandom >$NET_BLOB
+    [ -f "$NET_BLOB" ] || head -c $((NET_BLOB_MIB << 20)) /dev/urandom >"$NET_BLOB"
     while [ "$_mib" -gt 0 ]; do
         _n=$((_mib < NET_BLOB_MIB ? _mib : NET_BLOB_MIB))
-        head -c $((_n << 20)) $NET_BLOB
+        head -c $((_n << 20)) "$NET_BLOB"
         _mib=$((_mib - _n))
     done
 }
@@ -47,7 +47,8 @@ net_listen() {
     NET_NETDEV=$(net_netdev)
     NET_HOST=$(net_address 1)
     NET_SCRIPTS=/pciep/functions/$FUNCTION
-    export NET_NETDEV NET_HOST NET_SCRIPTS
+    NET_BLOB=/tmp/net-blob.$TAG
+    export NET_NETDEV NET_HOST NET_SCRIPTS NET_BLOB
     nc -ll -p "$(net_port)" -e sh "$NET_SCRIPTS/serve.sh" </dev/null >/dev/null 2>&1 3>&- &
 }
 
