@@ -2,7 +2,7 @@
 /*
  * A descriptor of the DMA engine, step by step
  *
- * The worker and, for a single small copy, a vCPU call this.
+ * The worker and, for small copies, a vCPU call this.
  */
 #ifndef HW_PCI_EP_ENDPOINT_DMA_STEP_H
 #define HW_PCI_EP_ENDPOINT_DMA_STEP_H

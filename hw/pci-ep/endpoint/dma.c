@@ -24,8 +24,13 @@
 /* How long a CPU that disables a channel or writes RESET waits for a burst */
 #define DMA_DRAIN_MS    1
 /*
- * A copy in a vCPU that takes DMA_NOW_SLOW_US or longer leaves the copies after
- * it to the worker, for DMA_NOW_REST times as long.
+ * What a vCPU spends when it writes PRODUCER, as DMA_BUDGET: about 128 KiB in
+ * pages. To wake the worker, and to be woken by its interrupt, takes longer.
+ */
+#define DMA_NOW_BUDGET  (288 * 1024)
+/*
+ * Copies in a vCPU that take DMA_NOW_SLOW_US or longer leave the copies after
+ * them to the worker, for DMA_NOW_REST times as long.
  */
 #define DMA_NOW_SLOW_US 1000
 #define DMA_NOW_REST    100
@@ -241,23 +246,29 @@ static bool dma_write_control(EpcState *s, EpcDmaChannel *ch, uint32_t v)
 }
 
 /*
- * Works on the next descriptor in this thread, unless the worker is busy or a
- * host has made such a copy slow.  Returns whether the worker has to go on.
+ * Works on the next descriptors in this thread, unless the worker is busy or a
+ * host has made such a copy slow.  A driver waits for the end of a few small
+ * copies, so they are done before it can wait.  Returns whether the worker has
+ * to go on.
  */
 static bool dma_work_now(EpcDmaChannel *ch) EP_REQUIRES(&ep_bql);
 static bool dma_work_now(EpcDmaChannel *ch)
 {
     EpcDma *dma = &ch->epc->dma;
     int64_t since = g_get_monotonic_time();
+    uint32_t used = 0, cost;
     int64_t took;
 
     if (!dma->running || dma->iommu || since < dma->rests_until ||
         qemu_mutex_trylock(&dma->turn)) {
         return true;
     }
-    epc_dma_step(ch, false);
+    do {
+        cost = epc_dma_step(ch, false);
+        used += cost;
+        took = g_get_monotonic_time() - since;
+    } while (cost && used < DMA_NOW_BUDGET && took < DMA_NOW_SLOW_US);
     qemu_mutex_unlock(&dma->turn);
-    took = g_get_monotonic_time() - since;
     if (took >= DMA_NOW_SLOW_US) {
         dma->rests_until = since + took + took * DMA_NOW_REST;
     }
@@ -266,22 +277,18 @@ static bool dma_work_now(EpcDmaChannel *ch)
     return ch->consumer != ch->producer;
 }
 
-/* A driver that queues one copy at a time waits for it, so do that copy now. */
 static bool dma_write_producer(EpcState *s, EpcDmaChannel *ch, uint32_t v)
     EP_REQUIRES(&ep_bql);
 static bool dma_write_producer(EpcState *s, EpcDmaChannel *ch, uint32_t v)
 {
-    bool single;
-
     WITH_QEMU_LOCK_GUARD(&ch->epc->lock) {
         if (!ch->enabled || ch->error || v - ch->consumer > ch->ring_size ||
             v - ch->consumer < ch->producer - ch->consumer) {
             return false;
         }
         ch->producer = v;
-        single = v - ch->consumer == 1;
     }
-    if (!single || dma_work_now(ch)) {
+    if (dma_work_now(ch)) {
         qemu_event_set(&s->dma.kick);
     }
     return true;
