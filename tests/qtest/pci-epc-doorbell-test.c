@@ -5,7 +5,6 @@
 #include "qemu/osdep.h"
 #include "hw/pci/pci_regs.h"
 #include "pci-ep/machine-endpoint.h"
-#include "pci-ep/machine-port.h"
 #include "pci-ep/wait.h"
 
 #include <sys/eventfd.h>
@@ -629,70 +628,6 @@ static void test_double(void)
     epvm_detach(e, c);
 }
 
-/* ---- Ejected by an interrupt ---- */
-
-/* The interrupts of all doorbells switch the power of the slot off. */
-static void aim_at_power(EpVm *e)
-{
-    uint64_t power = epvm_port_config(e, PCI_CAP_ID_EXP) + PCI_EXP_SLTCTL;
-
-    for (unsigned n = 0; n < EPC_MAX_DOORBELLS; n++) {
-        uint64_t entry = e->msix + EPC_VECTOR_DOORBELL(n) * 16;
-
-        qtest_writel(e->q, entry, power);
-        qtest_writel(e->q, entry + 8, PCI_EXP_SLTCTL_PWR_OFF |
-                     PCI_EXP_SLTCTL_PWR_IND_OFF);
-    }
-}
-
-static void assert_ejected(EpVm *e, FakeHost *c)
-{
-    qtest_qmp_eventwait(e->q, "DEVICE_DELETED");
-    g_assert_true(fakehost_wait_closed(c, FAKEHOST_TIMEOUT_MS));
-    fakehost_free(c);
-    epvm_stop(e);
-}
-
-static void test_eject_eventfd(void)
-{
-    EpVm *e = epvm_start_behind_port("");
-    FakeHost *c = doorbell_start(e, ENABLE, 80);
-    FakeHostIoFds *f = fakehost_io_fds(c, BAR);
-
-    aim_at_power(e);
-    for (unsigned n = 0; n < EPC_MAX_DOORBELLS; n++) {
-        fakehost_ring(f, n, 0);
-    }
-    fakehost_io_fds_free(f);
-    assert_ejected(e, c);
-}
-
-static void test_eject_message(void)
-{
-    EpVm *e = epvm_start_behind_port("");
-    FakeHost *c = doorbell_start(e, ENABLE, 80);
-    struct {
-        VfuHeader hdr;
-        VfuRegionRw rw;
-        uint32_t value;
-    } QEMU_PACKED m[EPC_MAX_DOORBELLS];
-
-    aim_at_power(e);
-    /* All at once, so that some wait for the same turn of the main loop */
-    for (unsigned n = 0; n < EPC_MAX_DOORBELLS; n++) {
-        m[n].hdr = (VfuHeader) {
-            .id = 0x4000 + n, .command = VFU_CMD_REGION_WRITE,
-            .size = sizeof(m[n]),
-        };
-        m[n].rw = (VfuRegionRw) {
-            .offset = 4 * n, .region = BAR, .count = sizeof(m[n].value),
-        };
-        m[n].value = 0;
-    }
-    g_assert_true(vfu_msg_send_bytes(c->sock, m, sizeof(m), NULL, 0));
-    assert_ejected(e, c);
-}
-
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -712,8 +647,6 @@ int main(int argc, char **argv)
     qtest_add_func("/pci-epc/doorbell/pending", test_pending);
     qtest_add_func("/pci-epc/doorbell/requested/lost", test_lost);
     qtest_add_func("/pci-epc/doorbell/requested/double", test_double);
-    qtest_add_func("/pci-epc/doorbell/eject-eventfd", test_eject_eventfd);
-    qtest_add_func("/pci-epc/doorbell/eject-message", test_eject_message);
     qtest_add_func("/pci-epc/raise/full", test_raise_full);
     return g_test_run();
 }
