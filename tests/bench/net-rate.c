@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * net-rate serve PORT, net-rate MODE ADDRESS PORT SECONDS: how much goes over a TCP
- * connection
+ * net-rate serve PORT, net-rate MODE ADDRESS PORT SECONDS: how much goes over a
+ * TCP connection
  *
  * The client asks with one byte, which is the first letter of MODE:
  *
@@ -12,6 +12,7 @@
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,26 +55,33 @@ static struct sockaddr_in address_of(const char *address, const char *port)
 
 /* ---- Server ---- */
 
+/* Does what the client asked for once.  Returns false at its end. */
+static bool answer_step(int fd, char what)
+{
+    switch (what) {
+    case 's':
+        return read(fd, block, BLOCK) > 0;
+    case 'r':
+        return write(fd, block, BLOCK) > 0;
+    default:
+        return read(fd, block, 1) == 1 && write(fd, block, 1) == 1;
+    }
+}
+
 static void answer(int fd)
 {
+    bool more = true;
     char what;
 
     if (read(fd, &what, 1) != 1) {
         return;
     }
-    if (what == 's') {
-        while (read(fd, block, BLOCK) > 0) {
-        }
-        /* All has arrived. */
-        if (write(fd, &what, 1) != 1) {
-            return;
-        }
-    } else if (what == 'r') {
-        while (write(fd, block, BLOCK) > 0) {
-        }
-    } else {
-        while (read(fd, &what, 1) == 1 && write(fd, &what, 1) == 1) {
-        }
+    while (more) {
+        more = answer_step(fd, what);
+    }
+    /* All has arrived. */
+    if (what == 's' && write(fd, &what, 1) != 1) {
+        perror("the end of the connection");
     }
 }
 

@@ -2,11 +2,12 @@
 /*
  * net-driver DEVICE: a driver of a virtio network device in user space
  *
- * DEVICE is a directory of sysfs whose device no driver has, with memory and bus
- * mastering enabled.  Each test begins with a reset and lets the device do what the
- * kernel's driver does not.  The other end of the cable is 10.96.0.2, and answers
- * requests of ARP.  Rings and buffers are pages of this program, which the host's
- * kernel does not move, and whose bus addresses /proc/self/pagemap has.
+ * DEVICE is a directory of sysfs whose device no driver has, with memory and
+ * bus mastering enabled.  Each test begins with a reset and does what the
+ * kernel's driver does not.  The other end of the cable is 10.96.0.2, and
+ * answers requests of ARP.  Rings and buffers are pages of this program, which
+ * the host's kernel does not move, and whose bus addresses /proc/self/pagemap
+ * has.
  *
  * A line for each test says "ok" or what went wrong.
  */
@@ -41,7 +42,7 @@
 
 enum { RX, TX, CVQ };
 
-/* What is in a page: a ring of ENTRIES, which is aligned as section 2.7 demands */
+/* What is in a page: a ring of ENTRIES, aligned as section 2.7 demands */
 typedef struct Ring {
     struct vring_desc desc[ENTRIES];
     struct {
@@ -55,7 +56,7 @@ typedef struct Ring {
 } Ring;
 
 typedef struct Queue {
-    volatile Ring *ring;
+    volatile Ring *ring;        /* volatile: the device accesses it */
     unsigned size, descs, seen;
     uint16_t notify;
 } Queue;
@@ -65,6 +66,7 @@ typedef struct Part {
     unsigned page, at, len;
 } Part;
 
+/* volatile: registers of the device */
 static volatile uint8_t *regs, *bells;
 static const char *directory;
 static Queue queue[QUEUES];
@@ -72,7 +74,8 @@ static uint8_t *memory;         /* a page for each queue, then the buffers */
 static uint8_t *buffer;         /* PAGES pages to send, and PAGES to receive */
 static const char *why;
 
-#define REG(type, offset) (*(volatile type *)(regs + (offset)))
+/* volatile: a register of the device */
+#define REG(word_t, offset) (*(volatile word_t *)(regs + (offset)))
 
 static bool fail(const char *text)
 {
@@ -103,6 +106,7 @@ static uint64_t bus_address(const void *at)
     return (entry & (BIT(55) - 1)) * PAGE + (uintptr_t)at % PAGE;
 }
 
+/* volatile: registers of the device */
 static volatile uint8_t *map_resource(unsigned n, size_t size)
 {
     char path[256];
@@ -202,6 +206,7 @@ static void notify(unsigned n)
     Queue *q = &queue[n];
 
     __sync_synchronize();
+    /* volatile: a register of the device */
     *(volatile uint32_t *)(bells + 4 * q->notify) =
         n | (uint32_t)q->ring->avail.idx << 16;
 }
@@ -213,6 +218,7 @@ static void offer(unsigned n, const Part *parts, unsigned out, unsigned in)
     unsigned head = q->descs % q->size;
 
     for (unsigned i = 0; i < out + in; i++) {
+        /* volatile: the device reads it */
         volatile struct vring_desc *d =
             &q->ring->desc[q->descs++ % q->size];
 
@@ -270,9 +276,9 @@ static bool send_parts(const Part *parts, unsigned n)
 }
 
 /*
- * Sends requests until an answer uses a buffer, or breaks the device.  The endpoint
- * drops answers while its kernel has not noticed the carrier, which takes a moment
- * after DRIVER_OK.
+ * Sends requests until an answer uses a buffer, or breaks the device.  The
+ * endpoint drops answers while its kernel has not noticed the carrier, which
+ * takes a moment after DRIVER_OK.
  */
 static bool send_request(void)
 {
@@ -466,7 +472,7 @@ static bool test_dropped(void)
     return send_parts(&whole, 1) && exchange();
 }
 
-/* Header and packet in pieces of one byte and more, as a driver may cut them */
+/* Header and packet in pieces of one byte and more */
 static bool test_pieces(void)
 {
     Part parts[16];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * net-ring NETDEV RX TX: has the driver of a network device change the sizes of its
- * rings, as ethtool -G does.  virtio_net resets the queues for that.
+ * net-ring NETDEV RX TX: has the driver of a network device change the sizes
+ * of its rings, as ethtool -G does.  virtio_net resets the queues for that.
  */
 #include <linux/ethtool.h>
 #include <linux/sockios.h>

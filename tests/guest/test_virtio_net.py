@@ -29,7 +29,8 @@ LOAD = ('(while :; do dd if=/dev/zero bs=64k 2>/dev/null | '
         '>/dev/null 2>&1 & '
         '(while :; do nc -w 2 10.96.0.2 7002 </dev/null >/dev/null; '
         'sleep 0.1; done) >/dev/null 2>&1 &')
-SERVE = ('nc -ll -p 7001 -e dd of=/dev/null bs=64k </dev/null >/dev/null 2>&1 & '
+SERVE = ('nc -ll -p 7001 -e dd of=/dev/null bs=64k '
+         '</dev/null >/dev/null 2>&1 & '
          'nc -ll -p 7002 -e cat /dev/zero </dev/null >/dev/null 2>&1 & '
          'nc -ll -p 7003 -e dd if=/dev/zero bs=64k count=100 '
          '</dev/null >/dev/null 2>&1 &')

@@ -75,6 +75,7 @@ net_link() {
 function_run() {
     say "TAP version 13"
     TAP_N=0
+    # shellcheck disable=SC2034 # net.sh uses it
     NET_BLOB=/tmp/net-blob.$TAG
     check PING_ENDPOINT net_ping
     check PING_HOST net_ping_back
