@@ -60,8 +60,8 @@ class Net:
     def start(self):
         boot(self.bed)
         self.on('host', f'wait_for {BOOT} endpoint {self.endpoint} && '
-                'wait_for 20 ls /sys/bus/pci/devices/'
-                f'$(endpoint {self.endpoint})/virtio*/net')
+                'wait_for 20 eval "ls /sys/bus/pci/devices/'
+                f'$(endpoint {self.endpoint})/virtio*/net"')
         for net, finds in FIND.items():
             for n, role in enumerate(('host', 'ep')):
                 self.on(role, f'N=$({finds[n].format(self.endpoint)}); '

@@ -15,7 +15,7 @@ WHOLE = 'data=200M,pings=10000'
 DEVICE = '/sys/bus/pci/devices/$(endpoint 0x1af4:0x1041)'
 NET = f'N=$(ls {DEVICE}/virtio*/net); '
 CARRIER = NET + 'wait_for 20 grep {} /sys/class/net/$N/carrier'
-UP = (f'wait_for 20 ls {DEVICE}/virtio*/net; {NET}'
+UP = (f'wait_for 20 eval "ls {DEVICE}/virtio*/net"; {NET}'
       'ip link set lo up; ip addr add 10.96.0.1/24 dev $N; '
       'ip link set $N up; ' + CARRIER.format(1))
 PING = 'ping -c 3 -i 0.2 -W 5 10.96.0.2'
