@@ -8,8 +8,8 @@ Prints a line for each difference and nothing else:
 * a file in double backquotes that does not exist. ``endpoint/regs.c`` means
   any file whose path ends like that; NAME and the like stand for any word.
 * a function of ours, written ``name()``, that no source file has;
-* a lock of hw/ or linux/ that docs/devel/locking.rst does not have, and one
-  that only the page has;
+* a lock of hw/ or linux/ that docs/devel/locking.rst or locking-linux.rst does
+  not have, and one that only such a page has;
 * an option of pci-ep-run that docs/system/launcher.rst does not have, or only
   the page has;
 * a file that no section of MAINTAINERS has, and a pattern there that has none;
@@ -23,7 +23,8 @@ import sys
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[3]
-LOCK_PAGE = 'docs/devel/locking.rst'
+LOCK_PAGES = {'hw/': 'docs/devel/locking.rst',
+              'linux/': 'docs/devel/locking-linux.rst'}
 SOURCES = ('hw/', 'include/', 'linux/', 'scripts/', 'tests/')
 
 LITERAL = re.compile(r'``([^`\s]+)``')
@@ -99,27 +100,26 @@ def locks_of(name):
     return found
 
 
-def check_locks(files):
-    """Both ways: the page against the code"""
-    page = TOP / LOCK_PAGE
-    if not page.exists():
-        print(f'{LOCK_PAGE}: is missing')
+def check_locks(files, room, page):
+    """Both ways: the page against the code of the room"""
+    if not (TOP / page).exists():
+        print(f'{page}: is missing')
         return
-    text = page.read_text(encoding='utf-8')
+    text = (TOP / page).read_text(encoding='utf-8')
     named = set(LITERAL.findall(text))
-    types, have = set(), set()
+    have = set()
     for name in files:
-        if name.startswith(('hw/', 'linux/')) and name.endswith(('.c', '.h')):
+        if name.startswith(room) and name.endswith(('.c', '.h')):
             for lock in locks_of(name):
                 have.add(lock)
                 if lock not in named:
-                    print(f'{LOCK_PAGE}: does not have {lock} of {name}')
+                    print(f'{page}: does not have {lock} of {name}')
     types = {lock.split('.')[0] for lock in have}
     in_tables = re.findall(r'^\s*\* - ``(\w+\.\w+|\w+_(?:lock|srcu))``',
                            text, re.M)
     for lock in in_tables:
         if lock not in have:
-            print(f'{LOCK_PAGE}: {lock} is not a lock of hw/ or linux/'
+            print(f'{page}: {lock} is not a lock of {room}'
                   + ('' if lock.split('.')[0] in types else ' (nor its type)'))
 
 
@@ -195,7 +195,8 @@ def main():
     for name in names:
         if name.endswith('.rst'):
             check_page(name, files, directories, words)
-    check_locks(names)
+    for room, page in LOCK_PAGES.items():
+        check_locks(names, room, page)
     check_launcher()
     check_maintainers(names)
 
