@@ -8,8 +8,8 @@ CHECKS = [
                          'DATA_FROM_HOST2', 'FLOOD_PING')
 ]
 CONSOLES = ['console.host', 'console.host2', 'console.ep']
-SHORT = 'data=1M,pings=200'
-WHOLE = 'data=16M,pings=10000'  # each store is a message
+SHORT = 'data=256K,pings=200'  # each store is a message
+WHOLE = 'data=16M,pings=10000'
 
 
 def passes(t, options, *args, seconds=170):
