@@ -116,8 +116,15 @@ class Net(Link):
         self.ep(SERVE)
 
     def up(self):
-        """Wait for the network device, and give it its address."""
+        """
+        Wait for the network device, give it its address, and wait for pings.
+
+        A kernel drops what it sends while its carrier is new, also its answer
+        when the other one asks for its address.  That one asks again only a
+        few times.
+        """
         self.host(UP, 60)
+        self.host('wait_for 20 ping -c 1 -W 1 10.96.0.2', 40)
 
     def state(self):
         """Return what the function shows."""
