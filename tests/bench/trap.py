@@ -19,8 +19,8 @@ YARDSTICK = 'read by message + doorbell'
 MODULES = {'pci_epf_bench': 'pci-epf-bench.ko',
            'pci_epf_trap_test': 'pci-epf-trap-test.ko'}
 EP_SETUP = 'epc_path; ' + ''.join(
-    f'insmod /root/{file} && mkdir $CFS/functions/{name}/f && '
-    f'ln -s $CFS/functions/{name}/f $EPC_PATH/ || exit 1; '
+    f'insmod /root/{file} && mkdir $CFS/functions/{name}/{name} && '
+    f'ln -s $CFS/functions/{name}/{name} $EPC_PATH/ || exit 1; '
     for name, file in MODULES.items()) + 'ep_start'
 DEVICE = '/sys/bus/pci/devices/$(endpoint {})'
 HOST_SETUP = (

@@ -236,7 +236,8 @@ def bad_rings(link):
     print(link.host(f'/bin/net-driver {DEVICE}', 90))
     # no-room, rx-header, tx-header, short-command, no-answer, no-queue
     equal(link.state()['errors'], '6', 'errors')
-    equal(link.count('ep', 'tx_dropped'), 1, 'packets too long for the host')
+    # Packets that are sent while the carrier is new are dropped, too.
+    check(link.count('ep', 'tx_dropped') >= 1, 'packets too long for the host')
     check(link.count('ep', 'rx_dropped') >= 5, 'packets that make no sense')
 
 
