@@ -3,8 +3,8 @@
  * The DMA engine of the controller
  *
  * One worker thread serves all channels in turn, in bursts of bounded size. A
- * single small copy is done at once by the vCPU that writes EPC_DMA_PRODUCER,
- * unless the worker is busy: waking the worker takes longer than the copy.
+ * few small copies are done at once by the vCPU that writes EPC_DMA_PRODUCER,
+ * unless the worker is busy: waking the worker takes longer than the copies.
  * Where the endpoint has a virtual IOMMU the worker does all copies, since the
  * report of a fault may make the machine eject this device, and to end the
  * worker takes a thread that does not hold EpcDma.turn.
