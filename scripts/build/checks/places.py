@@ -27,13 +27,14 @@ PAGES = {
         r'error_fatal|qemu_build_assert|hw_error|BUG|BUG_ON|panic)\b(?=\s*\()|'
         r'&(error_abort|error_fatal)\b'),
     'docs/devel/waits.rst': (
-        ('hw', 'include', 'linux/controller', 'linux/dma', 'linux/epc-ext'),
+        ('hw', 'include', 'linux/controller', 'linux/dma', 'linux/epc-ext',
+         'linux/functions'),
         r'\b(qemu_cond_wait|qemu_sem_wait|qemu_event_wait|qemu_thread_join|'
         r'poll|epoll_wait|pause_all_vcpus|run_on_cpu|drain_call_rcu|'
         r'AIO_WAIT_WHILE\w*|aio_poll|synchronize_\w+|free_irq|flush_work|'
         r'flush_workqueue|cancel_(?:delayed_)?work_sync|destroy_workqueue|'
         r'tasklet_kill|kthread_stop|wait_event(?:_interruptible)?|'
-        r'wait_for_completion|disable_irq)\b(?=\s*\()'),
+        r'wait_for_completion|disable_irq|napi_disable|napi_synchronize)\b(?=\s*\()'),
 }
 
 
