@@ -57,6 +57,13 @@ static bool qemu_ep_tx_wants_callback(const struct dma_async_tx_descriptor *tx)
 	       tx->callback_result;
 }
 
+/* What asks for an interrupt unless the device is done when it is asked. */
+static u32 qemu_ep_chan_late(const struct qemu_ep_chan *c)
+{
+	return c->dma->ep->features & EPC_FEATURE_DMA_LATE ? EPC_DMA_IRQ_LATE :
+							     EPC_DMA_IRQ;
+}
+
 static void qemu_ep_chan_post_one(struct qemu_ep_chan *c, struct qemu_ep_tx *t)
 {
 	struct qemu_ep_dma_desc *d = &c->ring[c->producer % QEMU_EP_RING_SIZE];
@@ -67,9 +74,10 @@ static void qemu_ep_chan_post_one(struct qemu_ep_chan *c, struct qemu_ep_tx *t)
 	c->producer++;
 	if (!last)
 		flags |= EPC_DMA_CHAIN;
+	if (last && qemu_ep_tx_wants_callback(&t->tx))
+		flags |= qemu_ep_chan_late(c);
 	/* The interrupt says that a full ring has room again. */
-	if ((last && qemu_ep_tx_wants_callback(&t->tx)) ||
-	    c->producer - c->consumer == QEMU_EP_RING_SIZE)
+	if (c->producer - c->consumer == QEMU_EP_RING_SIZE)
 		flags |= EPC_DMA_IRQ;
 
 	d->src = cpu_to_le64(x->src);
@@ -78,33 +86,6 @@ static void qemu_ep_chan_post_one(struct qemu_ep_chan *c, struct qemu_ep_tx *t)
 	d->flags = cpu_to_le32(flags);
 	d->done = 0;
 	d->status = cpu_to_le32(EPC_DMA_PENDING);
-}
-
-/* Posts copies of issued transactions as long as the ring has room. */
-static void qemu_ep_chan_post(struct qemu_ep_chan *c)
-{
-	u32 before = c->producer;
-
-	lockdep_assert_held(&c->lock);
-
-	while (c->producer - c->consumer < QEMU_EP_RING_SIZE) {
-		struct qemu_ep_tx *t = c->partial;
-
-		if (!t && c->asleep)
-			break;
-		if (!t) {
-			t = list_first_entry_or_null(&c->issued,
-						     struct qemu_ep_tx, node);
-			if (!t)
-				break;
-			list_move_tail(&t->node, &c->running);
-		}
-		qemu_ep_chan_post_one(c, t);
-		c->partial = t->posted < t->count ? t : NULL;
-	}
-	/* writel() orders the stores to the ring before it. */
-	if (c->producer != before)
-		writel(c->producer, c->regs + EPC_DMA_PRODUCER);
 }
 
 /* Remembers that transactions have failed, for qemu_ep_chan_tx_status(). */
@@ -152,6 +133,36 @@ static bool qemu_ep_chan_reap(struct qemu_ep_chan *c)
 			qemu_ep_chan_complete(c, t);
 	}
 	return c->consumer != before;
+}
+
+/* Posts copies of issued transactions as long as the ring has room. */
+static void qemu_ep_chan_post(struct qemu_ep_chan *c)
+{
+	u32 before = c->producer;
+
+	lockdep_assert_held(&c->lock);
+
+	while (c->producer - c->consumer < QEMU_EP_RING_SIZE) {
+		struct qemu_ep_tx *t = c->partial;
+
+		if (!t && c->asleep)
+			break;
+		if (!t) {
+			t = list_first_entry_or_null(&c->issued,
+						     struct qemu_ep_tx, node);
+			if (!t)
+				break;
+			list_move_tail(&t->node, &c->running);
+		}
+		qemu_ep_chan_post_one(c, t);
+		c->partial = t->posted < t->count ? t : NULL;
+	}
+	if (c->producer == before)
+		return;
+	/* writel() orders the stores to the ring before it. */
+	writel(c->producer, c->regs + EPC_DMA_PRODUCER);
+	/* No interrupt follows for what is done now, see EPC_DMA_IRQ_LATE. */
+	qemu_ep_chan_reap(c);
 }
 
 /* The channel of the device is stopped. */

@@ -11,6 +11,7 @@
  * the channel, the device does them in their order, and so gains nothing from a
  * second one.
  */
+#include <linux/bottom_half.h>
 #include <linux/cleanup.h>
 #include <linux/dma-mapping.h>
 #include <linux/jiffies.h>
@@ -173,7 +174,13 @@ static int qemu_ep_rw_run(struct qemu_ep *ep, u8 page, struct qemu_ep_tx *t)
 	tx->callback = qemu_ep_rw_done;
 	tx->callback_param = &rw->done;
 	cookie = dmaengine_submit(tx);
+	/*
+	 * As a rule the device is done at once.  The callback then runs in
+	 * local_bh_enable(), and nobody has to wake ksoftirqd.
+	 */
+	local_bh_disable();
 	qemu_ep_chan_issue_pending(chan);
+	local_bh_enable();
 	if (qemu_ep_rw_wait(ep, rw, cookie))
 		return qemu_ep_rw_errno(ep, page,
 					qemu_ep_chan_result(&rw->chan, cookie));

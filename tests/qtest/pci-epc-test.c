@@ -24,7 +24,8 @@ static void test_identity(void)
                     EPC_FEATURE_WINDOW | EPC_FEATURE_RETARGET |
                     EPC_FEATURE_DOORBELL | EPC_FEATURE_DMA |
                     EPC_FEATURE_SUBRANGE | EPC_FEATURE_CAPS |
-                    EPC_FEATURE_TRAP | EPC_FEATURE_MASKS | EPC_FEATURE_DOE);
+                    EPC_FEATURE_TRAP | EPC_FEATURE_MASKS | EPC_FEATURE_DOE |
+                    EPC_FEATURE_DMA_LATE);
     g_assert_cmpuint(epvm_reg(e, EPC_REG_FN_COUNT), ==, 1);
     g_assert_cmphex(epvm_reg(e, EPC_REG_FN_STRIDE), >=, 0x2000);
     g_assert_cmphex(epvm_reg(e, EPC_REG_RAISE_STRIDE), >=, EPC_RAISE_SIZE);

@@ -20,7 +20,7 @@
 
 #define DMA_STEP_KNOWN_FLAGS \
     (EPC_DMA_SRC_HOST | EPC_DMA_DST_HOST | EPC_DMA_IRQ | EPC_DMA_CHAIN | \
-     EPC_DMA_FN_MASK << EPC_DMA_SRC_FN_SHIFT | \
+     EPC_DMA_IRQ_LATE | EPC_DMA_FN_MASK << EPC_DMA_SRC_FN_SHIFT | \
      EPC_DMA_FN_MASK << EPC_DMA_DST_FN_SHIFT)
 
 /* ---- Interrupts ---- */
@@ -225,24 +225,28 @@ static uint32_t dma_step_fault(EpcDmaChannel *ch, uint32_t index)
 /* ---- Ends of descriptors ---- */
 
 /* Moves the consumer index.  The status was stored before. */
-static void dma_step_consume(EpcDmaChannel *ch, uint32_t status)
+static void dma_step_consume(EpcDmaChannel *ch, uint32_t status, bool by_worker)
     EP_REQUIRES(&ch->epc->dma.turn, &ch->epc->lock);
-static void dma_step_consume(EpcDmaChannel *ch, uint32_t status)
+static void dma_step_consume(EpcDmaChannel *ch, uint32_t status, bool by_worker)
 {
+    uint32_t asks = EPC_DMA_IRQ | (by_worker ? EPC_DMA_IRQ_LATE : 0);
+
     trace_pci_epc_dma_done(epc_name(ch->epc), ch->index, ch->consumer, ch->done,
                            status);
     ch->consumer++;
     ch->abort_left -= ch->abort_left > 0;
-    dma_step_signal(ch, ch->desc.flags & EPC_DMA_IRQ, status != EPC_DMA_OK);
+    dma_step_signal(ch, ch->desc.flags & asks, status != EPC_DMA_OK);
 }
 
 /*
  * Ends the descriptor at @index.  The store of its status is no burst either:
  * EpcState.lock keeps the channel enabled meanwhile.
  */
-static void dma_step_finish(EpcDmaChannel *ch, uint32_t index, uint32_t status)
+static void dma_step_finish(EpcDmaChannel *ch, uint32_t index, uint32_t status,
+                            bool by_worker)
     EP_REQUIRES(&ch->epc->dma.turn) EP_EXCLUDES(&ch->epc->lock);
-static void dma_step_finish(EpcDmaChannel *ch, uint32_t index, uint32_t status)
+static void dma_step_finish(EpcDmaChannel *ch, uint32_t index, uint32_t status,
+                            bool by_worker)
 {
     EpcDmaSlot slot;
     uint32_t ret;
@@ -263,7 +267,7 @@ static void dma_step_finish(EpcDmaChannel *ch, uint32_t index, uint32_t status)
             return;
         }
         epc_dma_slot_store(&slot, status, ch->done);
-        dma_step_consume(ch, status);
+        dma_step_consume(ch, status, by_worker);
     }
     epc_dma_slot_written(ch, &slot);
 }
@@ -300,7 +304,7 @@ uint32_t epc_dma_step(EpcDmaChannel *ch, bool by_worker)
         return 0;
     }
     if (status != EPC_DMA_OK || ch->done == ch->desc.length) {
-        dma_step_finish(ch, index, status);
+        dma_step_finish(ch, index, status, by_worker);
         count += EPC_DMA_DESC_COST;
     }
     return count;

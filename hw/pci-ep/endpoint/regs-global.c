@@ -75,7 +75,7 @@ static bool regs_global_computed(EpcState *s, hwaddr reg, uint32_t *v)
              EPC_FEATURE_WINDOW | EPC_FEATURE_RETARGET |
              EPC_FEATURE_DOORBELL | EPC_FEATURE_DMA | EPC_FEATURE_SUBRANGE |
              EPC_FEATURE_CAPS | EPC_FEATURE_TRAP | EPC_FEATURE_MASKS |
-             EPC_FEATURE_DOE |
+             EPC_FEATURE_DOE | EPC_FEATURE_DMA_LATE |
              (s->vfs ? EPC_FEATURE_VF : 0);
         return true;
     case EPC_REG_VF_COUNT:

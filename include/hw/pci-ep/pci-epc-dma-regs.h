@@ -78,7 +78,7 @@
 /*
  * (rw) The MSI-X vector of this device that the channel raises,
  * EPC_VECTOR_DMA(n) at first, and its coalescing. The vector is raised
- *  - when EPC_DMA_IRQ_COUNT descriptors with EPC_DMA_IRQ are done (0 means 1);
+ *  - when EPC_DMA_IRQ_COUNT descriptors that ask for it are done (0 means 1);
  *  - EPC_DMA_IRQ_USEC microseconds after the first of them, or if that is 0 when
  *    there is no more work;
  *  - when a descriptor fails;
@@ -110,6 +110,12 @@
 #define EPC_DMA_IRQ                 (1u << 2)   /* counts for the interrupt */
 /* The next descriptor continues this one, and fails if this one fails. */
 #define EPC_DMA_CHAIN               (1u << 3)
+/*
+ * With EPC_FEATURE_DMA_LATE. Counts for the interrupt unless the device ends the
+ * descriptor within a write of EPC_DMA_PRODUCER. It does so with short copies
+ * when it can. The driver looks at the ring after each such write.
+ */
+#define EPC_DMA_IRQ_LATE            (1u << 4)
 /* Function number that a host address belongs to */
 #define EPC_DMA_SRC_FN_SHIFT        8
 #define EPC_DMA_DST_FN_SHIFT        16

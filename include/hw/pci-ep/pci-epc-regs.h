@@ -73,9 +73,10 @@
 #define EPC_VERSION_MAJOR           1
 /*
  * 1: EPC_FEATURE_DMA; 2: _DOORBELL, _SUBRANGE, _CAPS, EPC_CMD_REMOVE; 3: _VF;
- * 4: _TRAP; 5: _MASKS; 6: _DOE; 7: writes of any width ring a doorbell
+ * 4: _TRAP; 5: _MASKS; 6: _DOE; 7: writes of any width ring a doorbell;
+ * 8: _DMA_LATE
  */
-#define EPC_VERSION_MINOR           7
+#define EPC_VERSION_MINOR           8
 #define EPC_VERSION                 ((EPC_VERSION_MAJOR << 16) | EPC_VERSION_MINOR)
 
 /* (ro) What this device can do: EPC_FEATURE_* */
@@ -93,6 +94,7 @@
 #define EPC_FEATURE_TRAP            (1u << 10)  /* EPC_ADDR_TRAP */
 #define EPC_FEATURE_MASKS           (1u << 11)  /* EPC_FN_MSI_MASK, _MSIX_MASK */
 #define EPC_FEATURE_DOE             (1u << 12)  /* ADD_DOE, EPC_FN_DOE_* */
+#define EPC_FEATURE_DMA_LATE        (1u << 13)  /* EPC_DMA_IRQ_LATE */
 
 /*
  * (ro) Layout of the rest of EPC_BAR_REGS: the number of functions, the offset
