@@ -364,7 +364,7 @@ def leave(link):
     Have the driver leave the device before it goes.
 
     When a device is taken away, vp_reset() of Linux waits for ever for a
-    register of it to read zero, see docs/devel/kernel-findings.rst.
+    register of it to read zero, see docs/devel/kernel-findings-host.rst.
     """
     link.host(f'echo $(basename {DEVICE}) >/sys/bus/pci/drivers/virtio-pci'
               '/unbind')

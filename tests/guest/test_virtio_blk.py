@@ -166,7 +166,7 @@ def stop(link):
     The link goes down and comes back; the disk is the same, and works.
 
     The driver leaves the device before, since virtio-pci of Linux 7.2 does not
-    end its removal otherwise (docs/devel/kernel-findings.rst).
+    end its removal otherwise (docs/devel/kernel-findings-host.rst).
     """
     before = link.sum(0, 4)
     for _ in range(2):

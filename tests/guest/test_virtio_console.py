@@ -145,7 +145,7 @@ def resets(link):
     Resets while the endpoint prints: the tty is hung up, and works again.
 
     The host does not print meanwhile, not even an echo.  Its driver does not
-    survive that, see docs/devel/kernel-findings.rst.
+    survive that, see docs/devel/kernel-findings-host.rst.
     """
     for method in ('flr', 'bus', ''):
         link.listen()

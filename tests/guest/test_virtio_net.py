@@ -208,8 +208,8 @@ def test_traffic(t):
     What happens to the device while data goes both ways.
 
     At the end the function is taken apart while the host uses it.  The driver
-    of the host does not survive that (docs/devel/kernel-findings.rst), and the
-    kernel of the endpoint goes on.
+    of the host does not survive that (docs/devel/kernel-findings-host.rst),
+    and the kernel of the endpoint goes on.
     """
     link = Net(t, files=['net-ring'])
     with link.bed:
