@@ -34,7 +34,8 @@ PAGES = {
         r'AIO_WAIT_WHILE\w*|aio_poll|synchronize_\w+|free_irq|flush_work|'
         r'flush_workqueue|cancel_(?:delayed_)?work_sync|destroy_workqueue|'
         r'tasklet_kill|kthread_stop|wait_event(?:_interruptible)?|'
-        r'wait_for_completion|disable_irq|napi_disable|napi_synchronize)\b(?=\s*\()'),
+        r'wait_for_completion|disable_irq|napi_disable|napi_synchronize)\b'
+        r'(?=\s*\()'),
 }
 
 
