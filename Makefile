@@ -31,7 +31,7 @@ help:
 	@echo 'make kernels      all guest kernels with modules: build/kernel-*, build/modules-*'
 	@echo 'make kernel-7-trace    a kernel to debug in, kernel-7-kasan: one that checks memory accesses'
 	@echo 'make docs         this documentation as HTML and man page: build/docs'
-	@echo 'make check-qemu-10.2   unit tests and qtests on QEMU 10.2'
+	@echo 'make check-qemu-10.2   unit tests, qtests and a stock host on QEMU 10.2'
 	@echo 'make check-sanitize    unit tests, qtests, two guest tests with ASan, UBSan, TSan on our code'
 	@echo 'make fuzz         libFuzzer on all targets of tests/fuzz: TIME=60 TARGET="server remote"'
 	@echo 'make clean        forget what was built here; the cache stays'

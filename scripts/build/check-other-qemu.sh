@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# Unit tests and qtests on another QEMU series: check-other-qemu.sh SERIES.
-# A series that cannot be had is skipped.
+# Unit tests, qtests and the guest tests of vfio-user-pci on another QEMU series:
+# check-other-qemu.sh SERIES. A series that cannot be had is skipped.
 
 . "$(dirname "$0")/common.sh"
 
@@ -19,4 +19,4 @@ if [ "$status" -eq 3 ]; then
 fi
 [ "$status" -eq 0 ] || exit "$status"
 exec "$PYTHON" "$TOP/scripts/build/run-tests" --build "$PCI_EP_BUILD" \
-    unit qtest
+    unit qtest stock

@@ -71,6 +71,12 @@ def faults(function):
     return function
 
 
+def stock(function):
+    """Decorator: only on a QEMU that can be a host without our devices."""
+    function.part = 'stock'
+    return function
+
+
 def build_program(t, name):
     """
     Build the program NAME.c, and return its path.
