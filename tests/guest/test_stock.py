@@ -61,21 +61,39 @@ def function_reset(link):
     link.works('BAR_TEST', 'MSI_TEST', 'WRITE_TEST')
 
 
-def stop(link):
-    """The host reads all ones, and goes on."""
-    link.ep('ep_stop')
-    out = link.host(f'od -An -tx4 -N4 {DEVICE}/config', 30)
-    equal(out.strip(), 'ffffffff', 'identity of a device that is gone')
-    link.host('true')
-    status = link.bed.monitor('host').command('query-status')['status']
-    equal(status, 'running', 'the host')
+def again(link):
+    """The host has no event of this link, so it looks for the device anew."""
+    link.host(f'echo 1 >{DEVICE}/remove; echo 1 >/sys/bus/pci/rescan')
+    link.appears()
+    link.works('BAR_TEST', 'MSI_TEST', 'READ_TEST', 'WRITE_TEST')
+
+
+def stop_and_start(link):
+    """The host reads all ones, goes on, and has the device again."""
+    for _ in range(3):
+        link.ep('ep_stop')
+        out = link.host(f'od -An -tx4 -N4 {DEVICE}/config', 30)
+        equal(out.strip(), 'ffffffff', 'identity of a device that is gone')
+        status = link.bed.monitor('host').command('query-status')['status']
+        equal(status, 'running', 'the host')
+        link.ep('ep_start')
+        again(link)
+
+
+def endpoint_reboots(link):
+    """Memory and eventfds of the host outlive the endpoint's kernel."""
+    link.bed.ep.release = None
+    link.bed.ep.command('reboot -f')
+    link.bed.wait_booted('ep')
+    again(link)
 
 
 @stock
 @limit(400)
 def test_selftest(t):
     with stock_host(t, host={'iommu': 'intel-cm'}) as bed:
-        bed.host.spec.reboot = True
+        bed.host.spec.reboot = bed.ep.spec.reboot = True
         link = StockLink(bed)
         link.start()
-        steps(link, selftest, function_reset, reboots, stop)
+        steps(link, selftest, function_reset, reboots, stop_and_start,
+              endpoint_reboots)

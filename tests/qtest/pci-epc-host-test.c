@@ -9,18 +9,7 @@
 #include "pci-ep/wait.h"
 #include "pci-ep/fake-host.h"
 
-#include <sys/eventfd.h>
 #include <sys/mman.h>
-
-#define PLAIN "{\"capabilities\":{\"max_msg_fds\":16}}"
-
-static int new_eventfd(void)
-{
-    int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-
-    g_assert_cmpint(fd, >=, 0);
-    return fd;
-}
 
 /* ---- Link ---- */
 
@@ -152,62 +141,6 @@ static void test_link_down_access(void)
     g_assert_cmpint(fakehost_region_info(c, 0, &info, &fd), ==, ENOTCONN);
     g_assert_cmpint(fakehost_dma_map(c, 0, 4096, -1, 0, VFU_DMA_READ), ==,
                     ENOTCONN);
-    epvm_detach(e, c);
-}
-
-static void test_plain_client(void)
-{
-    EpVm *e = epvm_start(EPVM_SHARED, "");
-    FakeHost *c = fakehost_new(e->socket);
-    VfuMsg *m = fakehost_version(c, VFU_VERSION_MAJOR, PLAIN);
-    int fd, efd = new_eventfd();
-    VfuRegionInfo info;
-    uint32_t v = 0x11223344;
-
-    g_assert_cmpuint(m->hdr.error, ==, ENODEV);
-    vfu_msg_free(m);
-    g_assert_true(fakehost_wait_closed(c, FAKEHOST_TIMEOUT_MS));
-    fakehost_free(c);
-
-    epvm_describe(e);
-    g_assert_cmpuint(epvm_link_command(e, EPC_LINK_START), ==, EPC_STATUS_OK);
-    c = fakehost_attach(e->socket, PLAIN);
-    epvm_wait_link(e, true);
-    g_assert_cmphex(fakehost_config(c, 0, 4), ==, EPVM_ID);
-    g_assert_cmpint(fakehost_region_info(c, 0, &info, &fd), ==, 0);
-    g_assert_cmphex(info.flags, ==,
-                    VFU_REGION_FLAG_READ | VFU_REGION_FLAG_WRITE);
-    g_assert_cmpint(fakehost_write(c, 0, 8, &v, 4), ==, 0);
-    g_assert_cmphex(qtest_readl(e->q, EPVM_BAR0 + 8), ==, v);
-
-    /* INTx: signalled once, then again when unmasked while still asserted */
-    g_assert_cmpint(fakehost_set_irq(c, VFU_IRQ_INTX, 0, efd), ==, 0);
-    epvm_raise(e, EPC_RAISE_INTX, 1);
-    epvm_raise(e, EPC_RAISE_INTX, 1);
-    g_assert_cmpuint(fakehost_wait_eventfd(efd, FAKEHOST_TIMEOUT_MS), ==, 1);
-    for (unsigned level = 1; level <= 1; level--) {
-        VfuSetIrqs unmask = {
-            .argsz = sizeof(unmask),
-            .flags = VFU_IRQ_DATA_NONE | VFU_IRQ_ACTION_UNMASK,
-            .index = VFU_IRQ_INTX,
-            .count = 1,
-        };
-
-        epvm_raise(e, EPC_RAISE_INTX, level);
-        g_assert_cmpint(fakehost_call_fds(c, VFU_CMD_SET_IRQS, &unmask,
-                                          sizeof(unmask), NULL, 0), ==, 0);
-        /* the eventfd is signalled before the request is answered */
-        g_assert_cmpuint(fakehost_wait_eventfd(efd, 0), ==, level);
-    }
-
-    /* never disconnected: it reads all ones and loses writes */
-    g_assert_cmpuint(epvm_link_command(e, EPC_LINK_STOP), ==, EPC_STATUS_OK);
-    g_assert_cmpint(fakehost_read(c, 0, 8, &v, 4), ==, 0);
-    g_assert_cmphex(v, ==, UINT32_MAX);
-    v = 0;
-    g_assert_cmpint(fakehost_write(c, 0, 8, &v, 4), ==, 0);
-    g_assert_cmphex(qtest_readl(e->q, EPVM_BAR0 + 8), ==, 0x11223344);
-    close(efd);
     epvm_detach(e, c);
 }
 
@@ -666,7 +599,6 @@ int main(int argc, char **argv)
     qtest_add_func("/pci-epc/host/restart", test_host_restart);
     qtest_add_func("/pci-epc/host/socket-removed", test_socket_removed);
     qtest_add_func("/pci-epc/host/link-down", test_link_down_access);
-    qtest_add_func("/pci-epc/host/plain", test_plain_client);
     qtest_add_func("/pci-epc/host/config", test_config);
     qtest_add_func("/pci-epc/host/resets", test_host_resets);
     qtest_add_func("/pci-epc/host/reset-state", test_reset_state);

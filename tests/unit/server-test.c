@@ -123,7 +123,10 @@ static uint32_t irq_count(void *opaque, unsigned index)
 static void irqs_set(void *opaque, unsigned index, unsigned first,
                      unsigned count, const int *fds)
 {
-    g_assert_cmpuint(first + count, <=, irq_count(opaque, index));
+    TestServer *t = opaque;
+
+    g_assert_cmpuint(first + count, <=,
+                     t->stays ? TEST_MSIX_LIMIT : irq_count(opaque, index));
     note(opaque, "irq%u.%u", index, first);
     if (count != 1) {
         note(opaque, "*%u", count);
@@ -172,9 +175,19 @@ static void reset(void *opaque, unsigned kind)
     note(opaque, "reset%u ", kind);
 }
 
-static void link_changed(void *opaque, bool up, bool joined)
+static void link_changed(void *opaque, EpcServerEvent event)
 {
-    note(opaque, "%s%d ", joined ? "joined" : "link", up);
+    static const char *const names[] = {
+        [EPC_SERVER_UP] = "link1",
+        [EPC_SERVER_UP_JOINED] = "joined1",
+        [EPC_SERVER_DOWN] = "link0",
+        [EPC_SERVER_DOWN_STAYS] = "stays",
+    };
+
+    TestServer *t = opaque;
+
+    t->stays = event == EPC_SERVER_DOWN_STAYS;
+    note(t, "%s ", names[event]);
 }
 
 static const EpcServerOps test_ops = {

@@ -15,6 +15,7 @@
 #define TEST_BAR0_SIZE      4096    /* has memory that can be mapped */
 #define TEST_BAR2_SIZE      8192    /* has none */
 #define TEST_MSIX           40      /* vectors; MSI: 4, INTx: 1 */
+#define TEST_MSIX_LIMIT 2048   /* vectors of any function */
 #define TEST_MAX_FDS        80      /* in a reply */
 
 typedef struct TestServer {
@@ -24,6 +25,7 @@ typedef struct TestServer {
 
     QemuMutex lock;
     GString *log;           /* "link1 reset1 ", cleared by expect_log() */
+    bool stays;             /* a plain client stays, and the link is down */
     int dones;              /* calls of test_done() */
     int remaps;             /* of test_remapped(), and its last argument */
     int remap_err;

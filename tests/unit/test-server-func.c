@@ -36,7 +36,7 @@ static void test_functions(void)
         expect_log(t, "joined1 ");
         epc_server_disable(t->s, test_done, t);
         g_assert_cmphex(serve_functions(sock, VFU_EP_LINK_DOWN), ==, 0);
-        expect_log(t, "joined0 ");
+        expect_log(t, "link0 ");
     }
     close(sock);
     test_turn();
@@ -83,7 +83,7 @@ static void test_enable_while_raising(void)
     g_assert_cmphex(serve_functions(sock, VFU_EP_LINK_UP), ==, 3);
     expect_log(t, "joined1 ");
     close(sock);
-    expect_log(t, "joined0 ");
+    expect_log(t, "link0 ");
     test_server_free(t);
 }
 

@@ -91,12 +91,10 @@ static void function_clear_members(EpcFunction *fn)
 void epc_fn_clear(EpcFunction *fn)
 {
     function_retire_targets(fn);
-    epc_irqs_clear(fn);
-    epc_host_memory_clear(fn->host_memory);
+    epc_irqs_mask(fn, 0, EPC_MAX_MSIX, true);
     epc_trap_clear(fn);
     epc_mailbox_clear(fn);
     function_clear_members(fn);
-    epc_irqs_init(&fn->irqs);
     function_init_config(fn);
 }
 

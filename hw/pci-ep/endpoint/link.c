@@ -166,9 +166,13 @@ static void link_client_came(EpcFunction *fn, bool joined)
     link_update_register(s);
 }
 
-/* The client of @fn is gone, or has acknowledged that the link is down. */
-static void link_client_left(EpcFunction *fn) EP_REQUIRES(&fn->epc->lock);
-static void link_client_left(EpcFunction *fn)
+/*
+ * The client of @fn is gone, or has acknowledged that the link is down. With
+ * @stays it is a plain one, and has what it set when the link comes up again.
+ */
+static void link_client_left(EpcFunction *fn, bool stays)
+    EP_REQUIRES(&fn->epc->lock);
+static void link_client_left(EpcFunction *fn, bool stays)
 {
     EpcState *s = fn->epc;
 
@@ -186,8 +190,10 @@ static void link_client_left(EpcFunction *fn)
      * and the kernel would free the host's memory here, under the lock.
      */
     epc_host_state_range_removed(fn, 0, UINT64_MAX);
-    epc_host_memory_clear(fn->host_memory);
-    epc_irqs_clear(fn);
+    if (!stays) {
+        epc_host_memory_clear(fn->host_memory);
+        epc_irqs_clear(fn);
+    }
     epc_host_state_reset(fn, EPC_CONFIG_RESET_POWER);
     fn->intx = (EpcIntx) { };
     link_update_register(s);
@@ -364,20 +370,20 @@ uint32_t epc_link_fall(EpcState *s)
     return s->link.status;
 }
 
-void epc_link_changed(void *opaque, bool up, bool joined)
+void epc_link_changed(void *opaque, EpcServerEvent event)
 {
     EpcFunction *fn = opaque;
     EpcState *s = fn->epc;
     bool cascade = false;
 
     epc_host_state_begin(s);
-    if (up) {
+    if (event == EPC_SERVER_UP || event == EPC_SERVER_UP_JOINED) {
         epc_host_memory_set_messages(fn->host_memory,
                                      epc_server_takes_dma(fn->server));
-        link_client_came(fn, joined);
+        link_client_came(fn, event == EPC_SERVER_UP_JOINED);
     } else {
         cascade = epc_fn_joined(fn);
-        link_client_left(fn);
+        link_client_left(fn, event == EPC_SERVER_DOWN_STAYS);
     }
     epc_host_state_end(s);
     if (cascade) {

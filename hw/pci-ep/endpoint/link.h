@@ -36,7 +36,7 @@ bool epc_link_mend(EpcState *s) EP_REQUIRES(&ep_bql) EP_EXCLUDES(&s->lock);
  * EpcServerOps.link and EpcServerOps.reset; @opaque is the EpcFunction. The
  * server calls them without EpcState.lock, most often in its reader thread.
  */
-void epc_link_changed(void *opaque, bool up, bool joined);
+void epc_link_changed(void *opaque, EpcServerEvent event);
 void epc_link_reset(void *opaque, unsigned kind);
 
 #endif /* HW_PCI_EP_ENDPOINT_LINK_H */

@@ -8,7 +8,8 @@
  *
  * A plain client cannot be told that the link went down, so the server goes on
  * answering it: questions about the device as before, and reads with all ones.
- * Everything else succeeds and does nothing.
+ * It may change its DMA ranges and eventfds. Everything else succeeds and does
+ * nothing.
  */
 #include "qemu/osdep.h"
 #include "qemu/lockable.h"
@@ -42,6 +43,22 @@ static uint32_t command_irq_count(EpcRequest *r, unsigned index)
 {
     return index <= VFU_IRQ_MSIX ?
            r->s->ops->irq_count(r->s->opaque, index) : 0;
+}
+
+/*
+ * The number of vectors that the client may set. While the link is down it
+ * knows those of the link before.
+ */
+static uint32_t command_irq_limit(EpcRequest *r, unsigned index)
+{
+    static const uint32_t most[] = {
+        [VFU_IRQ_INTX] = 1, [VFU_IRQ_MSI] = 32, [VFU_IRQ_MSIX] = 2048,
+    };
+
+    if (r->live) {
+        return command_irq_count(r, index);
+    }
+    return index < ARRAY_SIZE(most) ? most[index] : 0;
 }
 
 static void command_get_irq_info(EpcRequest *r)
@@ -126,13 +143,13 @@ static void command_set_irqs(EpcRequest *r)
         epc_request_finish(r, EINVAL);
         return;
     }
-    total = command_irq_count(r, p->index);
+    total = command_irq_limit(r, p->index);
     if (__builtin_add_overflow(p->start, p->count, &end) || end > total ||
         (r->m->nfds && r->m->nfds != p->count)) {
         epc_request_finish(r, EINVAL);
         return;
     }
-    if (!r->live) {
+    if (!r->live && !(p->flags & VFU_IRQ_ACTION_TRIGGER)) {
         epc_request_finish(r, 0);
         return;
     }
@@ -149,10 +166,6 @@ static void command_dma_map(EpcRequest *r)
     const VfuDmaMap *p = (const void *)r->m->payload;
     int fd, ret;
 
-    if (!r->live) {
-        epc_request_finish(r, 0);
-        return;
-    }
     fd = r->m->nfds ? command_take_fd(r->m, 0) : -1;
     ret = r->s->ops->dma_map(r->s->opaque, p, fd);
     trace_pci_epc_dma_map(r->s->device, r->s->func, r->generation, p->address,
@@ -167,11 +180,9 @@ static void command_dma_unmap(EpcRequest *r)
     uint64_t first = all ? 0 : p->address;
     uint64_t size_minus_1 = all ? UINT64_MAX : p->size - 1;
 
-    if (r->live) {
-        trace_pci_epc_dma_unmap(r->s->device, r->s->func, r->generation, first,
-                                first + size_minus_1);
-        r->s->ops->dma_unmap(r->s->opaque, first, size_minus_1);
-    }
+    trace_pci_epc_dma_unmap(r->s->device, r->s->func, r->generation, first,
+                            first + size_minus_1);
+    r->s->ops->dma_unmap(r->s->opaque, first, size_minus_1);
     epc_request_reply(r, p, sizeof(*p));
 }
 

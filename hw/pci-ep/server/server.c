@@ -11,20 +11,20 @@
  *   --------  ---------------------------  ------------------------  --------
  *   DOWN      enabled, client with "link"  new generation, EP_LINK   RAISING
  *             attached                     up
- *   DOWN      enabled, plain client        new generation, link(1)   UP
- *             sends VERSION
- *   RAISING   answered, enabled            link(1)                   UP
+ *   DOWN      enabled, plain client        new generation, link(UP)  UP
+ *             sends VERSION, or is there
+ *             (from the main loop)
+ *   RAISING   answered, enabled            link(UP)                  UP
  *   RAISING   answered, not enabled        EP_LINK down              LOWERING
  *   UP        not enabled                  EP_LINK down (none to a   LOWERING
  *                                          plain client)
- *   LOWERING  answered (plain: at once,    link(0) after link(1),    DOWN
- *             from the main loop)          then all done()
+ *   LOWERING  answered (plain: at once,    link(DOWN) after          DOWN
+ *             from the main loop)          link(UP), then all done()
  *   any but   client closed, or a          the same, done() of a     DOWN
  *   DOWN      deadline expired             remap with -ETIMEDOUT
  *
- * A plain client stays attached after its link went down, but its link does not
- * come up again: the client does not know that its DMA maps and eventfds were
- * forgotten.
+ * A plain client stays attached after its link went down. It is told neither
+ * that nor that the link comes up again, so the owner keeps what it has set.
  *
  * Locks, outermost first: BQL, op_lock, the owner's lock, EpcServer.lock, the
  * lock of the session. The main loop holds the BQL, reader threads never do.
@@ -133,16 +133,17 @@ static void server_link_down(EpcServer *s, int err, bool gone)
 {
     EpcDisableWaiters waiters = QSIMPLEQ_HEAD_INITIALIZER(waiters);
     uint32_t generation;
-    bool reported, joined;
+    bool reported, stays;
 
     WITH_QEMU_LOCK_GUARD(&s->lock) {
         reported = s->reported_up;
         s->reported_up = false;
-        joined = server_conn_joined(s);
+        stays = !gone && s->conn->state == EPC_CONN_PLAIN;
         generation = s->generation;
     }
     if (reported) {
-        s->ops->link(s->opaque, false, joined);
+        s->ops->link(s->opaque, stays ? EPC_SERVER_DOWN_STAYS :
+                                        EPC_SERVER_DOWN);
     }
     trace_pci_epc_server_link(s->device, s->func, generation, "down");
     WITH_QEMU_LOCK_GUARD(&s->lock) {
@@ -176,7 +177,7 @@ static void server_link_settle(EpcServer *s)
     }
     if (up) {
         trace_pci_epc_server_link(s->device, s->func, generation, "up");
-        s->ops->link(s->opaque, true, joined);
+        s->ops->link(s->opaque, joined ? EPC_SERVER_UP_JOINED : EPC_SERVER_UP);
     } else if (down) {
         server_link_down(s, 0, false);
     }
@@ -199,12 +200,46 @@ static void server_link_answered(EpwSession *es, int err, EpwMsg *reply,
     server_link_next(c->s);
 }
 
-static bool server_lowers_plain(EpcServer *s) EP_EXCLUDES(&s->lock);
-static bool server_lowers_plain(EpcServer *s)
+/* ---- The link of a plain client ---- */
+
+static EpcServerLink server_plain_next(EpcServer *s) EP_REQUIRES(&s->lock);
+/* Returns the state that the link is to have, for now the one that it has. */
+static EpcServerLink server_plain_next(EpcServer *s)
+{
+    if (s->conn && s->conn->state == EPC_CONN_PLAIN) {
+        if (s->link == EPC_SERVER_LINK_LOWERING) {
+            return EPC_SERVER_LINK_DOWN;
+        }
+        if (s->link == EPC_SERVER_LINK_DOWN && server_link_wanted(s)) {
+            return EPC_SERVER_LINK_UP;
+        }
+    }
+    return s->link;
+}
+
+static void server_plain_up(EpcServer *s)
+    EP_REQUIRES(&s->op_lock) EP_EXCLUDES(&s->lock);
+static void server_plain_up(EpcServer *s)
+{
+    uint32_t generation;
+
+    WITH_QEMU_LOCK_GUARD(&s->lock) {
+        s->link = EPC_SERVER_LINK_UP;
+        s->reported_up = true;
+        server_next_generation(s);
+        generation = s->generation;
+    }
+    trace_pci_epc_server_link(s->device, s->func, generation, "up");
+    s->ops->link(s->opaque, EPC_SERVER_UP);
+}
+
+static bool server_plain_settled(EpcServer *s, EpcServerLink *next)
+    EP_EXCLUDES(&s->lock);
+static bool server_plain_settled(EpcServer *s, EpcServerLink *next)
 {
     QEMU_LOCK_GUARD(&s->lock);
-    return s->conn && s->conn->state == EPC_CONN_PLAIN &&
-           s->link == EPC_SERVER_LINK_LOWERING;
+    *next = server_plain_next(s);
+    return *next == s->link;
 }
 
 /*
@@ -213,16 +248,22 @@ static bool server_lowers_plain(EpcServer *s)
  * burst, which a host can make long, and the caller holds the BQL.
  */
 EP_NO_TSA /* The analysis does not know qemu_mutex_trylock(). */
-static bool server_link_down_plain(EpcServer *s)
+static bool server_settle_plain(EpcServer *s)
 {
-    if (!server_lowers_plain(s)) {
+    EpcServerLink next;
+
+    if (server_plain_settled(s, &next)) {
         return true;
     }
     if (qemu_mutex_trylock(&s->op_lock)) {
         return false;
     }
-    if (server_lowers_plain(s)) {
-        server_link_down(s, 0, false);
+    while (!server_plain_settled(s, &next)) {
+        if (next == EPC_SERVER_LINK_UP) {
+            server_plain_up(s);
+        } else {
+            server_link_down(s, 0, false);
+        }
     }
     qemu_mutex_unlock(&s->op_lock);
     return true;
@@ -232,26 +273,20 @@ static bool server_link_down_plain(EpcServer *s)
 
 /*
  * The link of a plain client comes up with its VERSION. Returns false when the
- * link may not come up now, which it then never does for this client.
+ * link may not come up now. The client is refused then.
  */
 static bool server_attach_plain(EpcConn *c) EP_REQUIRES(&c->s->op_lock);
 static bool server_attach_plain(EpcConn *c)
 {
     EpcServer *s = c->s;
-    uint32_t generation;
 
     WITH_QEMU_LOCK_GUARD(&s->lock) {
         if (!s->enabled || s->link != EPC_SERVER_LINK_DOWN) {
             return false;
         }
-        s->link = EPC_SERVER_LINK_UP;
-        s->reported_up = true;
-        server_next_generation(s);
-        generation = s->generation;
         epc_conn_set_state(c, EPC_CONN_PLAIN);
     }
-    trace_pci_epc_server_link(s->device, s->func, generation, "up");
-    s->ops->link(s->opaque, true, false);
+    server_plain_up(s);
     return true;
 }
 
@@ -361,7 +396,7 @@ static void server_conn_closed(EpwSession *es, const char *why, void *opaque)
 {
     EpcConn *c = opaque;
     EpcServer *s = c->s;
-    bool down = false;
+    bool down = false, stayed = false;
 
     trace_pci_epc_server_disconnect(s->device, s->func, why);
     WITH_QEMU_LOCK_GUARD(&s->op_lock) {
@@ -370,11 +405,14 @@ static void server_conn_closed(EpwSession *es, const char *why, void *opaque)
                 s->link = EPC_SERVER_LINK_LOWERING;
                 down = true;
             } else if (s->conn == c) {
+                stayed = c->state == EPC_CONN_PLAIN;
                 s->conn = NULL;
             }
         }
         if (down) {
             server_link_down(s, -ETIMEDOUT, true);
+        } else if (stayed) {
+            s->ops->link(s->opaque, EPC_SERVER_DOWN);
         }
     }
     QEMU_LOCK_GUARD(&s->lock);
@@ -525,7 +563,7 @@ static gboolean server_work(void *opaque)
     EpcConn *c;
 
     server_restore_socket(s);
-    if (!server_link_down_plain(s)) {
+    if (!server_settle_plain(s)) {
         again = g_get_monotonic_time() + SERVER_AGAIN_US;
     }
     while ((c = epc_conn_pop_over(s))) {

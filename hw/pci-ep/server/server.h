@@ -10,7 +10,8 @@
  * A plain vfio-user client (VFU_EP_KEY without "link", or no such key) is
  * refused with ENODEV while the link is down. Once it is attached the server
  * does not disconnect it: after its link went down its reads return all ones
- * and everything that it sets is ignored, until it attaches anew.
+ * and its writes are ignored, until the link comes up again. Its DMA ranges and
+ * eventfds stay, and it may change them meanwhile.
  *
  * Threads and locks: the ops run one at a time, most of them in a reader
  * thread, where they must not block and must not take the BQL. An op may take
@@ -82,6 +83,26 @@ void epc_access_free(EpcAccess *a);
 /* The largest number of EpcIoFd that the server asks for */
 #define EPC_SERVER_MAX_IO_FDS 64
 
+/* What EpcServerOps.link() reports */
+typedef enum EpcServerEvent {
+    /* The link came up, which the client acknowledged unless it is plain. */
+    EPC_SERVER_UP,
+    /* The same; the client knows several functions, and has their list. */
+    EPC_SERVER_UP_JOINED,
+    /*
+     * The link went down, which the client acknowledged, or the connection
+     * ended. The owner forgets all eventfds and DMA ranges; the server does not
+     * call irqs_set or dma_unmap for them.
+     */
+    EPC_SERVER_DOWN,
+    /*
+     * The link went down, and a plain client stays. The owner keeps eventfds
+     * and DMA ranges, which the client may change, and uses none of them until
+     * EPC_SERVER_UP. EPC_SERVER_DOWN follows when the client leaves before.
+     */
+    EPC_SERVER_DOWN_STAYS,
+} EpcServerEvent;
+
 typedef struct EpcServerOps {
     /*
      * Describes BAR0 to BAR5, ROM, CONFIG or VGA in @r, which is zeroed with fd
@@ -140,14 +161,7 @@ typedef struct EpcServerOps {
     /* @kind is VFU_EP_RESET_*; DEVICE_RESET arrives as HOT. */
     void (*reset)(void *opaque, unsigned kind);
 
-    /*
-     * The link came up, which the client acknowledged, or went down, which it
-     * acknowledged, or its connection ended. When the link goes down the owner
-     * forgets all eventfds and DMA ranges; the server does not call irqs_set or
-     * dma_unmap for them. @joined means that the client knows of several
-     * functions and was sent their list.
-     */
-    void (*link)(void *opaque, bool up, bool joined);
+    void (*link)(void *opaque, EpcServerEvent event);
 } EpcServerOps;
 
 typedef struct EpcServerConfig {

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * pci-epc against a plain vfio-user client, which does not know link states
+ */
+#include "qemu/osdep.h"
+#include "hw/pci/pci_regs.h"
+#include "pci-ep/machine-endpoint.h"
+#include "pci-ep/fake-host.h"
+
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+
+#define PLAIN       "{\"capabilities\":{\"max_msg_fds\":16}}"
+#define PLAIN_RAM   0x40000000ull   /* memory of the plain host */
+#define PLAIN_SIZE  0x10000u
+
+static int new_eventfd(void)
+{
+    int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+    g_assert_cmpint(fd, >=, 0);
+    return fd;
+}
+
+static void test_attach(void)
+{
+    EpVm *e = epvm_start(EPVM_SHARED, "");
+    FakeHost *c = fakehost_new(e->socket);
+    VfuMsg *m = fakehost_version(c, VFU_VERSION_MAJOR, PLAIN);
+    int fd, efd = new_eventfd();
+    VfuRegionInfo info;
+    uint32_t v = 0x11223344;
+
+    g_assert_cmpuint(m->hdr.error, ==, ENODEV);
+    vfu_msg_free(m);
+    g_assert_true(fakehost_wait_closed(c, FAKEHOST_TIMEOUT_MS));
+    fakehost_free(c);
+
+    epvm_describe(e);
+    g_assert_cmpuint(epvm_link_command(e, EPC_LINK_START), ==, EPC_STATUS_OK);
+    c = fakehost_attach(e->socket, PLAIN);
+    epvm_wait_link(e, true);
+    g_assert_cmphex(fakehost_config(c, 0, 4), ==, EPVM_ID);
+    g_assert_cmpint(fakehost_region_info(c, 0, &info, &fd), ==, 0);
+    g_assert_cmphex(info.flags, ==,
+                    VFU_REGION_FLAG_READ | VFU_REGION_FLAG_WRITE);
+    g_assert_cmpint(fakehost_write(c, 0, 8, &v, 4), ==, 0);
+    g_assert_cmphex(qtest_readl(e->q, EPVM_BAR0 + 8), ==, v);
+
+    /* INTx: signalled once, then again when unmasked while still asserted */
+    g_assert_cmpint(fakehost_set_irq(c, VFU_IRQ_INTX, 0, efd), ==, 0);
+    epvm_raise(e, EPC_RAISE_INTX, 1);
+    epvm_raise(e, EPC_RAISE_INTX, 1);
+    g_assert_cmpuint(fakehost_wait_eventfd(efd, FAKEHOST_TIMEOUT_MS), ==, 1);
+    for (unsigned level = 1; level <= 1; level--) {
+        VfuSetIrqs unmask = {
+            .argsz = sizeof(unmask),
+            .flags = VFU_IRQ_DATA_NONE | VFU_IRQ_ACTION_UNMASK,
+            .index = VFU_IRQ_INTX,
+            .count = 1,
+        };
+
+        epvm_raise(e, EPC_RAISE_INTX, level);
+        g_assert_cmpint(fakehost_call_fds(c, VFU_CMD_SET_IRQS, &unmask,
+                                          sizeof(unmask), NULL, 0), ==, 0);
+        /* the eventfd is signalled before the request is answered */
+        g_assert_cmpuint(fakehost_wait_eventfd(efd, 0), ==, level);
+    }
+
+    /* never disconnected: it reads all ones and loses writes */
+    g_assert_cmpuint(epvm_link_command(e, EPC_LINK_STOP), ==, EPC_STATUS_OK);
+    g_assert_cmpint(fakehost_read(c, 0, 8, &v, 4), ==, 0);
+    g_assert_cmphex(v, ==, UINT32_MAX);
+    v = 0;
+    g_assert_cmpint(fakehost_write(c, 0, 8, &v, 4), ==, 0);
+    g_assert_cmphex(qtest_readl(e->q, EPVM_BAR0 + 8), ==, 0x11223344);
+    close(efd);
+    epvm_detach(e, c);
+}
+
+/* Does the window reach @addr of the host, and INTx its eventfd? */
+static void check_reach(EpVm *e, uint64_t addr, uint32_t status, int efd)
+{
+    bool up = status != EPC_STATUS_NO_LINK;
+
+    g_assert_cmpuint(epvm_map(e, 0, addr, 4096), ==, status);
+    if (up) {
+        g_assert_cmpuint(epvm_unmap(e, 0), ==, EPC_STATUS_OK);
+    }
+    epvm_raise(e, EPC_RAISE_INTX, 1);
+    g_assert_cmpuint(fakehost_wait_eventfd(efd, up ? FAKEHOST_TIMEOUT_MS : 0),
+                     ==, up);
+    epvm_raise(e, EPC_RAISE_INTX, 0);
+}
+
+/*
+ * A plain host keeps its memory and its eventfds while the link is down, and
+ * may change them. Nothing of it is used meanwhile.
+ */
+static void restart(EpVm *e, FakeHost *c, bool reset, int fd, int efd)
+{
+    uint64_t old = PLAIN_RAM + reset * PLAIN_SIZE, new = old + PLAIN_SIZE;
+    int efd2 = new_eventfd();
+
+    if (reset) {
+        epvm_set_reg(e, EPC_REG_RESET, EPC_RESET_MAGIC);
+    } else {
+        g_assert_cmpuint(epvm_link_command(e, EPC_LINK_STOP), ==,
+                         EPC_STATUS_OK);
+    }
+    check_reach(e, old, EPC_STATUS_NO_LINK, efd);
+    g_assert_cmpint(fakehost_dma_unmap(c, old, PLAIN_SIZE), ==, 0);
+    g_assert_cmpint(fakehost_dma_map(c, new, PLAIN_SIZE, fd, 0,
+                                     VFU_DMA_READ | VFU_DMA_WRITE), ==, 0);
+    g_assert_cmpint(fakehost_set_irq(c, VFU_IRQ_INTX, 0, efd2), ==, 0);
+    check_reach(e, new, EPC_STATUS_NO_LINK, efd2);
+
+    epvm_describe(e);
+    g_assert_cmpuint(epvm_link_command(e, EPC_LINK_START), ==, EPC_STATUS_OK);
+    epvm_wait_link(e, true);
+    g_assert_cmphex(fakehost_config(c, 0, 4), ==, EPVM_ID);
+    g_assert_cmphex(fakehost_config(c, PCI_COMMAND, 2), ==, 0);
+    fakehost_set_config(c, PCI_COMMAND, 2, PCI_COMMAND_MASTER);
+    check_reach(e, new, EPC_STATUS_OK, efd2);
+    g_assert_cmpuint(epvm_map(e, 0x100000, old, 4096), ==,
+                     EPC_STATUS_NOT_MAPPED);
+    g_assert_cmpint(fakehost_set_irq(c, VFU_IRQ_INTX, 0, efd), ==, 0);
+    close(efd2);
+}
+
+static void test_restart(void)
+{
+    EpVm *e = epvm_start(EPVM_SHARED, "");
+    int efd = new_eventfd(), fd;
+    FakeHost *c;
+    uint8_t *mem;
+
+    fd = fakehost_memfd(PLAIN_SIZE, &mem);
+    epvm_describe(e);
+    g_assert_cmpuint(epvm_link_command(e, EPC_LINK_START), ==, EPC_STATUS_OK);
+    c = fakehost_attach(e->socket, PLAIN);
+    epvm_wait_link(e, true);
+    fakehost_set_config(c, PCI_COMMAND, 2, PCI_COMMAND_MASTER);
+    g_assert_cmpint(fakehost_dma_map(c, PLAIN_RAM, PLAIN_SIZE, fd, 0,
+                                     VFU_DMA_READ | VFU_DMA_WRITE), ==, 0);
+    g_assert_cmpint(fakehost_set_irq(c, VFU_IRQ_INTX, 0, efd), ==, 0);
+    check_reach(e, PLAIN_RAM, EPC_STATUS_OK, efd);
+    restart(e, c, false, fd, efd);
+    restart(e, c, true, fd, efd);
+
+    /* One that leaves while the link is down leaves nothing behind. */
+    g_assert_cmpuint(epvm_link_command(e, EPC_LINK_STOP), ==, EPC_STATUS_OK);
+    fakehost_free(c);
+    g_assert_cmpuint(epvm_link_command(e, EPC_LINK_START), ==, EPC_STATUS_OK);
+    c = fakehost_attach(e->socket, PLAIN);
+    epvm_wait_link(e, true);
+    fakehost_set_config(c, PCI_COMMAND, 2, PCI_COMMAND_MASTER);
+    g_assert_cmpuint(epvm_map(e, 0, PLAIN_RAM + 2 * PLAIN_SIZE, 4096), ==,
+                     EPC_STATUS_NOT_MAPPED);
+    epvm_raise(e, EPC_RAISE_INTX, 1);
+    g_assert_cmpuint(fakehost_wait_eventfd(efd, 0), ==, 0);
+    munmap(mem, PLAIN_SIZE);
+    close(fd);
+    close(efd);
+    epvm_detach(e, c);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    qtest_add_func("/pci-epc/plain/attach", test_attach);
+    qtest_add_func("/pci-epc/plain/restart", test_restart);
+    return g_test_run();
+}
