@@ -55,7 +55,7 @@ class Spec:
 class Bed:
     """A run with one guest, served by a thread of its own."""
 
-    def __init__(self, directory, name='test'):
+    def __init__(self, directory, name='test', checkout=TOP):
         self.home = os.path.join(directory, f'guest of {name}')
         os.makedirs(self.home)
         self.loop = Loop()
@@ -66,8 +66,8 @@ class Bed:
         self.stopped = False
         self.most = 0  # blocks that waited for the guest
         self.control = Control(
-            self, {'name': name, 'rundir': directory, 'command': ''},
-            self._stop)
+            self, {'name': name, 'rundir': directory, 'checkout': checkout,
+                   'command': ''}, self._stop)
         self.guests['ep'].start(self.loop)
         self._thread = threading.Thread(target=self._serve)
         self._thread.start()
@@ -291,6 +291,17 @@ def test_list_and_choose(directory, _bed):
     contains(seen, 'no guest host in this run: write ep', 'the line')
     seen = run('attach', 'ep', status=2)[1]
     contains(seen, 'attach needs a terminal', 'the line')
+
+
+def test_other_checkout():
+    """A run of another checkout is not taken for the user's own."""
+    with tempfile.TemporaryDirectory() as directory:
+        os.environ['PCI_EP_RUNTIME_DIR'] = directory
+        with Bed(directory, 'theirs', '/their/tree'):
+            seen = run('exec', 'ep', 'true', status=2)[1]
+            contains(seen, 'the run theirs that goes on is of /their/tree: '
+                     'choose it with --run theirs', 'the line')
+            run('exec', '--run', 'theirs', 'ep', 'true')
 
 
 @with_bed

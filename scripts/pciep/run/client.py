@@ -18,7 +18,8 @@ from . import copy, remote, report, terminal, usage
 STOP = 30  # seconds for the end of a run
 GUESTS = ['ep', 'host', 'host2']
 _RUN = ('name of the run or process id of its launcher, as "pci-ep-run list" '
-        'shows them; needed when several runs go on')
+        'shows them; needed when several runs go on, or one of another '
+        'checkout')
 
 
 def _parser(command: str, about: str) -> usage.Parser:
@@ -76,7 +77,7 @@ def _attach(words: Sequence[str]) -> int:
     if not sys.stdin.isatty():
         parser.error('attach needs a terminal: "pci-ep-run exec" runs a '
                      'command without one')
-    run = remote.choose(options.run)
+    run = remote.choose(options.run, report.TOP)
     with run.connect() as connection:
         connection.ask(do='attach', guest=options.guest)
         raw = terminal.Raw()
@@ -109,7 +110,7 @@ def _exec(words: Sequence[str]) -> int:
     command = [] if at is None else list(words[at + 1:])
     options = parser.parse_args([*own, 'x'] if command else own)
     text = command[0] if len(command) == 1 else shlex.join(command)
-    run = remote.choose(options.run)
+    run = remote.choose(options.run, report.TOP)
     with remote.Command(run, options.guest, text) as running:
         while options.input and (data := os.read(0, 1 << 16)):
             running.write(data)
@@ -132,7 +133,7 @@ def _cp(words: Sequence[str]) -> int:
     if bool(from_guest) == bool(to_guest):
         parser.error('one of SRC and DST is in a guest: write it as ep:PATH '
                      'or host:PATH')
-    run = remote.choose(options.run)
+    run = remote.choose(options.run, report.TOP)
     if to_guest:
         return copy.into(run, source, to_guest, target)
     assert from_guest
@@ -150,7 +151,7 @@ def _monitor(words: Sequence[str]) -> int:
     parser.add_argument('command', metavar='COMMAND', nargs='*',
                         help='for example "info pci"')
     options = parser.parse_args(words)
-    run = remote.choose(options.run)
+    run = remote.choose(options.run, report.TOP)
     guests = run.about['guests']
     if options.guest not in guests:
         parser.error(f'no guest {options.guest} in this run: write '
@@ -183,7 +184,7 @@ def _monitor_do(monitor: Qmp, line: str) -> None:
 def _stop(words: Sequence[str]) -> int:
     parser = _parser('stop', 'Ends a run, and waits until it has ended.')
     options = parser.parse_args(words)
-    run = remote.choose(options.run)
+    run = remote.choose(options.run, report.TOP)
     with run.connect() as connection:
         connection.ask(do='stop')
     end = time.monotonic() + STOP

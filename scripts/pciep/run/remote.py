@@ -109,12 +109,21 @@ def runs() -> List[Run]:
     return found
 
 
-def choose(wanted: Optional[str]) -> Run:
-    """Return the run with that name or process id, or the only one."""
+def choose(wanted: Optional[str], checkout: str) -> Run:
+    """
+    Return the run with that name or process id, or the only one.
+
+    :param checkout: That of this launcher.  A run of another one has to be
+                     named: the user may not know of it.
+    """
     every = runs()
     found = [run for run in every
              if wanted is None or wanted in (run.name, str(run.pid))]
     if len(found) == 1:
+        other = found[0].about.get('checkout')
+        if wanted is None and other != checkout:
+            raise CannotRun(f'the run {found[0].name} that goes on is of '
+                            f'{other}: choose it with --run {found[0].name}')
         return found[0]
     if not every:
         raise CannotRun('no run goes on: start one with "pci-ep-run '
