@@ -82,14 +82,20 @@ pci_list() {
 }
 
 # role_prepare: a command of the user runs when there is a function behind each root
-# port, whatever its ids.  A command in the endpoint guest may offer functions on
-# some ports only.  A test waits for its function itself.
+# port, whatever its ids, and with the drivers of the user's functions.  A command in
+# the endpoint guest may offer functions on some ports only.  A test waits for its
+# function itself.
 role_prepare() {
-    [ -n "$NOLINK" ] || [ "$LINK_WAIT" = none ] && return
+    [ -n "$NOLINK" ] && return
     [ -f /pciep/cmd ] || return
-    state "waiting for the endpoint"
-    wait_for "$LINK_WAIT" offered ${EP_CMD:+any} ||
-        log "no function after $LINK_WAIT s, running the command all the same"
+    if [ "$LINK_WAIT" != none ]; then
+        state "waiting for the endpoint"
+        wait_for "$LINK_WAIT" offered ${EP_CMD:+any} ||
+            log "no function after $LINK_WAIT s, running the command all the same"
+    fi
+    for _tag in $FUNCTIONS; do
+        [ ! -f "/pciep/own/$_tag.modules" ] || (choose "$_tag" && own_load)
+    done
 }
 
 # choose TAG: reads settings and scripts of an instance of a function, for

@@ -48,6 +48,16 @@ def test_several_behind_iommu(t):
           ('pass', ''), 'the built-in function')
 
 
+@limit(200)
+def test_command_of_the_user(t):
+    """Beside --host-cmd, the driver has the function."""
+    top = new_function(t, 'beside')
+    status, out, _ = run(
+        t, top, '--host-cmd=[ "$(basename $(readlink $(dirname '
+        '/sys/bus/pci/drivers/beside/0*/vendor)/driver))" = beside ]')
+    equal(status, 0, f'exit status; output:\n{out[-3000:]}')
+
+
 COMMANDS = r'''
 quiet = "true"
 broken = "false"
