@@ -9,7 +9,8 @@ import subprocess
 import sys
 import time
 
-from lib import LAUNCHER, Skipped, check, contains, equal, limit, long
+from lib import (LAUNCHER, Skipped, check, contains, equal, lacks, limit,
+                 long)
 from pciep.run import tap
 
 PATIENCE = 20  # seconds
@@ -83,6 +84,19 @@ def test_sleep_in_atomic(t):
           '--kernel-name=7-debug')
     contains(t.read('results.tap'), r'# host +\| .*schedule_timeout\w*\+.*\n'
              rf'(.*\n)?.*# host +\| .*{re.escape(place)}', 'the report')
+
+
+@limit(300)
+def test_lock_in_host_driver(t):
+    """Lockdep is on when the driver of the user gets its device."""
+    t.kernel('7-debug')
+    top, place = plant(t, 'locks', 'locks-host.c',
+                       'complete(&h->done);',
+                       'spin_lock(&current->alloc_lock); /* PLANTED */\n'
+                       '\tspin_unlock(&current->alloc_lock);\n'
+                       '\tcomplete(&h->done);')
+    found(t, top, place, 'inconsistent lock state', '--kernel-name=7-debug')
+    lacks(t.read('host.log'), 'circular locking', 'the console of the host')
 
 
 @long

@@ -13,7 +13,7 @@ from .. import CannotRun, functions
 from ..image import kernels
 from ..vm import accel, machine
 from ..vm.setup import (
-    DEADLINE, DEADLINE_MOST, GuestOptions, Setup, role_of)
+    DEADLINE, DEADLINE_MOST, UNTIL_LINK, GuestOptions, Setup, role_of)
 from . import (
     client, debug, fault_steps, faults, hands, new_function, report, rundir,
     session, usage, userland)
@@ -101,6 +101,11 @@ def seconds(text: str) -> float:
         raise argparse.ArgumentTypeError(
             f"'{text}' is not a number of seconds")
     return float(text)
+
+
+def delay(text: str) -> float:
+    """Type of an option: a time that may be 0, or link."""
+    return UNTIL_LINK if text == 'link' else seconds(text)
 
 
 def link_wait(text: str) -> Optional[int]:
@@ -223,8 +228,9 @@ def _add_how_it_runs(parser: argparse.ArgumentParser) -> None:
         help='pack the results into this .tar, .tar.gz, .tgz, .tar.xz or .zip')
     add('--first', choices=['host', 'ep'],
         help='start this guest first (default both at once)')
-    add('--delay', metavar='S', type=seconds, default=0.0,
-        help='wait that many seconds between the two starts (default 0)')
+    add('--delay', metavar='S', type=delay, default=0.0,
+        help='wait that many seconds between the two starts; link: until the '
+        'endpoint has started the link (default 0, of 7-debug link)')
     add('--no-link', action='store_true',
         help='boot both guests without the link, run nothing')
     add('--private-memory', choices=['host', 'ep'], action='append',
@@ -295,6 +301,22 @@ def _guest_options(options: argparse.Namespace, name: str,
     )
 
 
+def _delay(options: argparse.Namespace, kernel: str,
+           tell: Callable[[str], None]) -> float:
+    """
+    Return Setup.delay.
+
+    pciehp of a stock kernel turns lockdep off when it adds a device to a host
+    that runs.  A device that is there at boot is not added in this way.
+    """
+    wanted: float = options.delay
+    if wanted or options.no_link or not kernel.endswith('-debug'):
+        return wanted
+    tell('the host starts when the link is up, since a hot-plug turns lockdep '
+         'off; --delay 0.1 starts it at once')
+    return UNTIL_LINK
+
+
 def make_setup(options: argparse.Namespace, rundir: str,
                tell: Callable[[str], None]) -> Setup:
     """Return the guests that the options ask for."""
@@ -322,7 +344,7 @@ def make_setup(options: argparse.Namespace, rundir: str,
         link=not options.no_link,
         link_wait=options.link_wait,
         first=options.first,
-        delay=options.delay,
+        delay=_delay(options, names['host'], tell),
         trace=options.trace_events,
         gdb=options.gdb,
         deadline=DEADLINE_MOST if options.gdb else DEADLINE,

@@ -15,6 +15,7 @@ from typing import (Any, Callable, Dict, List, NamedTuple, NoReturn, Optional,
                     Sequence)
 
 from .. import CannotRun, did_you_mean, functions
+from ..vm.setup import UNTIL_LINK
 
 
 # The first words of other command lines
@@ -166,6 +167,10 @@ _RULES = [
     _Rule('first', lambda o: not o.delay,
           'needs --delay: without it both guests start at once'),
     _Rule('delay', lambda o: not o.delay, '0 does nothing: leave it out'),
+    _Rule('delay', lambda o: o.delay == UNTIL_LINK and (
+        o.first == 'host' or o.no_link),
+          'link needs an endpoint that starts first: leave out --first host '
+          'and --no-link'),
     _Rule('trace', lambda o: o.trace_events,
           'and --trace-events exclude each other: --trace takes all events'),
 ]

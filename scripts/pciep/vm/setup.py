@@ -13,6 +13,8 @@ from ..image.kernels import Kernel
 # that the other side is gone.
 DEADLINE = 4000
 DEADLINE_MOST = 60000  # that the devices take
+# Setup.delay: until the endpoint guest has started the link
+UNTIL_LINK = float('inf')
 
 
 def role_of(guest: str) -> str:
@@ -87,7 +89,7 @@ class Setup:
     :param link_wait: Seconds that a host waits for the endpoint; None is
                       not to wait.
     :param first: Role of the guests that start first, None for all at once.
-    :param delay: Seconds until the others start.
+    :param delay: Seconds until the others start, or UNTIL_LINK.
     :param trace: Trace events of all QEMUs to log, as patterns.
     :param monitors: Whether each guest has a monitor.
     :param gdb: Guest whose QEMU listens for gdb.

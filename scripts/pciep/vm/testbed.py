@@ -15,13 +15,16 @@ from .guest import Guest
 from .loop import Loop
 from .machine import MachineSpec
 from .qmp import Qmp
-from .setup import GuestOptions, Setup
+from .setup import UNTIL_LINK, GuestOptions, Setup
 from .tracelog import FtraceLog, TraceLog
 
 
 ALLOWED = os.path.abspath(
     os.path.join(os.path.dirname(__file__), '../allow.txt'))
 BUSY_TURN = 0.1
+# Seconds for an endpoint guest to start the link.  The others start then in any
+# case, and the run says what is wrong.
+LINK_STARTS = 120
 
 OnLine = Callable[[str, str], None]  # name of a guest, line
 
@@ -152,11 +155,21 @@ class Testbed:
         roles = ['host', 'ep'] if self.setup.first == 'host' \
             else ['ep', 'host']
         for role in roles:
-            if role != roles[0] and self.setup.delay:
-                self.pump(self.setup.delay)
+            if role != roles[0]:
+                self._delay()
             for guest in self.guests.values():
                 if guest.spec.role == role:
                     guest.start(self.loop)
+
+    def _delay(self) -> None:
+        """Let the guests that start first have the time that they should."""
+        if self.setup.delay != UNTIL_LINK:
+            self.pump(self.setup.delay)
+            return
+        ep, end = self.ep, time.monotonic() + LINK_STARTS
+        while (ep.alive and not ep.need and 'link started' not in ep.state
+               and time.monotonic() < end):
+            self.turn()
 
     def boot(self, *names: str, seconds: float = 60) -> None:
         """
