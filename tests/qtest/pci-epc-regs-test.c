@@ -26,7 +26,12 @@ static const Reg global_regs[] = {
     { EPC_REG_DMA_STRIDE, RO }, { EPC_REG_DOORBELLS, RO },
     { EPC_REG_DOORBELL_BASE, RO }, { EPC_REG_TRAP_BASE, RO },
     { EPC_REG_TRAP_STRIDE, RO }, { EPC_REG_TRAP_SIZE, RO },
-    { EPC_REG_TRAP_DEADLINE, RW },
+    { EPC_REG_TRAP_DEADLINE, RW }, { EPC_REG_INBOUND_ALIGN, RO },
+    { EPC_REG_OUTBOUND_GRANULE, RO }, { EPC_REG_OUTBOUND_ALIGN, RO },
+    { EPC_REG_OUTBOUND_MAX, RO }, { EPC_REG_BAR_LIMIT(0), RO },
+    { EPC_REG_BAR_LIMIT(1), RO }, { EPC_REG_BAR_LIMIT(2), RO },
+    { EPC_REG_BAR_LIMIT(3), RO }, { EPC_REG_BAR_LIMIT(4), RO },
+    { EPC_REG_BAR_LIMIT(5), RO },
 };
 
 static const Reg fn_regs[] = {

@@ -25,7 +25,7 @@ static void test_identity(void)
                     EPC_FEATURE_DOORBELL | EPC_FEATURE_DMA |
                     EPC_FEATURE_SUBRANGE | EPC_FEATURE_CAPS |
                     EPC_FEATURE_TRAP | EPC_FEATURE_MASKS | EPC_FEATURE_DOE |
-                    EPC_FEATURE_DMA_LATE);
+                    EPC_FEATURE_DMA_LATE | EPC_FEATURE_LIMITS);
     g_assert_cmpuint(epvm_reg(e, EPC_REG_FN_COUNT), ==, 1);
     g_assert_cmphex(epvm_reg(e, EPC_REG_FN_STRIDE), >=, 0x2000);
     g_assert_cmphex(epvm_reg(e, EPC_REG_RAISE_STRIDE), >=, EPC_RAISE_SIZE);
@@ -344,6 +344,11 @@ static void test_hotplug(void)
         { ", 'socket': '%s', 'deadline-ms': 60001", "10 to 60000" },
         { ", 'socket': '%s', 'max-maps': 0", "1 to" },
         { ", 'socket': '%s', 'x-width': '12'", "x-width" },
+        { ", 'socket': '%s', 'bar3': 'fixed'", "bar3=fixed is not prog" },
+        { ", 'socket': '%s', 'bar5': '64bit'", "bar5=64bit" },
+        { ", 'socket': '%s', 'dma-channels': 17", "0 to 16" },
+        { ", 'socket': '%s', 'inbound-align': 5", "inbound-align=5 is not" },
+        { ", 'socket': '%s', 'outbound-max': 5", "outbound-max=5 is not" },
         { ", 'socket': '%s', 'sockets': 1", "not found" },
     };
     g_autofree char *dir = g_dir_make_tmp("pci-epc-XXXXXX", NULL);

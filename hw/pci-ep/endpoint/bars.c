@@ -215,7 +215,14 @@ static uint32_t bars_check(const EpcFunction *fn, uint64_t size)
         !QEMU_IS_ALIGNED(a->addr, qemu_real_host_page_size())) {
         return EPC_STATUS_BAD_ARG;
     }
+    if (!epc_limit_allows(fn, epc_limits_bar(&fn->epc->limits, a->bar,
+                                             a->bar_flags, a->addr, a->size))) {
+        return EPC_STATUS_BAD_ARG;
+    }
     bar = &fn->bar[a->bar];
+    if (bar->target && !fn->epc->limits.retarget) {
+        return EPC_STATUS_BAD_STATE;
+    }
     if (bar->size) {
         return a->bar_flags != bar->flags || size > bar->size ?
                EPC_STATUS_BAD_ARG : EPC_STATUS_OK;
@@ -282,7 +289,7 @@ uint32_t epc_bar_set(EpcFunction *fn)
 
 /* ---- SET_AREAS and CLEAR_BAR ---- */
 
-static bool bars_area_valid(const EpcAreaArg *a)
+static bool bars_area_valid(const EpcFunction *fn, const EpcAreaArg *a)
 {
     size_t granule = qemu_real_host_page_size();
 
@@ -291,7 +298,9 @@ static bool bars_area_valid(const EpcAreaArg *a)
     }
     return a->type == EPC_AREA_NONE ||
            (a->type == EPC_AREA_TARGET &&
-            (a->addr == EPC_ADDR_NONE || QEMU_IS_ALIGNED(a->addr, granule)));
+            (a->addr == EPC_ADDR_NONE || QEMU_IS_ALIGNED(a->addr, granule)) &&
+            epc_limit_allows(fn, epc_limits_area(&fn->epc->limits, a->addr,
+                                                 a->size)));
 }
 
 static uint32_t bars_check_areas(const EpcFunction *fn) EP_REQUIRES(&ep_bql);
@@ -306,7 +315,7 @@ static uint32_t bars_check_areas(const EpcFunction *fn)
     }
     left = fn->bar[args->bar].size;
     for (unsigned i = 0; i < args->count; i++) {
-        if (!bars_area_valid(&args->area[i]) || args->area[i].size > left) {
+        if (!bars_area_valid(fn, &args->area[i]) || args->area[i].size > left) {
             return EPC_STATUS_BAD_ARG;
         }
         left -= args->area[i].size;
@@ -318,9 +327,13 @@ uint32_t epc_bar_set_areas(EpcFunction *fn)
 {
     EpcState *s = fn->epc;
     const EpcArgs *args = &fn->args;
-    uint32_t status = bars_check_areas(fn);
     EpcTarget *target;
+    uint32_t status;
 
+    if (!(epc_limits_features(&s->limits) & EPC_FEATURE_SUBRANGE)) {
+        return EPC_STATUS_BAD_CMD;
+    }
+    status = bars_check_areas(fn);
     if (status != EPC_STATUS_OK) {
         return status;
     }

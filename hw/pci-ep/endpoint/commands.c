@@ -87,7 +87,9 @@ static uint32_t fn_command_map_window(const FnCommandWait *w)
     EpcWindow *window = &fn->epc->window;
     uint32_t status;
 
-    if (!epc_window_map_valid(window, fn->index, w->offset, w->addr, w->size)) {
+    if (!epc_window_map_valid(window, fn->index, w->offset, w->addr, w->size) ||
+        !epc_limit_allows(fn, epc_limits_map(&fn->epc->limits, w->offset,
+                                             w->addr, w->size))) {
         return EPC_STATUS_BAD_ARG;
     }
     if (!epc_fn_may_dma(fn)) {
@@ -203,6 +205,9 @@ static uint32_t fn_command_map(EpcFunction *fn, uint32_t cmd)
 static uint32_t fn_command_set_msi(EpcFunction *fn) EP_REQUIRES(&ep_bql);
 static uint32_t fn_command_set_msi(EpcFunction *fn)
 {
+    if (!fn->epc->limits.msi) {
+        return EPC_STATUS_BAD_CMD;
+    }
     if (fn->args.count > EPC_MAX_MSI) {
         return EPC_STATUS_BAD_ARG;
     }
@@ -221,6 +226,9 @@ static uint32_t fn_command_set_msix(EpcFunction *fn)
     uint32_t n = a->count;
     uint64_t table_size = epc_fn_msix_table_size(n);
 
+    if (!fn->epc->limits.msix) {
+        return EPC_STATUS_BAD_CMD;
+    }
     if (n > EPC_MAX_MSIX ||
         (n && (a->bar >= EPC_NUM_BARS || (a->offset & 7) ||
                a->offset > UINT32_MAX - table_size -

@@ -34,6 +34,7 @@
 #include "hw/pci-ep/endpoint/ioeventfd.h"
 #include "hw/pci-ep/endpoint/irqs.h"
 #include "hw/pci-ep/endpoint/layout.h"
+#include "hw/pci-ep/endpoint/limits.h"
 #include "hw/pci-ep/endpoint/notify.h"
 #include "hw/pci-ep/endpoint/raise.h"
 #include "hw/pci-ep/endpoint/regs.h"
@@ -197,7 +198,8 @@ static bool epc_check_properties(EpcState *s, Error **errp)
                    "32");
         return false;
     }
-    return true;
+    return epc_limits_init(&s->limits, qemu_real_host_page_size(),
+                           s->window_size, errp);
 }
 
 /* ---- Memory of the window ---- */
@@ -563,6 +565,25 @@ static const Property epc_properties[] = {
     DEFINE_PROP_UINT32("max-maps", EpcState, max_maps, 8192),
     DEFINE_PROP_BOOL("trust-unsealed-memory", EpcState, trust_unsealed, false),
     DEFINE_PROP_BOOL("aer", EpcState, aer, true),
+    DEFINE_PROP_STRING("bar0", EpcState, limits.bar_text[0]),
+    DEFINE_PROP_STRING("bar1", EpcState, limits.bar_text[1]),
+    DEFINE_PROP_STRING("bar2", EpcState, limits.bar_text[2]),
+    DEFINE_PROP_STRING("bar3", EpcState, limits.bar_text[3]),
+    DEFINE_PROP_STRING("bar4", EpcState, limits.bar_text[4]),
+    DEFINE_PROP_STRING("bar5", EpcState, limits.bar_text[5]),
+    DEFINE_PROP_SIZE("inbound-align", EpcState, limits.inbound_align, 0),
+    DEFINE_PROP_SIZE("outbound-granule", EpcState, limits.outbound_granule, 0),
+    DEFINE_PROP_SIZE("outbound-align", EpcState, limits.outbound_align, 0),
+    DEFINE_PROP_SIZE("outbound-max", EpcState, limits.outbound_max, 0),
+    DEFINE_PROP_UINT32("dma-channels", EpcState, limits.dma_channels,
+                       EPC_DMA_CHANNELS),
+    DEFINE_PROP_BOOL("msi", EpcState, limits.msi, true),
+    DEFINE_PROP_BOOL("msix", EpcState, limits.msix, true),
+    DEFINE_PROP_BOOL("intx", EpcState, limits.intx, true),
+    DEFINE_PROP_BOOL("doorbells", EpcState, limits.doorbells, true),
+    DEFINE_PROP_BOOL("dynamic-inbound", EpcState, limits.retarget, true),
+    DEFINE_PROP_BOOL("subrange", EpcState, limits.subrange, true),
+    DEFINE_PROP_BOOL("linkup", EpcState, limits.linkup, true),
     /* Tests use this: on without KVM, or off with KVM. */
     DEFINE_PROP_ON_OFF_AUTO("x-ioeventfd", EpcState, ioeventfd_prop,
                             ON_OFF_AUTO_AUTO),

@@ -6,7 +6,9 @@
 #include "hw/pci/pci_regs.h"
 #include "hw/pci-ep/config/space.h"
 #include "hw/pci-ep/endpoint/fn-state.h"
+#include "hw/pci-ep/endpoint/notify.h"
 #include "hw/pci-ep/endpoint/state.h"
+#include "hw/pci-ep/trace.h"
 
 bool epc_fn_enabled(const EpcFunction *fn)
 {
@@ -33,4 +35,12 @@ bool epc_fn_may_dma(const EpcFunction *fn)
     return epc_fn_usable(fn) && epc_fn_enabled(fn) &&
            (epc_config_command(&fn->cfg) & PCI_COMMAND_MASTER) &&
            epc_config_dstate(&fn->cfg) == 0;
+}
+
+bool epc_limit_allows(const EpcFunction *fn, const char *property)
+{
+    if (property) {
+        trace_pci_epc_limit(epc_name(fn->epc), fn->index, property);
+    }
+    return !property;
 }

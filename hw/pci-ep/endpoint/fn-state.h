@@ -65,6 +65,12 @@ bool epc_fn_may_dma(const EpcFunction *fn) EP_REQUIRES(&fn->epc->lock);
 /* Is the function no virtual function, or one that the host has enabled? */
 bool epc_fn_enabled(const EpcFunction *fn) EP_REQUIRES(&fn->epc->lock);
 
+/*
+ * Returns whether @property, what a check of endpoint/limits.h has returned, is
+ * NULL. A trace event names the property that is not.
+ */
+bool epc_limit_allows(const EpcFunction *fn, const char *property);
+
 /* The value of EPC_FN_PCI_COMMAND */
 uint16_t epc_fn_pci_command(const EpcFunction *fn)
     EP_REQUIRES(&fn->epc->lock);

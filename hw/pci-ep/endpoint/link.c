@@ -106,7 +106,9 @@ static void link_update_register(EpcState *s)
     if (up != l->up) {
         l->up = up;
         l->generation += up;
-        epc_event(s, EPC_EVENT_LINK);
+        if (!up || s->limits.linkup) {
+            epc_event(s, EPC_EVENT_LINK);
+        }
     }
     trace_pci_epc_link(epc_name(s), l->generation, up);
 }

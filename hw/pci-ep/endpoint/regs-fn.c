@@ -229,16 +229,16 @@ bool epc_regs_config_read(EpcFunction *fn, hwaddr offset, unsigned size,
 
 /* ---- Raise areas ---- */
 
-bool epc_regs_raise_valid(hwaddr reg)
+bool epc_regs_raise_valid(const EpcState *s, hwaddr reg)
 {
     return reg < EPC_RAISE_MSIX(EPC_MAX_MSIX) ||
            (reg >= EPC_RAISE_MSI(0) && reg < EPC_RAISE_MSI(EPC_MAX_MSI)) ||
-           reg == EPC_RAISE_INTX;
+           (reg == EPC_RAISE_INTX && s->limits.intx);
 }
 
 bool epc_regs_raise_write(EpcFunction *fn, hwaddr reg, uint32_t v)
 {
-    if (!epc_regs_raise_valid(reg)) {
+    if (!epc_regs_raise_valid(fn->epc, reg)) {
         return false;
     }
     if (reg == EPC_RAISE_INTX) {

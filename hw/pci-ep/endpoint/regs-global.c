@@ -29,10 +29,11 @@ static uint32_t regs_global_link(const EpcState *s)
     return v;
 }
 
-/* Registers whose value never changes */
+/* Registers whose value never changes, and features without which they are holes */
 static const struct {
     hwaddr reg;
     uint32_t value;
+    uint32_t feature;
 } regs_global_constants[] = {
     { EPC_REG_MAGIC, EPC_MAGIC },
     { EPC_REG_VERSION, EPC_VERSION },
@@ -40,11 +41,10 @@ static const struct {
     { EPC_REG_FN_STRIDE, EPC_FN_STRIDE },
     { EPC_REG_RAISE_BASE, EPC_RAISE_BASE },
     { EPC_REG_RAISE_STRIDE, EPC_RAISE_STRIDE },
-    { EPC_REG_DOORBELLS, EPC_MAX_DOORBELLS },
-    { EPC_REG_DOORBELL_BASE, EPC_DOORBELL_BASE },
-    { EPC_REG_DMA_COUNT, EPC_DMA_CHANNELS },
-    { EPC_REG_DMA_BASE, EPC_DMA_BASE },
-    { EPC_REG_DMA_STRIDE, EPC_DMA_STRIDE },
+    { EPC_REG_DOORBELLS, EPC_MAX_DOORBELLS, EPC_FEATURE_DOORBELL },
+    { EPC_REG_DOORBELL_BASE, EPC_DOORBELL_BASE, EPC_FEATURE_DOORBELL },
+    { EPC_REG_DMA_BASE, EPC_DMA_BASE, EPC_FEATURE_DMA },
+    { EPC_REG_DMA_STRIDE, EPC_DMA_STRIDE, EPC_FEATURE_DMA },
     { EPC_REG_TRAP_BASE, EPC_TRAP_BASE },
     { EPC_REG_TRAP_STRIDE, EPC_TRAP_STRIDE },
     { EPC_REG_TRAP_SIZE, EPC_TRAP_SIZE },
@@ -64,6 +64,13 @@ static const EpcRegField regs_global_fields[] = {
     { EPC_REG_TRAP_DEADLINE, offsetof(EpcState, traps.deadline_ms) },
 };
 
+static uint32_t regs_global_features(const EpcState *s)
+{
+    return EPC_FEATURE_WINDOW | EPC_FEATURE_CAPS | EPC_FEATURE_TRAP |
+           EPC_FEATURE_MASKS | EPC_FEATURE_DOE |
+           (s->vfs ? EPC_FEATURE_VF : 0) | epc_limits_features(&s->limits);
+}
+
 /* Registers whose value is worked out */
 static bool regs_global_computed(EpcState *s, hwaddr reg, uint32_t *v)
     EP_REQUIRES(&s->lock);
@@ -71,13 +78,11 @@ static bool regs_global_computed(EpcState *s, hwaddr reg, uint32_t *v)
 {
     switch (reg) {
     case EPC_REG_FEATURES:
-        *v = EPC_FEATURE_MSI | EPC_FEATURE_MSIX | EPC_FEATURE_INTX |
-             EPC_FEATURE_WINDOW | EPC_FEATURE_RETARGET |
-             EPC_FEATURE_DOORBELL | EPC_FEATURE_DMA | EPC_FEATURE_SUBRANGE |
-             EPC_FEATURE_CAPS | EPC_FEATURE_TRAP | EPC_FEATURE_MASKS |
-             EPC_FEATURE_DOE | EPC_FEATURE_DMA_LATE |
-             (s->vfs ? EPC_FEATURE_VF : 0);
+        *v = regs_global_features(s);
         return true;
+    case EPC_REG_DMA_COUNT:
+        *v = s->limits.dma_channels;
+        return s->limits.dma_channels;
     case EPC_REG_VF_COUNT:
         *v = s->vfs;
         return s->vfs;
@@ -91,7 +96,7 @@ static bool regs_global_computed(EpcState *s, hwaddr reg, uint32_t *v)
         *v = epc_fn_pending(s);
         return true;
     default:
-        return false;
+        return epc_limits_read(&s->limits, reg, v);
     }
 }
 
@@ -106,8 +111,11 @@ bool epc_regs_global_read(EpcState *s, hwaddr reg, uint32_t *v)
     }
     for (unsigned i = 0; i < ARRAY_SIZE(regs_global_constants); i++) {
         if (regs_global_constants[i].reg == reg) {
+            uint32_t lacks = regs_global_constants[i].feature &
+                             ~regs_global_features(s);
+
             *v = regs_global_constants[i].value;
-            return true;
+            return !lacks;
         }
     }
     return regs_global_computed(s, reg, v);

@@ -61,7 +61,7 @@ uint64_t *epc_regs_fn_wide(EpcFunction *fn, hwaddr reg) EP_REQUIRES(&ep_bql);
 bool epc_regs_config_read(EpcFunction *fn, hwaddr offset, unsigned size,
                           uint64_t *v) EP_REQUIRES(&fn->epc->lock);
 
-bool epc_regs_raise_valid(hwaddr reg);
+bool epc_regs_raise_valid(const EpcState *s, hwaddr reg);
 bool epc_regs_raise_write(EpcFunction *fn, hwaddr reg, uint32_t v)
     EP_EXCLUDES(&fn->epc->lock);
 

@@ -47,7 +47,7 @@ static EpcRegAddr regs_decode(EpcState *s, hwaddr addr)
     } else if (addr >= EPC_DMA_BASE) {
         uint64_t i = (addr - EPC_DMA_BASE) / EPC_DMA_STRIDE;
 
-        if (i < EPC_DMA_CHANNELS) {
+        if (i < s->limits.dma_channels) {
             a.page = EPC_REGS_DMA;
             a.channel = i;
             a.reg = (addr - EPC_DMA_BASE) % EPC_DMA_STRIDE;
@@ -68,7 +68,7 @@ static EpcRegAddr regs_decode(EpcState *s, hwaddr addr)
             a.reg = (addr - EPC_FN_BASE) % EPC_FN_STRIDE;
             a.page = a.reg < EPC_FN_CONFIG ? EPC_REGS_FN : EPC_REGS_CONFIG;
         }
-    } else if (addr >= EPC_DOORBELL_BASE &&
+    } else if (addr >= EPC_DOORBELL_BASE && s->limits.doorbells &&
                addr - EPC_DOORBELL_BASE <
                EPC_MAX_DOORBELLS * EPC_DOORBELL_STRIDE) {
         a.page = EPC_REGS_DOORBELL;
@@ -133,7 +133,7 @@ static bool regs_read(EpcState *s, const EpcRegAddr *a, unsigned size,
         ok = epc_dma_read(s, a->channel, a->reg, &v);
         break;
     case EPC_REGS_RAISE:        /* write only */
-        ok = epc_regs_raise_valid(a->reg);
+        ok = epc_regs_raise_valid(s, a->reg);
         break;
     default:
         ok = false;

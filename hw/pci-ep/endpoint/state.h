@@ -31,6 +31,7 @@
 #include "hw/pci-ep/endpoint/faults.h"
 #include "hw/pci-ep/endpoint/forward.h"
 #include "hw/pci-ep/endpoint/irqs.h"
+#include "hw/pci-ep/endpoint/limits.h"
 #include "hw/pci-ep/endpoint/mailbox.h"
 #include "hw/pci-ep/endpoint/target.h"
 #include "hw/pci-ep/endpoint/trap-area.h"
@@ -94,6 +95,7 @@ struct EpcState {
     bool trust_unsealed;
     bool aer;
     uint32_t max_maps;
+    EpcLimits limits;           /* endpoint/limits.h */
     OnOffAuto ioeventfd_prop;
     bool qtest_device;          /* accesses of a qtest are not by a CPU */
 

@@ -121,7 +121,7 @@ static bool target_is_memory(MemoryRegion *mr)
 /* Fills in the kind of @p. Returns false if @p->mr cannot be a target. */
 static bool target_area_resolve(EpcState *s, EpcTargetArea *p)
 {
-    if (p->mr == &s->doorbells.mr) {
+    if (p->mr == &s->doorbells.mr && s->limits.doorbells) {
         p->kind = EPC_TARGET_DOORBELL;
         return true;
     }

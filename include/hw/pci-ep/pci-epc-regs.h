@@ -4,9 +4,9 @@
  *
  * This header is the contract between the device (hw/pci-ep/), the kernel
  * driver (linux/) and the qtests (tests/qtest/). It is self-contained: it has
- * only preprocessor constants and no types. The registers of DMA channels are in
- * pci-epc-dma-regs.h and those of DOE mailboxes in pci-epc-doe-regs.h, which it
- * includes. docs/specs/pci-epc.rst explains how the registers are used.
+ * only preprocessor constants and no types. It includes pci-epc-dma-regs.h for
+ * DMA channels, pci-epc-doe-regs.h for DOE mailboxes and pci-epc-limit-regs.h
+ * for limits. docs/specs/pci-epc.rst explains how the registers are used.
  *
  * Terms: the "endpoint" is the guest that sees these registers. The "host" is
  * the peer at the other end of the link. A "function" is one PCI function that
@@ -29,6 +29,7 @@
 
 #include "pci-epc-dma-regs.h"
 #include "pci-epc-doe-regs.h"
+#include "pci-epc-limit-regs.h"
 
 /* PCI identity of the controller; QEMU has this range of ids for experiments */
 #define EPC_PCI_VENDOR_ID           0x1af4
@@ -74,7 +75,7 @@
 /*
  * 1: EPC_FEATURE_DMA; 2: _DOORBELL, _SUBRANGE, _CAPS, EPC_CMD_REMOVE; 3: _VF;
  * 4: _TRAP; 5: _MASKS; 6: _DOE; 7: writes of any width ring a doorbell;
- * 8: _DMA_LATE
+ * 8: _DMA_LATE, _LIMITS, _NO_LINKUP
  */
 #define EPC_VERSION_MINOR           8
 #define EPC_VERSION                 ((EPC_VERSION_MAJOR << 16) | EPC_VERSION_MINOR)
@@ -95,12 +96,13 @@
 #define EPC_FEATURE_MASKS           (1u << 11)  /* EPC_FN_MSI_MASK, _MSIX_MASK */
 #define EPC_FEATURE_DOE             (1u << 12)  /* ADD_DOE, EPC_FN_DOE_* */
 #define EPC_FEATURE_DMA_LATE        (1u << 13)  /* EPC_DMA_IRQ_LATE */
+#define EPC_FEATURE_LIMITS          (1u << 14)  /* pci-epc-limit-regs.h */
+#define EPC_FEATURE_NO_LINKUP       (1u << 15)  /* not told: EPC_EVENT_LINK */
 
 /*
  * (ro) Layout of the rest of EPC_BAR_REGS: the number of functions, the offset
  * of the page of function 0 and the distance between function pages, and the
- * same for the raise areas. A driver reads these registers and has no constants
- * instead.
+ * same for the raise areas. A driver has no constants instead.
  */
 #define EPC_REG_FN_COUNT            0x00c   /* 1 to EPC_MAX_FUNCTIONS */
 #define EPC_REG_FN_BASE             0x010
@@ -115,10 +117,7 @@
  */
 #define EPC_REG_GRANULE             0x020
 
-/*
- * (ro) The largest number of window maps that can exist at once. One more is
- * refused with EPC_STATUS_NO_SPACE.
- */
+/* (ro) Most window maps at once. One more is EPC_STATUS_NO_SPACE. */
 #define EPC_REG_MAX_MAPS            0x024
 
 /*
@@ -128,7 +127,7 @@
  */
 #define EPC_REG_DEADLINE            0x028
 
-/* (ro) With EPC_FEATURE_DOORBELL: number of doorbells. */
+/* (ro) With EPC_FEATURE_DOORBELL: number of doorbells */
 #define EPC_REG_DOORBELLS           0x02c   /* 1 to EPC_MAX_DOORBELLS */
 #define EPC_MAX_DOORBELLS           64
 
@@ -196,7 +195,8 @@
  */
 #define EPC_REG_EVENT               0x050
 #define EPC_REG_EVENT_MASK          0x054
-#define EPC_EVENT_LINK              (1u << 0)   /* EPC_REG_LINK changed */
+/* EPC_REG_LINK changed; with EPC_FEATURE_NO_LINKUP only: the link went down */
+#define EPC_EVENT_LINK              (1u << 0)
 #define EPC_EVENT_HOT_RESET         (1u << 1)   /* host reset the secondary bus */
 #define EPC_EVENT_PERST             (1u << 2)   /* host machine was reset */
 #define EPC_EVENT_ALL               0x7u
@@ -693,7 +693,6 @@
  * function is enabled. EPC_FN_EVENT_COMMAND reports that either has changed. A
  * reset of function 0, also an FLR, clears VF Enable.
  */
-
 #define EPC_MAX_MSI                 32
 #define EPC_MAX_MSIX                2048
 
