@@ -107,6 +107,18 @@ void qemu_ep_compat_deny_init(struct pci_epc *epc);
  */
 void qemu_ep_compat_deny_operations(struct pci_epc *epc);
 
+/* Types of BARs that older kernels do not have */
+#ifdef PCIE_QEMU_EP_HAVE_BAR_RESIZABLE
+#define QEMU_EP_BAR_RESIZABLE	BAR_RESIZABLE
+#else
+#define QEMU_EP_BAR_RESIZABLE	BAR_FIXED
+#endif
+#ifdef PCIE_QEMU_EP_HAVE_BAR_DISABLED
+#define QEMU_EP_BAR_DISABLED	BAR_DISABLED
+#else
+#define QEMU_EP_BAR_DISABLED	BAR_RESERVED
+#endif
+
 #ifdef PCIE_QEMU_EP_HAVE_ALIGN_ADDR
 #define QEMU_EP_ALIGN_ADDR_OP	.align_addr = qemu_ep_align_addr,
 #else

@@ -9,6 +9,7 @@
  * pages.c     which function has configured a register page
  * notify.c    events of the device and notifications of the functions
  * doorbell.c  doorbells that the host rings
+ * limits.c    limits of the device, features that functions are told
  * trap.c      accesses of the host that functions answer
  * doe.c       objects of the host that functions answer
  * sleep.c     suspend and resume of the machine
@@ -34,6 +35,7 @@
 #include "doe.h"
 #include "doorbell.h"
 #include "irq.h"
+#include "limits.h"
 #include "notify.h"
 #include "pages.h"
 #include "trap.h"
@@ -99,6 +101,7 @@ struct qemu_ep_dma_hw {
  * @minor: minor version of the register contract of the device
  * @features: EPC_FEATURE_*
  * @granule: granule of window maps and BAR targets in bytes
+ * @limits: what the device refuses
  * @deadline: longest time of a command in ms
  * @layout: where the registers are
  * @window: the outbound window
@@ -127,6 +130,7 @@ struct qemu_ep {
 	u32 minor;
 	u32 features;
 	u32 granule;
+	struct qemu_ep_limits limits;
 	u32 deadline;
 	struct qemu_ep_layout layout;
 	struct qemu_ep_window window;

@@ -75,7 +75,7 @@ static bool qemu_ep_layout_is_valid(struct qemu_ep *ep, resource_size_t len)
 
 	if (!l->fn_count || l->fn_count > EPC_MAX_FUNCTIONS ||
 	    l->vf_count > EPC_MAX_FUNCTIONS - l->fn_count ||
-	    !is_power_of_2(ep->granule))
+	    !is_power_of_2(ep->granule) || !qemu_ep_limits_read(ep))
 		return false;
 	l->page_count = l->fn_count + l->vf_count;
 	if (!qemu_ep_areas_fit(l->page_count, l->page_base, l->page_stride,
@@ -285,7 +285,8 @@ static int qemu_ep_create_epc(struct qemu_ep *ep)
 
 	if (ep->window.size) {
 		ret = pci_epc_mem_init(epc, ep->window.base, ep->window.size,
-				       max_t(size_t, PAGE_SIZE, ep->granule));
+				       max_t(size_t, PAGE_SIZE,
+					     ep->limits.outbound_granule));
 		if (ret) {
 			pci_epc_destroy(epc);
 			return ret;

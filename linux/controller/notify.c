@@ -245,9 +245,17 @@ static void qemu_ep_notify_function(struct pci_epf *epf, void *data)
 	}
 }
 
+/*
+ * A controller that does not notice that the link comes up tells functions
+ * nothing about the link, and linkup_notifier says so.
+ */
 static void qemu_ep_notify_functions(struct qemu_ep *ep,
 				     enum qemu_ep_notification what)
 {
+	bool link = what == QEMU_EP_LINK_UP || what == QEMU_EP_LINK_DOWN;
+
+	if (link && ep->features & EPC_FEATURE_NO_LINKUP)
+		return;
 	qemu_ep_compat_visit_functions(ep->epc, qemu_ep_notify_function, &what);
 }
 

@@ -25,10 +25,6 @@
 #include "controller.h"
 #include "ops.h"
 
-static bool qemu_ep_msix = true;
-module_param_named(msix, qemu_ep_msix, bool, 0444);
-MODULE_PARM_DESC(msix, "Offer MSI-X to the functions, else MSI only");
-
 #define QEMU_EP_BAR_MAX_32		BIT_ULL(31)
 #define QEMU_EP_BAR_MAX_64		BIT_ULL(40)
 
@@ -36,6 +32,7 @@ static int qemu_ep_write_header(struct pci_epc *epc, u8 func, u8 vfunc,
 				struct pci_epf_header *hdr)
 {
 	struct qemu_ep *ep = epc_get_drvdata(epc);
+	u8 pin = hdr->interrupt_pin;
 	void __iomem *regs;
 	u8 page;
 	int ret;
@@ -62,9 +59,10 @@ static int qemu_ep_write_header(struct pci_epc *epc, u8 func, u8 vfunc,
 	       regs + EPC_FN_SUBSYS);
 	writel(hdr->interrupt_pin, regs + EPC_FN_INT_PIN);
 	ret = qemu_ep_cmd_run(ep, page, EPC_CMD_SET_HEADER);
+	if (vfunc || !(ep->features & EPC_FEATURE_INTX))
+		pin = 0;
 	if (!ret)
-		WRITE_ONCE(ep->pages.int_pin[page],
-			   vfunc ? 0 : hdr->interrupt_pin);
+		WRITE_ONCE(ep->pages.int_pin[page], pin);
 	return ret;
 }
 
@@ -197,24 +195,27 @@ static void qemu_ep_clear_bar(struct pci_epc *epc, u8 func, u8 vfunc,
 }
 
 /*
- * Limits a map to a quarter of the window; callers map the rest in further
- * steps.  The allocator of the framework hands out powers of two, and a copy
- * within the host holds two maps at once, besides the maps that other functions
- * keep.
+ * Limits a map to a quarter of the window, and to what the device can map at
+ * once; callers map the rest in further steps.  The allocator of the framework
+ * hands out powers of two, and a copy within the host holds two maps at once,
+ * besides the maps that other functions keep.
  */
 static u64 __maybe_unused qemu_ep_align_addr(struct pci_epc *epc, u64 pci_addr,
 					     size_t *size, size_t *offset)
 {
 	struct qemu_ep *ep = epc_get_drvdata(epc);
-	size_t max;
+	size_t align, max;
 
 	*offset = 0;
 	if (!ep || !ep->window.size)
 		return pci_addr;
 
-	max = max_t(size_t, ep->granule,
-		    rounddown_pow_of_two(ep->window.size) / 4);
-	*offset = pci_addr & (ep->granule - 1);
+	align = ep->limits.outbound_align;
+	max = rounddown_pow_of_two(ep->window.size) / 4;
+	if (ep->limits.outbound_max)
+		max = min_t(u64, max, ep->limits.outbound_max);
+	max = max_t(size_t, align, max);
+	*offset = pci_addr & (align - 1);
 	*size = min(*size, max - *offset);
 	*size = ALIGN(*offset + *size, ep->granule);
 	return pci_addr - *offset;
@@ -258,24 +259,29 @@ static bool qemu_ep_in_window(struct qemu_ep *ep, phys_addr_t phys_addr,
  * maps the granules around the range, so both addresses need the same offset in
  * their granule.  The framework allocates window memory in whole granules, so
  * no other function uses the rest of the first and the last one.
+ *
+ * A controller that translates in larger units does not do that for a function:
+ * dw_pcie_prog_outbound_atu() refuses an address that is not aligned.
  */
 static int qemu_ep_map_addr(struct pci_epc *epc, u8 func, u8 vfunc,
 			    phys_addr_t phys_addr, u64 pci_addr, size_t size)
 {
 	struct qemu_ep *ep = epc_get_drvdata(epc);
 	u64 offset, slack;
+	u32 align;
 	u8 page;
 
 	if (!ep)
 		return -ENODEV;
 	page = qemu_ep_page(ep, func, vfunc);
 	offset = phys_addr - ep->window.base;
-	slack = offset & (ep->granule - 1);
+	align = ep->limits.outbound_align;
+	slack = align > ep->granule ? 0 : offset & (align - 1);
 	if (!qemu_ep_in_window(ep, phys_addr, size))
 		return -EINVAL;
-	if ((pci_addr & (ep->granule - 1)) != slack) {
+	if ((pci_addr & (align - 1)) != slack) {
 		dev_err_ratelimited(qemu_ep_parent(ep), "function page %u: host address %#llx cannot be mapped with a granule of %u bytes\n",
-				    page, pci_addr, ep->granule);
+				    page, pci_addr, align);
 		return -EINVAL;
 	}
 
@@ -555,26 +561,3 @@ const struct pci_epc_ops qemu_ep_ops = {
 	QEMU_EP_AUX_OPS
 	.owner = THIS_MODULE,
 };
-
-void qemu_ep_init_features(struct qemu_ep *ep)
-{
-	struct pci_epc_features *features = &ep->pf_features;
-	u32 dynamic = EPC_FEATURE_RETARGET | EPC_FEATURE_DOORBELL;
-	int bar;
-
-	features->linkup_notifier = 1;
-	features->msi_capable = !!(ep->features & EPC_FEATURE_MSI);
-	features->msix_capable = qemu_ep_msix &&
-				 ep->features & EPC_FEATURE_MSIX;
-	qemu_ep_set_intx_capable(features, ep->features & EPC_FEATURE_INTX);
-	/* pci-epf-test takes the flag as a promise that there are doorbells. */
-	qemu_ep_set_dynamic(features, (ep->features & dynamic) == dynamic,
-			    ep->features & EPC_FEATURE_SUBRANGE);
-	/* The device shows at least 4 KiB of a BAR to the host. */
-	features->align = max_t(size_t, SZ_4K, ep->granule);
-	for (bar = BAR_0; bar <= BAR_5; bar++)
-		features->bar[bar].type = BAR_PROGRAMMABLE;
-
-	ep->vf_features = *features;
-	qemu_ep_set_intx_capable(&ep->vf_features, false);
-}
