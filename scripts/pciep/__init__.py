@@ -16,6 +16,7 @@ run/, what the person at the terminal deals with:
     client     attach, exec, cp, monitor, stop and list
     copy       what cp does
     remote     runs that go on, as another terminal sees them
+    profiles   limits of real controllers, as files
     userland   options for programs and directories of the guests
     usage      mistakes on the command line, in one line each
     screen     what the terminal shows while the guests run

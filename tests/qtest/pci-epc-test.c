@@ -349,6 +349,7 @@ static void test_hotplug(void)
         { ", 'socket': '%s', 'dma-channels': 17", "0 to 16" },
         { ", 'socket': '%s', 'inbound-align': 5", "inbound-align=5 is not" },
         { ", 'socket': '%s', 'outbound-max': 5", "outbound-max=5 is not" },
+        { ", 'socket': '%s', 'profile': '/'", "profile /: " },
         { ", 'socket': '%s', 'sockets': 1", "not found" },
     };
     g_autofree char *dir = g_dir_make_tmp("pci-epc-XXXXXX", NULL);

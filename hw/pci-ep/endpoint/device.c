@@ -36,6 +36,7 @@
 #include "hw/pci-ep/endpoint/layout.h"
 #include "hw/pci-ep/endpoint/limits.h"
 #include "hw/pci-ep/endpoint/notify.h"
+#include "hw/pci-ep/endpoint/profile.h"
 #include "hw/pci-ep/endpoint/raise.h"
 #include "hw/pci-ep/endpoint/regs.h"
 #include "hw/pci-ep/endpoint/reset.h"
@@ -426,7 +427,8 @@ static void epc_realize(PCIDevice *pdev, Error **errp)
     EpcState *s = PCI_EPC(pdev);
 
     EP_BQL_HELD();
-    if (!epc_check_properties(s, errp)) {
+    if (!epc_profile_apply(s, errp) ||
+        !epc_check_properties(s, errp)) {
         return;
     }
     if (!ep_eventfd_init(errp)) {
@@ -456,6 +458,7 @@ static void epc_instance_init(Object *obj)
     epc_dma_init(PCI_EPC(obj));
     epc_faults_init(PCI_EPC(obj));
     epc_fault_control_init(PCI_EPC(obj));
+    PCI_EPC(obj)->given = 0;
     /*
      * This makes the configuration space 4 KiB large; its size is fixed before
      * realize.
@@ -565,6 +568,7 @@ static const Property epc_properties[] = {
     DEFINE_PROP_UINT32("max-maps", EpcState, max_maps, 8192),
     DEFINE_PROP_BOOL("trust-unsealed-memory", EpcState, trust_unsealed, false),
     DEFINE_PROP_BOOL("aer", EpcState, aer, true),
+    DEFINE_PROP_STRING("profile", EpcState, profile),
     DEFINE_PROP_STRING("bar0", EpcState, limits.bar_text[0]),
     DEFINE_PROP_STRING("bar1", EpcState, limits.bar_text[1]),
     DEFINE_PROP_STRING("bar2", EpcState, limits.bar_text[2]),
@@ -649,6 +653,7 @@ static void epc_class_init(ObjectClass *oc, EPC_CONST void *data)
     dc->desc = "PCI endpoint controller";
     set_bit(DEVICE_CATEGORY_MISC, dc->categories);
     device_class_set_props(dc, epc_properties);
+    epc_profile_class_init(oc);
 
     object_class_property_add_bool(oc, "link-up", epc_get_link_up, NULL);
     object_class_property_set_description(oc, "link-up", "State of the link");

@@ -96,6 +96,8 @@ struct EpcState {
     bool aer;
     uint32_t max_maps;
     EpcLimits limits;           /* endpoint/limits.h */
+    char *profile;              /* file with more properties, or NULL */
+    uint32_t given;             /* set by the user; endpoint/profile.c */
     OnOffAuto ioeventfd_prop;
     bool qtest_device;          /* accesses of a qtest are not by a CPU */
 

@@ -15,8 +15,8 @@ from ..vm import accel, machine
 from ..vm.setup import (
     DEADLINE, DEADLINE_MOST, UNTIL_LINK, GuestOptions, Setup, role_of)
 from . import (
-    client, debug, fault_steps, faults, hands, new_function, report, rundir,
-    session, usage, userland)
+    client, debug, fault_steps, faults, hands, new_function, profiles,
+    report, rundir, session, usage, userland)
 
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), '../../..'))
@@ -242,6 +242,9 @@ def _add_how_it_runs(parser: argparse.ArgumentParser) -> None:
         help='give the host guest DMA translation: none (default), intel (the '
         'endpoint reaches host memory by message), intel-cm (caching mode, '
         'memory is mapped), virtio (no interrupt remapping)')
+    add('--profile', metavar='NAME|FILE|list', type=profiles.profile,
+        help='give the endpoint controller the limits of a real one, such as '
+        'rk3588; list prints all as a table, then exits')
     add('--trace', action='store_true',
         help='write a timeline of both guests, with the messages between '
         'them, to the results: timeline.txt, timeline.json (Perfetto), '
@@ -289,7 +292,9 @@ def _guest_options(options: argparse.Namespace, name: str,
         modules=get('module'),
         # --host-cmd is for the first host.
         cmd=get('cmd') if name == role else None,
-        extra=list(get('qemu_arg')),
+        extra=[*(profiles.arguments(options.profile)
+                 if options.profile and role == 'ep' else ()),
+               *get('qemu_arg')],
         ftrace=debug.ftrace_lines(options, role),
         interactive=options.interactive in (name, hands.BOTH),
         idle=role == 'host' and (
@@ -453,6 +458,10 @@ def _run(words: Sequence[str]) -> int:
             list_functions(options.function)
         except ValueError as error:
             parser.error(str(error))
+        return 0
+    if options.profile == profiles.LIST:
+        usage.check_profiles(parser)
+        print(*profiles.table(), sep='\n')
         return 0
     _check(parser, options)
     scenario = options.scenario or '+'.join(

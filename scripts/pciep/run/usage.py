@@ -149,7 +149,8 @@ _RULES = [
     *(_Rule(name, lambda o: o.no_link,
             'does nothing with --no-link: leave one of them out')
       for name in ('function', 'msix', 'link_wait', 'ep_driver',
-                   'private_memory', 'trace', 'trace_events', 'scenario')),
+                   'private_memory', 'trace', 'trace_events', 'scenario',
+                   'profile')),
     _Rule('link_wait', _nobody_waits,
           'does nothing here: nothing waits in the host guest'),
     _Rule('link_wait', lambda o: o.link_wait is None and not (
@@ -188,6 +189,13 @@ def check_list(parser: Parser) -> None:
     for option, name in parser.given.items():
         if option not in ('list', 'function'):
             parser.error(f'--list runs nothing: leave out {name}')
+
+
+def check_profiles(parser: Parser) -> None:
+    """End with an error if --profile list stands beside anything else."""
+    for option, name in parser.given.items():
+        if option != 'profile':
+            parser.error(f'--profile list runs nothing: leave out {name}')
 
 
 def check_events(qemu: str, patterns: Sequence[str]) -> None:
