@@ -25,6 +25,7 @@ help:
 	@echo 'make check        all tests: check-unit check-qtest check-kvm check-guest check-style check-build'
 	@echo 'make check-long    guest tests that take longer: whole disks, many pings'
 	@echo 'make check-faults  each fault of either machine under each load, as a table'
+	@echo 'make profiles     the endpoint selftest with the limits of each real controller, as a table'
 	@echo 'make soak         faults at random for a while: TIME=600 SEED=1'
 	@echo 'make bench        speed and memory against yardsticks: build/bench.json, bench.svg'
 	@echo 'make qemu         only QEMU: build/qemu'
@@ -66,6 +67,10 @@ check-unit check-qtest check-kvm check-guest check-style check-build check-long 
 soak: all
 	@tests/guest/soak --time $(TIME) $(if $(SEED),--seed $(SEED))
 
+# PROFILES: names of profiles (none: all)
+profiles: all
+	@tests/guest/profiles $(PROFILES)
+
 docs:
 	@scripts/build/docs.sh
 
@@ -81,6 +86,6 @@ fuzz: build/build.ninja
 clean:
 	rm -rf build
 
-.PHONY: all help qemu kernels demo bench soak docs fuzz check check-unit \
+.PHONY: all help qemu kernels demo bench soak profiles docs fuzz check check-unit \
 	check-qtest check-kvm check-guest check-style check-build check-long \
 	check-faults check-sanitize check-qemu-10.2 clean
