@@ -355,6 +355,11 @@ class Instance:
         return folder.tests[role] if folder else {}
 
     @property
+    def endpoint(self) -> str:
+        """Its ids, as Function.endpoint."""
+        return self.expand(self.function.endpoint)
+
+    @property
     def tag(self) -> str:
         """Name of this instance in the guests and in results."""
         return f'fn{self.index}'
@@ -398,7 +403,7 @@ class Instance:
             # The second host has one root port.
             CONTROLLER=0 if guest == 'host2' else self.controller,
             TAG=self.tag,
-            ENDPOINT=self.function.endpoint,
+            ENDPOINT=self.endpoint,
             VF=0,
             DMA_MODE=self.function.dma_mode or '',
             # Of functions of the user's only, see guest/own-ep.sh

@@ -143,7 +143,7 @@ class Link:
         self.bed = bed
         self.endpoint = ''
         if bed.setup.functions:
-            self.endpoint = bed.setup.functions[0].function.endpoint
+            self.endpoint = bed.setup.functions[0].endpoint
 
     def on(self, guest, command, seconds=30, status=0):
         """Run a command; fail unless it ends with status (None: any)."""

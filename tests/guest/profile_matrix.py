@@ -32,6 +32,8 @@ COLUMNS = {
 }
 TESTS = [name for names in COLUMNS.values() for name in names]
 SECONDS = 200
+# Options of the function that the host's driver needs
+OPTIONS = {'am654': ',device=0xb00c'}
 
 
 def reason_of(result):
@@ -63,8 +65,9 @@ class Row:
         if os.path.exists(results):
             os.unlink(results)
         status, output = context.launch(
-            '--function=test', '--profile', name, '--no-console',
-            '--timeout', str(SECONDS), *more, seconds=SECONDS + 30)
+            '--function=test' + OPTIONS.get(name, ''), '--profile', name,
+            '--no-console', '--timeout', str(SECONDS), *more,
+            seconds=SECONDS + 30)
         if not os.path.exists(results):
             return Row(name, status, {'run': [tap.FAIL, output[-500:]]})
         return Row(name, status, {

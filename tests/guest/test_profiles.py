@@ -11,7 +11,7 @@ from lib import check, contains, equal, limit, long
 
 HEAD = ' '.join(profile_matrix.COLUMNS)
 ROWS = {
-    'am654': 'PrPPPP F rrrrrr F F F FFF rrr F',
+    'am654': 'FrPPPP P FrrFFP F P r PPP rrr F',
     'artpec6': 'PPPPPP P rPPPPP F P F PPF rrr F',
     'cadence-plat': 'PPPPPP P rrrrrr F P r PPP rrr r',
     'dra7xx': 'PPPPPP P rPPPPP F P F PPP rrr F',

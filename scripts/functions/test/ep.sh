@@ -14,8 +14,8 @@ dma_channels() {
 
 # identify DIRECTORY DMA: writes the ids that pci_endpoint_test and host.sh expect.
 identify() {
-    echo 0x104c >"$1/vendorid"
-    echo 0xb500 >"$1/deviceid"
+    echo "${ENDPOINT%:*}" >"$1/vendorid"
+    echo "${ENDPOINT#*:}" >"$1/deviceid"
     echo 0x1af4 >"$1/subsys_vendor_id"
     echo "$2" >"$1/subsys_id"
     echo "$MSI" >"$1/msi_interrupts"

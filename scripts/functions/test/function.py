@@ -19,7 +19,7 @@ def host_tool(kernel: Kernel) -> str:
 
 FUNCTION = Function(
     about='pci-epf-test, driven by the kernel\'s pci_endpoint selftest',
-    endpoint='0x104c:0xb500',
+    endpoint='0x104c:$OPT_DEVICE',
     host_modules=['pci_endpoint_test'],
     ep_modules=['pci_epf_test'],
     vf_modules=['pci-epf-vf-test'],
@@ -28,5 +28,9 @@ FUNCTION = Function(
         'vfs': Option(
             default='0', kind='number',
             about='number of virtual functions, each with the same test'),
+        'device': Option(
+            default='0xb500', words=['0xb500', '0xb00c'],
+            about='device id; with 0xb00c, that of AM654, the host looks for '
+            'the registers of the test in BAR 2'),
     },
 )

@@ -47,7 +47,7 @@ def _env(setup: Setup, guest: GuestOptions,
                  else [instance.tag])
     endpoint = ''
     if setup.functions:
-        endpoint = setup.functions[0].function.endpoint
+        endpoint = setup.functions[0].endpoint
     return {
         'ROLE': guest.role,
         'GUEST': guest.name,
