@@ -135,6 +135,52 @@ def test_place(module):
     equal(module.decoder.place(['nothing']), '', 'place of nothing')
 
 
+# A header with a function that is inlined, in NAME
+HEADER = '''\
+static inline __attribute__((always_inline)) void set(int *where)
+{
+\t*where = 7; /* 3 */
+}
+'''
+
+
+def place_below(module, header, text, user):
+    """Return the place of a store by an inlined function of a header."""
+    kbuild = os.path.join(module.directory, 'kbuild')
+    tree = os.path.join(kbuild, 'source')
+    os.makedirs(os.path.dirname(os.path.join(tree, header)), exist_ok=True)
+    with open(os.path.join(tree, header), 'w', encoding='utf-8') as file:
+        file.write(HEADER)
+    source = os.path.join(module.directory, user)
+    os.makedirs(os.path.dirname(source), exist_ok=True)
+    with open(source, 'w', encoding='utf-8') as file:
+        file.write(f'#include "{tree}/{header}"\n{text}')
+    subprocess.run(['gcc', '-g', '-O1', '-fcf-protection=none', '-c', '-o',
+                    module.file, source], check=True)
+    module.kernel.kbuild = kbuild
+    decoder = Decoder(module.kernel)
+    lines = ['RIP: 0010:' + module.at('work', r'movl.*\$0x7')]
+    contains(decoder.lines(lines)[0], f'{header}:3, inlined at', 'the line')
+    return decoder.place(lines)
+
+
+@with_module
+def test_place_in_a_header(module):
+    """The line that calls an inlined function of the kernel is the place."""
+    text = 'void work(int *where)\n{\n\tset(where); /* 4 */\n}\n'
+    for header in ('arch/x86/include/asm/atomic.h', 'include/linux/io.h'):
+        contains(place_below(module, header, text, 'mine.c'),
+                 r'/mine\.c:4 in work\(\)$', f'place, from {header}')
+    contains(place_below(module, 'include/linux/io.h', text,
+                         'include/mine.h.c'),
+             r'/include/mine\.h\.c:4 in work\(\)$', 'a directory of a user')
+    contains(place_below(module, 'lib/io.h', text, 'mine.c'),
+             r'^lib/io\.h:3 in work\(\)$', 'no header of all')
+    contains(place_below(module, 'include/linux/io.h', text,
+                         'kbuild/source/include/a.c'),
+             r'^include/linux/io\.h:3 in work\(\)$', 'headers only')
+
+
 @with_module
 def test_kernel_itself(module):
     """With vmlinux its functions are decoded; a module is what matters."""

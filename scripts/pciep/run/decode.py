@@ -29,6 +29,9 @@ _REPORTING = re.compile(r'dump_stack|show_(stack|trace)|'
                         r'__might_(sleep|resched)|__warn|report_bug|'
                         r'warn_slowpath|panic|asm_exc_|handle_bug|exc_|die|'
                         r'oops|kasan_|print_|lockdep_')
+# Headers of the kernel, whose functions are inlined everywhere
+_HEADERS = re.compile(r'(arch/[^/]+/)?include/')
+_INLINED = ', inlined at '
 _OUR_MODULES = re.compile(r'/scratch/modules-[^/]+/(linux/.*)')
 
 
@@ -96,7 +99,9 @@ class Decoder:
         """
         Return file and line that a report is about, '' if none is known.
 
-        That is the innermost function of a module, else of the kernel.
+        That is the innermost function of a module, else of the kernel.  An
+        inlined function of a header of the kernel is no place of interest
+        either: the line that calls it is.
         """
         found = [(match, self._places.get(address, ''))
                  for line in report
@@ -105,7 +110,10 @@ class Decoder:
                  if place and not _REPORTING.match(match[1])]
         modules = [one for one in found if one[0][4]]
         for match, place in modules or found:
-            return f'{place.split(",")[0]} in {match[1]}()'
+            chain = place.split(_INLINED)
+            line = next((one for one in chain if not _HEADERS.match(one)),
+                        chain[0])
+            return f'{line} in {match[1]}()'
         return ''
 
     def _addresses(self, line: str) -> List[Tuple['re.Match[str]', Address]]:
@@ -158,7 +166,7 @@ class Decoder:
         """Return a place, with those that it is inlined in."""
         known = [self._shown(place) for place in places
                  if not place.startswith('??') and ':?' not in place]
-        return ', inlined at '.join(known)
+        return _INLINED.join(known)
 
     def _shown(self, place: str) -> str:
         """Return FILE:LINE as people know the file."""
