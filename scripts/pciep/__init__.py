@@ -93,5 +93,7 @@ def cache_dir() -> str:
 def did_you_mean(word: str, known: Iterable[str], before: str = '',
                  after: str = ' ') -> str:
     """Return "did you mean ...?" with the words most like it, or ''."""
-    close = ' or '.join(difflib.get_close_matches(word, sorted(known), 3))
+    # A word that is there twice would be named twice.
+    close = ' or '.join(
+        difflib.get_close_matches(word, sorted(set(known)), 3))
     return f'{before}did you mean {close}?{after}' if close else ''

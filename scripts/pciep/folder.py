@@ -116,8 +116,9 @@ class _Table:
         """Refuse the keys that were not taken."""
         for name in self.values:
             if name not in self._known:
-                hint = did_you_mean(name, self._known, '; ', '') or \
-                    f'; there is {", ".join(self._known)}'
+                known = list(dict.fromkeys(self._known))
+                hint = did_you_mean(name, known, '; ', '') or \
+                    f'; there is {", ".join(known)}'
                 raise self.error(name, f'there is no such key{hint}')
 
 

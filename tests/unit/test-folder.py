@@ -11,9 +11,9 @@ import subprocess
 import sys
 import tempfile
 
-from python_tests import TOP, equal, main
+from python_tests import TOP, equal, main, raises
 
-from pciep import CannotRun, functions
+from pciep import CannotRun, did_you_mean, functions
 from pciep.image import kernels, sources
 from pciep.run import new_function
 
@@ -165,6 +165,20 @@ def test_wrong_keys():
     refused_file('options.size.knid', 'did you mean kind?', 'kind', 'knid')
     refused_file('hots', 'did you mean host?', '[host]\nmodules',
                  '[hots]\nmodules')
+
+
+def test_hint_has_each_key_once():
+    """Tables of texts are taken twice, for their values and for errors."""
+    for table, wrong in (('host', 'test'), ('ep', 'attribute')):
+        top = directory(GOOD.replace(f'[{table}]\n',
+                                     f'[{table}]\n{wrong} = 1\n', 1))
+        error = raises(ValueError, functions.instances, [top])
+        equal(error.count(f'{wrong}s'), 1, f'keys in {error}')
+    top = directory(GOOD.replace('[ep]\n', '[ep]\nzzz = 1\n', 1))
+    error = raises(ValueError, functions.instances, [top])
+    equal(error.count('attributes'), 1, f'keys in {error}')
+    equal(did_you_mean('tset', ['test', 'test']), 'did you mean test? ',
+          'a word that is known twice')
 
 
 def test_wrong_values():
