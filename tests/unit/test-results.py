@@ -4,6 +4,7 @@
 
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -285,6 +286,46 @@ def test_consoles_of_a_failure():
         equal(silent.reason, 't.c:7:x:Expected 1', 'what standard error says')
         for console in consoles.values():
             console.close()
+
+
+ALLOWED_REPORT = b'''boot
+[    1.0] ------------[ cut here ]------------
+[    1.0] no domains here
+[    1.0] WARNING: a.c:1 at f+0x1/0x2, CPU#0
+[    1.0] Call Trace:
+[    1.0]  f+0x1/0x2
+[    1.0] ---[ end trace 0000000000000000 ]---
+after
+'''
+
+
+def test_report_that_is_allowed():
+    """The line behind it says so, and it is not shown as a cause."""
+    shown = []
+    with tempfile.TemporaryDirectory() as directory:
+        console = Console(os.path.join(directory, 'ep'),
+                          [(re.compile('no domains'), 'x86 has none')],
+                          shown.append)
+        explainer = explain.Explainer(lambda: {'ep': console}, True)
+        explainer.begin()
+        console.feed(ALLOWED_REPORT)
+        says = ('[this report is allowed, see scripts/pciep/allow.txt: '
+                'x86 has none]')
+        equal(shown[6:], ['[    1.0] ---[ end trace 0000000000000000 ]---',
+                          says, 'after'], 'what the terminal shows')
+        equal(console.tail, ['boot', 'after'], 'the last lines')
+        result = tap.Result('a', tap.FAIL)
+        explainer.add(result, 1.0)
+        explainer.end()
+        equal(result.reason, '', 'the reason')
+        equal(len(result.notes), 9, 'lines of the console in the notes')
+        console.feed(ALLOWED_REPORT.replace(b'no domains', b'bad'))
+        contains('\n'.join(console.tail), '(?s)after.*bad', 'the last lines')
+        equal(len(shown), 17, 'lines that the terminal shows')
+        console.feed(ALLOWED_REPORT.replace(b' f+', b'BUG: f+'))
+        contains('\n'.join(console.tail[8:]), '(?s)Trace.*BUG.*allowed',
+                 'the last lines with a report in the midst')
+        console.close()
 
 
 # ---- The directory ----

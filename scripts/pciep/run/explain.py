@@ -127,7 +127,8 @@ class Explainer:
             lines = [line for line in console.since(since)
                      if line.strip() not in said and not _TAP.match(line)]
             if not result.reason:
-                result.reason = next(filter(FAULT.search, lines), '') \
+                known = console.since(since, excused=False)
+                result.reason = next(filter(FAULT.search, known), '') \
                     or _said(lines)
             lines = self._decode(name, list(_cut(lines)))
             result.notes += [f'# {name:<4} | {line}' for line in lines]

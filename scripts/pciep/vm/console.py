@@ -4,8 +4,9 @@
 import collections
 import itertools
 import re
+import time
 from typing import (Callable, Deque, Dict, Iterator, List, Optional, Pattern,
-                    Sequence, Tuple)
+                    Sequence, Set, Tuple)
 
 
 LOG_LIMIT = 64 << 20
@@ -14,6 +15,7 @@ TAIL_LINES = 20
 RECENT_LINES = 5000
 REPORT_LINES = 200  # a longer report is taken as ended here
 REPORTS_KEPT = 20
+EXCUSED_KEPT = 100
 
 Allowed = Tuple[Pattern[str], str]  # expression, reason
 
@@ -22,6 +24,9 @@ _CUT = re.compile(r'-+\[ cut here \]-+')
 _END = re.compile(r'---\[ end (trace|Kernel panic)')
 # Part of a report that begins with "BUG: unable to handle ..."
 _OOPS = re.compile(r'^Oops: (Oops: )?[0-9a-f]{4} \[#')
+# After this a kernel is of no use: x86, arm64 and riscv
+_FATAL = re.compile(r'\bOops\b.*\[#\d+\]|Internal error: .*\[#\d+\]|'
+                    r'Kernel BUG \[#\d+\]|Kernel panic')
 _TRACE_END = re.compile(r'---\[ end (trace|Kernel panic)|^\s*</TASK>')
 FAULT = re.compile(
     r'\bBUG: |\bWARNING: |\bOops\b|Kernel panic|\bK[AC]SAN:|\bUBSAN:|'
@@ -67,10 +72,17 @@ class Faults:
     ends with its end mark, with the end of its trace or after REPORT_LINES.
 
     :param allowed: Reports that contain such a line do not count.
+
+    :ivar fatal: Whether an oops or a panic has begun.
+    :ivar since: When each report began, by its line in found.
     """
 
     def __init__(self, allowed: Sequence[Allowed] = ()) -> None:
         self.allowed = allowed
+        self.fatal = False
+        self.since: Dict[str, float] = {}
+        self._began = 0.0
+        self._fatal_before = False  # that report
         # The line of each report that says most
         self.found: List[str] = []
         # All lines of these reports, as far as they are kept
@@ -82,14 +94,26 @@ class Faults:
 
     def line(self, line: str) -> None:
         """Take the next line."""
+        if not self.open:
+            self._fatal_before = self.fatal
+        self.fatal |= bool(_FATAL.search(line))
         if self._report is not None:
             self._report.append(line)
             if self._last.search(line) or len(self._report) >= REPORT_LINES:
                 self.end()
         elif _CUT.search(line):
-            self._report, self._last = [line], _END
+            self._begin(line, _END)
         elif FAULT.search(line):
-            self._report, self._last = [line], _TRACE_END
+            self._begin(line, _TRACE_END)
+
+    def _begin(self, line: str, last: Pattern[str]) -> None:
+        self._report, self._last = [line], last
+        self._began = time.monotonic()
+
+    @property
+    def open(self) -> bool:
+        """Whether a report has begun that is not complete."""
+        return self._report is not None
 
     def end(self) -> None:
         """Count a report that has begun as if it were complete."""
@@ -102,11 +126,13 @@ class Faults:
         reason = self._reason(lines)
         if reason:
             self.excused.append((text, reason))
+            self.fatal = self._fatal_before
             # Another report in the midst of this one is not excused.
             self.found += [line for line in telling[1:]
                            if not _OOPS.search(line)]
         else:
             self.found.append(text)
+            self.since.setdefault(text, self._began)
             if len(self.reports) < REPORTS_KEPT:
                 self.reports.setdefault(text, lines)
 
@@ -141,6 +167,11 @@ class Console:
         self._file = open(filename, 'wb', buffering=0)
         self._written = 0
         self._partial = b''  # the line that is not complete
+        # Reports that are allowed: their first line and the one after, as
+        # count counts
+        self._excused: Deque[Tuple[int, int]] = collections.deque(
+            maxlen=EXCUSED_KEPT)
+        self._report_at = 0  # the first line of the last report
         # Lines of the launcher's own, and whether they are shown
         self._notes: List[Tuple[bytes, bool]] = []
 
@@ -162,13 +193,25 @@ class Console:
 
     @property
     def tail(self) -> List[str]:
-        """The last lines."""
-        return list(self.since(self.count - TAIL_LINES))
+        """The last lines, without reports that are allowed."""
+        return list(self.since(0, excused=False))[-TAIL_LINES:]
 
-    def since(self, count: int) -> Iterator[str]:
-        """Return the lines after that many, as far as they are kept."""
+    def since(self, count: int, excused: bool = True) -> Iterator[str]:
+        """
+        Return the lines after that many, as far as they are kept.
+
+        :param excused: With those of reports that are allowed.
+        """
         first = self.count - len(self._recent)
-        return itertools.islice(self._recent, max(count - first, 0), None)
+        hidden: Set[int] = set()
+        if not excused:
+            hidden = {number for start, end in self._excused
+                      for number in range(max(start, first), end)}
+        for number, line in enumerate(itertools.islice(
+                self._recent, max(count - first, 0), None),
+                max(count, first)):
+            if number not in hidden:
+                yield line
 
     def note(self, text: str, shown: bool = True) -> None:
         """
@@ -203,11 +246,34 @@ class Console:
         line = raw[:LINE_LIMIT].rstrip(b'\r').decode('utf-8', 'replace')
         line = ''.join(c if c.isprintable() or c == '\t' else '?'
                        for c in line)
+        open_before = self.faults.open
+        counts = len(self.faults.excused), len(self.faults.found)
+        if not open_before:
+            self._report_at = self.count
+        self._keep(line)
+        self.faults.line(_STAMP.sub('', line))
+        if self._live and shown:
+            self._live(line)
+        if len(self.faults.excused) > counts[0]:
+            self._excuse(len(self.faults.found) > counts[1])
+
+    def _keep(self, line: str) -> None:
         if line.strip():
             self._recent.append(line)
             self.count += 1
-        self.faults.line(_STAMP.sub('', line))
-        if self._live and shown:
+
+    def _excuse(self, has_other: bool) -> None:
+        """
+        Say behind a report that it is allowed.
+
+        :param has_other: There is another one in the midst of it.
+        """
+        line = ('[this report is allowed, see scripts/pciep/allow.txt: '
+                f'{self.faults.excused[-1][1]}]')
+        self._keep(line)
+        if not has_other:
+            self._excused.append((self._report_at, self.count))
+        if self._live:
             self._live(line)
 
     def close(self) -> None:
