@@ -22,6 +22,7 @@ run/, what the person at the terminal deals with:
     screen     what the terminal shows while the guests run
     tap        TAP and KTAP in, TAP out; the test runners use it too
     junit      JUnit out, for them as well
+    progress   which test ran at a moment
     explain    why a test failed: its words and both consoles meanwhile
     decode     file and line of addresses in reports of a kernel
     rundir     the directory of a run, its lock and its archive

@@ -9,8 +9,7 @@ import subprocess
 import sys
 import time
 
-from lib import (LAUNCHER, Skipped, check, contains, equal, lacks, limit,
-                 long)
+from lib import LAUNCHER, Skipped, check, contains, equal, lacks, limit, long
 from pciep.run import tap
 
 PATIENCE = 20  # seconds
@@ -63,7 +62,15 @@ def test_null_dereference(t):
                        'le32_add_cpu(&regs->count, le32_to_cpu(regs->value));',
                        '*(volatile u32 *)(unsigned long)(regs->magic ? 0 : 1)'
                        ' = 0; /* PLANTED */')
+    began = time.monotonic()
     out, notes = found(t, top, place, 'NULL pointer dereference')
+    # The test would run into the time limits of the driver and its own.
+    check(time.monotonic() - began < 20 + PATIENCE, 'the run did not end soon')
+    contains(out, r'not ok +console\.ep: BUG: .* in \w+\(\) while null\b.* '
+             'ran', 'the verdict')
+    contains(out, r'reason +the ep guest crashed', 'the verdict')
+    lacks(out, 'did not take the link down|without a plan|time limit',
+          'the output')
     contains(out, r'not ok +null\.\w+', 'the test')
     contains(notes, rf'# ep +\| .*RIP: .*null_\w+\+.*\({re.escape(place)}',
              'the notes of the test')

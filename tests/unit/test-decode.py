@@ -246,9 +246,11 @@ def test_results(module):
     console.close()
     collector, verdict = tap.Collector(), report.Verdict()
     report.add_console_results(collector, verdict, Bed({'ep': Guest(console)}),
-                               {'ep': module.decoder})
+                               {'ep': module.decoder},
+                               lambda since: f'while {since > 0} ran')
     contains(collector.results[0].reason,
-             r'NULL pointer .* at .*/mine\.c:4 in work\(\)$', 'the reason')
+             r'NULL pointer .* at .*/mine\.c:4 in work\(\) while True ran$',
+             'the reason')
     contains('\n'.join(collector.results[0].notes), r'# ep +\|  init\+.*:13\)',
              'the notes of the console')
 

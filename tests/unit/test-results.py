@@ -18,7 +18,8 @@ from python_tests import TOP, Skipped, contains, equal, main, raises
 from pciep import CannotRun
 from pciep.image.kernels import Kernel
 from pciep.run import explain, junit, report, rundir, tap
-from pciep.vm.console import Console
+from pciep.run.progress import Progress
+from pciep.vm.console import Console, Faults
 from pciep.vm.setup import GuestOptions, Setup
 
 SCHEMA = os.path.join(os.path.dirname(os.path.realpath(__file__)),
@@ -326,6 +327,60 @@ def test_report_that_is_allowed():
         contains('\n'.join(console.tail[8:]), '(?s)Trace.*BUG.*allowed',
                  'the last lines with a report in the midst')
         console.close()
+
+
+def test_which_test_ran():
+    """The command that runs and the last line of TAP say it."""
+    progress = Progress()
+    progress.state('host', 'waiting for blink', 1)
+    progress.state('host', 'blink: one', 2)
+    progress.line('host', '# #  RUN           global.add ...', 3)
+    progress.result('host', tap.Result('one.add', tap.PASS), 4)
+    progress.state('ep', 'blink: inside', 5)
+    progress.result('ep', tap.Result('ep.inside', tap.PASS), 6)
+    progress.state('host', 'blink: two', 7)
+    progress.state('host', 'blink: two', 8)
+    progress.state('ep', 'up', 9)
+    progress.state('host', 'up', 10)
+    for when, words in ((0, ''), (1.5, ''), (2, 'while one ran'),
+                        (3.5, 'while one.add ran'),
+                        (4, 'while one, after one.add, ran'),
+                        (5, 'while one, after one.add, and inside ran'),
+                        (7, 'while two and inside ran'), (9, 'while two ran'),
+                        (10, '')):
+        equal(progress.at(when), words, f'at {when}')
+
+
+def test_oops_is_fatal():
+    """Then a run ends soon; a warning, and what is allowed, do not count."""
+    for line, fatal in (
+            ('Oops: 0002 [#1] SMP', True),
+            ('Oops: Oops: 0002 [#1] SMP', True),
+            ('Internal error: Oops: 0000000096000044 [#1] SMP', True),
+            ('Internal error: Oops - BUG: 00000000f2000800 [#1]', True),
+            ('Kernel panic - not syncing: x', True), ('Oops [#1]', True),
+            ('Kernel BUG [#1]', True), ('WARNING: a.c:1 at f', False),
+            ('BUG: sleeping function called from invalid context', False),
+            ('BUG: KASAN: slab-out-of-bounds in f', False)):
+        faults = Faults()
+        faults.line(line)
+        equal(faults.fatal, fatal, line)
+    faults = Faults([(re.compile('known'), 'why')])
+    for line in ('BUG: known', 'Oops: 0002 [#1]', ' </TASK>'):
+        faults.line(line)
+    equal((faults.fatal, faults.found), (False, []), 'one that is allowed')
+
+
+def test_stream_that_was_cut():
+    """The verdict has the reason that its end is missing."""
+    for text in ('1..3\nok 1 a\n', 'ok 1 a\n', '1..2\n  1..2\n  ok 1 b\n'):
+        for cut in (False, True):
+            collector = tap.Collector()
+            stream = collector.stream()
+            for line in text.splitlines():
+                stream.line(line)
+            collector.end(cut)
+            equal(not collector.problems, cut, f'problems of {text!r}')
 
 
 # ---- The directory ----

@@ -3,7 +3,7 @@
 
 import os
 import subprocess
-from typing import Dict, Iterator, List, Mapping, Optional
+from typing import Callable, Dict, Iterator, List, Mapping, Optional
 
 from ..timeline.merge import FILES, Timeline
 from ..vm.setup import Setup
@@ -52,12 +52,13 @@ class Verdict:
 
 
 def add_console_results(collector: tap.Collector, verdict: Verdict,
-                        bed: Testbed,
-                        decoders: Mapping[str, Decoder]) -> None:
+                        bed: Testbed, decoders: Mapping[str, Decoder],
+                        during: Callable[[float], str]) -> None:
     """
     Make a result of what each kernel reported on its console.
 
     :param decoders: Of all guests, by name.
+    :param during: Returns "while TEST ran" for a moment, or ''.
     """
     for name, guest in bed.guests.items():
         if guest.process is None:
@@ -75,7 +76,8 @@ def add_console_results(collector: tap.Collector, verdict: Verdict,
         notes += [f'# allowed: {line} ({why})'
                   for line, why in faults.excused]
         if faults.found:
-            reason = faults.found[0] + reason
+            ran = during(faults.since.get(faults.found[0], 0))
+            reason = ' '.join(filter(None, [faults.found[0] + reason, ran]))
             collector.add(f'console.{name}', tap.FAIL, reason, notes,
                           error=True)
             verdict.fail(f'the kernel of the {name} guest reported: {reason}')

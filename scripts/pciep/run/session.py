@@ -20,12 +20,15 @@ from . import (
     debug, explain, fault_steps, faults, report, rundir as directory, tap)
 from .decode import Decoder
 from .hands import BOTH, Hands
+from .progress import Progress
 from .screen import Screen
 
 
 # Seconds after the time limit at which the run ends even if the terminal
 # does not take our output
 BACKSTOP = 20
+# Seconds that tests have after an oops to say what they saw
+CRASHED = 3
 
 # What a demo with the selftest has shown
 DEMO = '''
@@ -87,6 +90,8 @@ class Session:
         self._decoders: Dict[str, Decoder] = {}  # by guest
         self._started = time.monotonic()
         self._hands: Optional[Hands] = None
+        self._progress = Progress()
+        self._cut = False  # The guests did not get to the end of their tests.
         self._escape = False  # The person wants to end the run.
 
     @property
@@ -117,7 +122,9 @@ class Session:
 
     def _on_result(self, guest: str, result: tap.Result) -> None:
         """Take a result from a guest."""
-        self.explainer.add(result, time.monotonic())
+        now = time.monotonic()
+        self.explainer.add(result, now)
+        self._progress.result(guest, result, now)
         if self.recorder:
             self.recorder.add(guest, 'test', f'{result.status} {result.name}',
                               result.seconds)
@@ -139,6 +146,7 @@ class Session:
             if line:
                 console.note(line)
             return
+        self._progress.line(guest, line, time.monotonic())
         result = stream.line(line)
         command = bool(self._command(guest))
         if command and line:
@@ -158,7 +166,10 @@ class Session:
         if self._hands:
             self._hands.turn()
         self.screen.progress(self.bed.guests)
-        self.explainer.turn(time.monotonic())
+        now = time.monotonic()
+        self.explainer.turn(now)
+        for guest in self.bed.guests.values():
+            self._progress.state(guest.name, guest.state, now)
         if not self._booted and all(
                 guest.release for guest in self.bed.guests.values()):
             self._booted = True
@@ -223,6 +234,7 @@ class Session:
             end = time.monotonic() + self.options.timeout
         guests = self.bed.guests
         awaited = [guests[name] for name in self._awaited()]
+        last = float('inf')  # when a guest has crashed
         while True:
             self.bed.turn()
             for guest in guests.values():
@@ -236,9 +248,36 @@ class Session:
             done = all(guest.status is not None for guest in awaited)
             if self._escape or up and done:
                 return
-            if time.monotonic() >= end:
+            now = time.monotonic()
+            if self._crashed() and not self.options.interactive:
+                last = min(last, now + CRASHED)
+            if now >= last:
+                self._end_crashed()
+                return
+            if now >= end:
                 self._time_is_over()
                 return
+
+    def _crashed(self) -> List[str]:
+        """Return the guests whose kernel had an oops and still runs."""
+        return [name for name, guest in self.bed.guests.items()
+                if guest.console.faults.fatal]
+
+    def _end_crashed(self) -> None:
+        """End a run in which a kernel is of no use any more."""
+        self._cut = True
+        for name in self._crashed():
+            self.verdict.fail(f'the {name} guest crashed (when last heard of: '
+                              f'{self.bed.guests[name].state})', error=True)
+        guests = ' and '.join(self._crashed())
+        for name in self._awaited():
+            command = self._progress.commands.get(name)
+            if command and self.bed.guests[name].status is None:
+                result = self.collector.add(
+                    f'{"ep." if name == "ep" else ""}{command}.crashed',
+                    tap.FAIL, f'the kernel of the {guests} guest crashed '
+                    f'{CRASHED} s before', error=True)
+                self.explainer.add(result, time.monotonic())
 
     def _check_setup(self, guest: Guest) -> None:
         """End the run if a script ended instead of offering functions."""
@@ -251,6 +290,7 @@ class Session:
 
     def _guest_ended(self, guest: Guest) -> None:
         """Find out who is to blame: the kernel, QEMU, or nobody."""
+        self._cut = True
         self.bed.pump(0.2)
         why = guest.why_ended()
         if self.options.interactive:
@@ -275,6 +315,7 @@ class Session:
                               f'{guest.state})', error=True)
 
     def _time_is_over(self) -> None:
+        self._cut = True
         limit = f'{self.options.timeout:g} s'
         guests = self.bed.guests
         never = [name for name, guest in guests.items() if not guest.release]
@@ -313,7 +354,7 @@ class Session:
 
     def _judge(self) -> None:
         self.explainer.end()
-        self.collector.end()
+        self.collector.end(self._cut)
         # A stream or script that stops in a run that cannot take place is no
         # news.
         if not self.verdict.cannot:
@@ -323,8 +364,9 @@ class Session:
         self.explainer.end()
         if self.options.faults and not self.verdict.cannot:
             self.collector.results.append(self.injector.result())
-        report.add_console_results(self.collector, self.verdict, self.bed,
-                                   self._decoders)
+        report.add_console_results(
+            self.collector, self.verdict, self.bed, self._decoders,
+            lambda since: self._progress.at(since + explain.LATE))
         failed = [
             r.name for r in self.collector.results
             if r.status == tap.FAIL and not r.name.startswith('console.')
@@ -414,7 +456,8 @@ class Session:
                 self.explainer.end()
             if self.options.faults:
                 self.injector.collect(bed)
-            wrong = self.verdict.failures or self.verdict.cannot
+            wrong = (self.verdict.failures or self.verdict.cannot
+                     or self._crashed())
             alive = all(guest.alive for guest in bed.guests.values())
             if not wrong and alive and not self.options.interactive:
                 if not bed.finish():

@@ -341,14 +341,18 @@ class Stream:
         self._results.append(result)
         return result
 
-    def end(self) -> None:
-        """Judge at the end of a stream whether it held what it promised."""
+    def end(self, cut: bool = False) -> None:
+        """
+        Judge at the end of a stream whether it held what it promised.
+
+        :param cut: What wrote it did not get to its end, which is known.
+        """
         while len(self._levels) > 1:
             # The test that these are subtests of did not end.
             level = self._levels.pop()
             self._put_below(level.name, level.leaves)
         problem = self._levels[0].problem()
-        if self._open and problem:
+        if self._open and problem and not cut:
             self._problems.append(problem)
         self._begin(False)
 
@@ -386,10 +390,10 @@ class Collector:
         self.results.append(result)
         return result
 
-    def end(self) -> None:
-        """Judge whether all streams held what they promised."""
+    def end(self, cut: bool = False) -> None:
+        """Judge whether all streams held what they promised; see Stream."""
         for stream in self._streams:
-            stream.end()
+            stream.end(cut)
 
     def count(self, status: str) -> int:
         """Return how many tests ended that way."""
