@@ -54,16 +54,17 @@ own_run() {
     # They are no children of this shell, since SIGCHLD would interrupt read, which then
     # loses a part of the line.
     (
-        setsid /pciep/own-read.sh "$PREFIX$1" "$_seen" <"$_base.out" &
+        setsid /pciep/own-read.sh "$PREFIX$1" "$_seen" "$_base.ended" <"$_base.out" &
         echo $! >"$_base.reader"
         # shellcheck disable=SC2016 # expanded there; the command may kill its shell
-        setsid sh -c '/pciep/own-command.sh "$0" "$1"; echo $? >&6' "$TAG" "$2" \
-            >"$_base.out" 2>&1 </dev/null &
+        setsid sh -c '/pciep/own-command.sh "$0" "$1"; _s=$?; echo $_s >"$2"; echo $_s >&6' \
+            "$TAG" "$2" "$_base.ended" >"$_base.out" 2>&1 </dev/null &
         echo $! >"$_base.group"
     )
     _group=$(cat "$_base.group")
     read -r -t "$OWN_SECONDS" _status <&6 || {
         _status=late
+        echo late >"$_base.ended"
         own_stacks "$_group"
     }
     # This ends also what the command left running.

@@ -193,6 +193,11 @@ COMMANDS = {
     'skips_all': ("echo '1..0 # SKIP no need'", {'': ('skip', 'no need')}),
     'dies': ('echo ok 1 a; echo 1..1; kill -SEGV $$',
              {'.a': ('pass', ''), '.exit_status': ('fail', 'status 139')}),
+    'dies_early': ('echo 1..3; echo ok 1 a; kill -SEGV $$',
+                   {'.a': ('pass', ''),
+                    '.killed': ('fail', 'killed by signal 11 after 1 tests')}),
+    'hangs_early': ('echo 1..3; echo ok 1 a; sleep 1000',
+                    {'.a': ('pass', ''), '.time_limit': ('fail', 'no end')}),
     'good': ('true', {'': ('pass', '')}),
 }
 
@@ -205,6 +210,7 @@ def test_commands(t):
         t, folder(t, 'mine', top='test_seconds = 6', tests=tests),
         '--no-console', seconds=280)
     equal(status, 1, f'exit status; output:\n{out[-3000:]}')
+    lacks(out, 'a TAP stream|tests were planned', 'output')
     said = {result.name: '\n'.join([result.reason, *result.notes])
             for result in tap.read(t.read('results.tap'))}
     for name, (_, expected) in COMMANDS.items():

@@ -45,16 +45,24 @@ OUTPUTS = [
 ]
 
 
-def read(output):
-    """Return what is passed on, and the lines of the file "seen"."""
+def read(output, ended=''):
+    """
+    Return what is passed on, and the lines of the file "seen".
+
+    :param ended: How the command ended, as own_run says it.
+    """
     with tempfile.TemporaryDirectory() as directory:
+        status = os.path.join(directory, 'ended')
+        if ended:
+            with open(status, 'w', encoding='utf-8') as file:
+                file.write(f'{ended}\n')
         seen = os.path.join(directory, 'seen')
         with open(seen, 'wb'):
             pass
         text = subprocess.run(
-            [find_busybox(), 'awk', '-v', 'name=m', '-v', f'seen={seen}', '-f',
-             SCRIPT], input=output, stdout=subprocess.PIPE, check=True,
-            text=True).stdout
+            [find_busybox(), 'awk', '-v', 'name=m', '-v', f'seen={seen}', '-v',
+             f'ended={status}', '-f', SCRIPT], input=output,
+            stdout=subprocess.PIPE, check=True, text=True).stdout
         with open(seen, encoding='utf-8') as file:
             return text, file.read().split('\n')[:-1]
 
@@ -76,6 +84,41 @@ def test_outputs():
         equal(collector.problems, problems, f'problems of {what}')
         top = [name for name, _ in results if name.count('.') < 2]
         equal(len(seen) >= len(top), True, f'results that are seen in {what}')
+
+
+SUBTESTS = 'TAP version 13\n1..2\n    1..1\n    ok 1 a\n'
+# The same, with how the command ended
+CUT = [
+    ('1..3\nok 1 a\n', 'late', ['m.a'], []),
+    ('ok 1 a\n', 'late', ['m.a'], []),
+    ('1..3\n', 'late', [], []),
+    ('TAP version 13\n', 'late', [], []),
+    (SUBTESTS, 'late', ['m.killed.a', 'm.killed'], []),
+    ('1..3\nok 1 a\n', '139', ['m.a', 'm.killed'], []),
+    ('ok 1 a\n', '137', ['m.a', 'm.killed'], []),
+    ('1..3\n', '137', ['m.killed'], []),
+    ('1..1\nok 1 a\n', '139', ['m.a'], []),
+    ('no TAP\n', '139', [], []),
+    ('1..3\nok 1 a\n', '1', ['m.a'], ['3 tests were planned, 1 reported']),
+    ('1..3\nok 1 a\nBail out! x\n', '137', ['m.a', 'm.bailed_out'], []),
+]
+
+
+def test_command_that_was_killed():
+    """A result says so, and not a plan that is missing or does not fit."""
+    for output, ended, names, problems in CUT:
+        what = f'{output!r}, {ended}'
+        text = read(output, ended)[0]
+        collector = tap.Collector()
+        for line in text.splitlines():
+            collector.line(line)
+        collector.end()
+        equal(collector.problems, problems, f'problems of {what}')
+        equal([r.name for r in collector.results], names,
+              f'results of {what}')
+        killed = [r for r in collector.results if r.name == 'm.killed']
+        equal(all(r.error and r.reason.startswith('killed') for r in killed),
+              True, f'reason of {what}')
 
 
 def test_notes():
