@@ -21,20 +21,40 @@ own_result() {
     say "1..1"
 }
 
+# own_stack PID: explains where a process is.
+own_stack() {
+    read -r _line <"/proc/$1/stat" || return
+    read -r _name <"/proc/$1/comm"
+    _line=${_line##*) }
+    say "# process $_name, state ${_line%% *}, is in the kernel at:"
+    while read -r _line; do say "#   $_line"; done <"/proc/$1/stack"
+} 2>/dev/null
+
 # own_stacks GROUP: explains where the processes of a command are that did not end.
+# Those that have children in the group come last: they are shells that wait.
 own_stacks() {
+    _pids=
+    _parents=" "
     for _p in /proc/[0-9]*; do
         read -r _line <"$_p/stat" || continue
         # The fields behind the name are state, parent and group.
-        case ${_line##*) } in
+        _line=${_line##*) }
+        case $_line in
         ?" "*" $1 "*) ;;
         *) continue ;;
         esac
-        read -r _name <"$_p/comm"
-        _line=${_line##*) }
-        say "# process $_name, state ${_line%% *}, is in the kernel at:"
-        while read -r _line; do say "#   $_line"; done <"$_p/stack"
+        _line=${_line#? }
+        _pids="$_pids ${_p#/proc/}"
+        _parents="$_parents${_line%% *} "
     done 2>/dev/null
+    _shells=
+    for _p in $_pids; do
+        case $_parents in
+        *" $_p "*) _shells="$_shells $_p" ;;
+        *) own_stack "$_p" ;;
+        esac
+    done
+    for _p in $_shells; do own_stack "$_p"; done
 }
 
 # own_run NAME FILE: runs a test command.  A command that prints no results is one

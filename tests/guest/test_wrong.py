@@ -244,5 +244,10 @@ def test_driver_that_hangs(t):
     equal(status, 1, f'exit status; output:\n{out[-3000:]}')
     equal(results.get('stuck'), ('fail', ''), 'the result')
     equal(results.get('after'), ('pass', ''), 'the test after it')
-    contains(t.read('results.tap'), 'process stuck-test, state D.*\n'
-             '(#.*\n)*#.*stuck_host_ioctl', 'where it is in the kernel')
+    line = 1 + source.replace('\n\tswitch (cmd) {', NEVER).split(
+        'wait_for_completion(&never)')[0].count('\n')
+    # Shells that wait for it come behind it.
+    contains(t.read('results.tap'),
+             r'# process stuck-test, state D.*\n(#   .*\n)*#   .*'
+             rf'stuck_host_ioctl\S* \[\S+\] \(\S+/stuck-host\.c:{line}\b.*\n'
+             r'(#.*\n)*# process sh', 'where it is in the kernel')

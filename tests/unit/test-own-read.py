@@ -3,9 +3,12 @@
 """What a guest passes on of the output of a user's test command."""
 
 import os
+import re
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 
 from python_tests import TOP, equal, main
 from pciep.image.initramfs import find_busybox
@@ -119,6 +122,36 @@ def test_command_that_was_killed():
         killed = [r for r in collector.results if r.name == 'm.killed']
         equal(all(r.error and r.reason.startswith('killed') for r in killed),
               True, f'reason of {what}')
+
+
+OWN_SH = os.path.join(TOP, 'scripts/guest/own.sh')
+STACKS = f'say() {{ printf "%s\\n" "$*"; }}; . {OWN_SH}; own_stacks'
+
+
+def test_processes_that_hang():
+    """The one that does something comes first, then shells that wait."""
+    busybox = find_busybox()
+    for inner in ('sleep 60; :', 'sleep 60 & sleep 60; :'):
+        with subprocess.Popen(
+                [busybox, 'sh', '-c', 'echo; "$0" sh -c "$1"; :', busybox,
+                 inner], start_new_session=True,
+                stdout=subprocess.PIPE) as hangs:
+            try:
+                hangs.stdout.readline()
+                count, end = 0, time.monotonic() + 10
+                while count < inner.count('sleep') + 2 and \
+                        time.monotonic() < end:
+                    out = subprocess.run(
+                        [busybox, 'sh', '-c', f'{STACKS} {hangs.pid}'],
+                        stdout=subprocess.PIPE, text=True, check=True).stdout
+                    found = re.findall(r'^# process (\S+), state \w', out,
+                                       re.M)
+                    count = len(found)
+            finally:
+                os.killpg(hangs.pid, signal.SIGKILL)
+        sleeps = inner.count('sleep')
+        equal([name == 'sleep' for name in found],
+              [True] * sleeps + [False] * 2, f'order of {found}')
 
 
 def test_notes():

@@ -123,6 +123,9 @@ class Session:
     def _on_result(self, guest: str, result: tap.Result) -> None:
         """Take a result from a guest."""
         now = time.monotonic()
+        if result.status == tap.FAIL:
+            # They may say where processes hang, see guest/own.sh.
+            result.notes = self._decode(guest, result.notes)
         self.explainer.add(result, now)
         self._progress.result(guest, result, now)
         if self.recorder:
