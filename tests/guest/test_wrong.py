@@ -52,6 +52,11 @@ WRONG = {
         'NAME does not build for the kernel 7',
         edits=edit('(!NAME_wq)', '(!NAME_wq || ({ extern int nowhere(void); '
                    'nowhere(); }))')),
+    'module_that_is_not_built': Wrong(
+        'ep.modules in function.toml names pci-epf-wrnog.ko, and the Kbuild '
+        'file in .* builds pci-epf-wrong.ko, wrong-host.ko; did you mean '
+        'pci-epf-wrong.ko', edits={'function.toml': (
+            '["pci-epf-NAME.ko"]', '["pci-epf-wrnog.ko"]')}),
     'module_that_is_missing': Wrong(
         'no module pci_endpoint_tets; did you mean pci_endpoint_test',
         usual=True, values={'host': 'modules = ["pci_endpoint_tets"]'}),

@@ -65,7 +65,8 @@ second = "true"
 def directory(text=GOOD, **files):
     """Return a new directory with function.toml and its sources."""
     top = tempfile.mkdtemp(prefix='folder-', dir=TEMP)
-    contents = {'function.toml': text, 'Kbuild': 'obj-m := pci-epf-mine.o\n',
+    contents = {'function.toml': text,
+                'Kbuild': 'obj-m := pci-epf-mine.o mine.o\n',
                 'driver/Kbuild': 'obj-m := mine.o\n', 'mine-test.c': '',
                 **{name.replace('__', '.'): text
                    for name, text in files.items()}}
@@ -347,6 +348,33 @@ def cannot(pattern, call, *args):
             raise AssertionError(f'{pattern} is not in: {error}') from None
         return
     raise AssertionError(f'{call} accepted {args}')
+
+
+def test_module_that_the_kbuild_lacks():
+    """It is said before make runs, or behind it if make may know more."""
+    top = directory(mine__c='int mine;\n')
+    cannot('^ep.modules in function.toml names pci-epf-mne.ko, and the Kbuild '
+           f'file in {top} builds pci-epf-mine.ko, mine.ko; did you mean '
+           'pci-epf-mine.ko', sources.modules, top,
+           [f'{top}/pci-epf-mne.ko'],
+           kernels.Kernel(image='none', release='7.0.0', kbuild='/none'),
+           BUILD, 'ep.modules')
+    top = directory(Kbuild='obj-m := a.o\nifdef X\nobj-m += mine.o\nendif\n',
+                    mine__c='int mine\n')
+    cannot('does not build for the kernel 7.0.0: host.modules in '
+           'function.toml names mine2.ko, and .* builds a.ko, mine.ko',
+           sources.modules, top, [f'{top}/mine2.ko'], kernel(), BUILD,
+           'host.modules')
+    for text, names, certain in (
+            ('obj-m := a.o \\\n\tb-c.o # d.o\nobj-m += e.o\n',
+             ['a.ko', 'b-c.ko', 'e.ko'], True),
+            ('obj-m := a.o\na-y := x.o y.o\nccflags-y += -I$(src)\n'
+             'CFLAGS_x.o := -g\n', ['a.ko'], True),
+            ('obj-m := a.o $(MORE)\n', ['a.ko'], False),
+            ('obj-$(CONFIG_A) += a.o\n', [], False),
+            ('obj-m += sub/\n', [], False), ('include x\n', [], False)):
+        equal(sources.kbuild_modules(directory(Kbuild=text)),
+              (names, certain), f'modules of {text!r}')
 
 
 def test_module_of_another_kernel():

@@ -15,7 +15,7 @@ import re
 import subprocess
 import sys
 import time
-from typing import Dict, Iterable, Iterator, List, Sequence, Set
+from typing import Dict, Iterable, Iterator, List, Sequence, Set, Tuple
 
 from .. import CannotRun, did_you_mean
 from . import programs
@@ -24,11 +24,16 @@ from .kernels import Kernel, module_name, vermagic
 
 
 FILES_LIMIT = 5000
+_KBUILDS = ('Kbuild', 'Makefile')  # as the kernel looks for them
 LOCK_SECONDS = 600
 
 # What a build in the directory of the user has left there
 _LEFT = re.compile(r'.*\.(o|ko|a|mod|mod\.c|cmd|order|symvers)|'
                    r'Module\.symvers|modules\.order|__pycache__')
+# What a Kbuild file has besides lists of objects.  Comments are gone.
+_OBJECTS = re.compile(r'obj-m\s*[:+]?=(.*)')
+_PLAIN = re.compile(r'(ccflags|asflags|ldflags|[\w-]+-(y|objs)|[A-Z]\w*_\w+)'
+                    r'[\w.-]*\s*[:+?]?=|$')
 _AT = re.compile(r'^([\w+./-]+\.[chS]):(\d+)')
 
 
@@ -156,9 +161,53 @@ def _top(folder: str, directory: str) -> str:
     return folder if inside else directory
 
 
+def kbuild_modules(directory: str) -> Tuple[List[str], bool]:
+    """
+    Return the modules that a Kbuild file names, and whether these are all.
+
+    A condition, a variable and another directory are not looked into.
+    """
+    path = next(os.path.join(directory, name) for name in _KBUILDS
+                if os.path.isfile(os.path.join(directory, name)))
+    with open(path, encoding='utf-8', errors='replace') as file:
+        text = re.sub(r'#.*', '', file.read().replace('\\\n', ' '))
+    found: List[str] = []
+    certain = True
+    for line in text.splitlines():
+        match = _OBJECTS.match(line.strip())
+        if match:
+            words = match[1].split()
+            found += [f'{word[:-2]}.ko' for word in words
+                      if re.fullmatch(r'[\w-]+\.o', word)]
+            certain &= all(re.fullmatch(r'[\w-]+\.o', w) for w in words)
+        else:
+            certain &= bool(_PLAIN.match(line.strip()))
+    return list(dict.fromkeys(found)), certain
+
+
+def _not_built(directory: str, files: Sequence[str],
+               key: str) -> Tuple[str, bool]:
+    """
+    Return what is wrong with names of modules, '' if nothing seems to be.
+
+    The other value says whether this is certain.
+    """
+    names, certain = kbuild_modules(directory)
+    for file in files:
+        if file not in names:
+            have = ', '.join(names) or 'no module by name'
+            hint = did_you_mean(file, names, '; ', '')
+            return (f'{key} in function.toml names {file}, and the Kbuild '
+                    f'file in {directory} builds {have}{hint}', certain)
+    return '', True
+
+
 def _build(folder: str, directory: str, files: List[str], kernel: Kernel,
-           build: str) -> List[str]:
+           build: str, key: str) -> List[str]:
     """Build modules, all of the directory if none is named."""
+    wrong, certain = _not_built(directory, files, key)
+    if wrong and certain:
+        raise CannotRun(wrong)
     if not kernel.kbuild:
         raise CannotRun(
             f'{directory} cannot be built for the kernel {kernel.label}: its '
@@ -176,7 +225,8 @@ def _build(folder: str, directory: str, files: List[str], kernel: Kernel,
                        *(files or ['modules'])], directory, work, top)
     if status:
         raise CannotRun(f'{directory} does not build for the kernel '
-                        f'{kernel.label}: see the messages above')
+                        f'{kernel.label}: ' + (
+                            wrong or 'see the messages above'))
     if not files:
         with open(os.path.join(place, 'modules.order'),
                   encoding='utf-8') as order:
@@ -187,13 +237,14 @@ def _build(folder: str, directory: str, files: List[str], kernel: Kernel,
 
 
 def modules(folder: str, wanted: Sequence[str], kernel: Kernel,
-            build: str) -> List[str]:
+            build: str, key: str = 'modules') -> List[str]:
     """
     Return files of modules that are built for that kernel.
 
     :param folder: Directory of the function.
     :param wanted: FILE.ko, with a Kbuild beside it or not, and directories.
     :param build: The objects are below this directory.
+    :param key: Where function.toml names them, for errors.
     """
     named: Dict[str, List[str]] = {}
     for path in wanted:
@@ -202,7 +253,8 @@ def modules(folder: str, wanted: Sequence[str], kernel: Kernel,
         if has_kbuild(directory):
             named.setdefault(directory, []).append(file)
     built = {directory: _build(folder, directory,
-                               [] if '' in files else files, kernel, build)
+                               [] if '' in files else files, kernel, build,
+                               key)
              for directory, files in named.items()}
     found: List[str] = []
     for path in wanted:
@@ -220,7 +272,7 @@ def modules(folder: str, wanted: Sequence[str], kernel: Kernel,
 def has_kbuild(directory: str) -> bool:
     """Return whether modules are built in a directory."""
     return any(os.path.isfile(os.path.join(directory, name))
-               for name in ('Kbuild', 'Makefile'))
+               for name in _KBUILDS)
 
 
 def _check_vermagic(path: str, kernel: Kernel) -> None:

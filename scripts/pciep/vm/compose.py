@@ -190,7 +190,8 @@ def _own_modules(setup: Setup, guest: GuestOptions) -> Dict[str, List[str]]:
             sources.check_names(guest.kernel, folder.path,
                                 instance.function.modules(guest.role))
             built[folder.path] = sources.modules(
-                folder.path, folder.sources[guest.role], guest.kernel, build)
+                folder.path, folder.sources[guest.role], guest.kernel, build,
+                f'{guest.role}.modules')
         found[instance.tag] = built[folder.path]
     return found
 
