@@ -36,16 +36,41 @@ own_errors() {
     dmesg | sed -n "s/^\[[^]]*\] \(.*$(own_endpoint).*error.*\)/\1/p" | tail -n 5
 }
 
+# own_no_match FILE: succeeds when no module in FILE can bind to the function, and
+# prints why.  A line of FILE is "MODULE PATTERN IDS", for each entry of an id table;
+# the pattern is that of MODULE_DEVICE_TABLE for the file modalias in sysfs.
+own_no_match() {
+    [ -s "$1" ] || return
+    _alias=$(cat "$(own_device)/modalias") || return
+    _tables=
+    while read -r _module _pattern _ids <&5; do
+        # shellcheck disable=SC2254 # a pattern
+        case $_alias in
+        $_pattern) return 1 ;;
+        esac
+        _tables="$_tables${_tables:+, }$_ids in $_module"
+    done 5<"$1"
+    _ids=$(sed s/0x// "$(own_device)/vendor"):$(sed s/0x// "$(own_device)/device")
+    echo "the function has the ids $_ids, the id tables have $_tables"
+}
+
+# own_bound_or_never FILE: ends the wait for a driver that cannot come.
+own_bound_or_never() {
+    own_bound || own_no_match "/pciep/own/$TAG.ids"
+}
+
 # own_binds: waits for the driver.  The result has the errors of the kernel, and says
-# which driver is bound instead.
+# which driver is bound instead, or which ids do not match.
 own_binds() {
-    wait_for 20 own_bound
+    wait_for 20 own_bound_or_never
+    own_bound
     _status=$?
     [ $_status = 0 ] || {
         own_errors | while read -r _line; do say "# $_line"; done
+        _why=$(own_no_match "/pciep/own/$TAG.ids")
         _driver=$(own_driver 2>/dev/null)
         say "# ${_driver:-no driver} is bound to the function, expected $OWN_DRIVER" \
-            "(host.driver in function.toml)"
+            "(host.driver in function.toml)${_why:+: $_why}"
     }
     tap_result $_status endpoint.DRIVER_BOUND
     say "1..$TAP_N"

@@ -93,6 +93,11 @@ WRONG = {
         reason='probe with driver NAME failed with error -28',
         edits={'NAME-host.c': ('vectors(h->pdev, 1, 1,',
                                'vectors(h->pdev, 99, 99,')}),
+    'ids_of_the_driver': Wrong(
+        '1 failed: endpoint.DRIVER_BOUND', 1, result='endpoint.DRIVER_BOUND',
+        reason='no driver is bound .*: the function has the ids 1af4:10f[0-9a-'
+        'b], the id tables have 1af4:0bad in wrong_host', usual=True,
+        edits={'NAME-host.c': ('WRONG_DEVICE) }', '0xbad) }')}),
     'driver_that_does_not_bind': Wrong(
         '1 failed: endpoint.DRIVER_BOUND', 1, result='endpoint.DRIVER_BOUND',
         reason='no driver is bound to the function, expected none',

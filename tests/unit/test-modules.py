@@ -17,9 +17,11 @@ MAGIC = '7.0.0 SMP preempt mod_unload '
 X86_64, AARCH64 = 62, 183
 
 
-def module_bytes(name, depends='', magic=MAGIC, machine=X86_64, bits=64):
+def module_bytes(name, depends='', magic=MAGIC, machine=X86_64, bits=64,
+                 aliases=()):
     """Return an ELF file with nothing but a section .modinfo."""
     info = b'license=GPL\0' + f'depends={depends}\0'.encode()
+    info += b''.join(f'alias={alias}\0'.encode() for alias in aliases)
     info += f'name={name}\0vermagic={magic}\0'.encode()
     names = b'\0.shstrtab\0.modinfo\0'
     head, entry = (64, '<IIQQQQIIQQ') if bits == 64 else (52, '<10I')
@@ -94,6 +96,21 @@ def test_release_of_an_image(place):
         equal(kernels.read_release(place.write('image', bytes(head))),
               '6.1.0-57', f'release at {offset:#x}')
     equal(kernels.read_release(place.write('image', b'text')), '', 'no image')
+
+
+@with_place
+def test_id_tables(place):
+    """What binds to a PCI function is known unless a module is built in."""
+    one = 'pci:v00001AF4d000010F0sv*sd*bc*sc*i*'
+    every = 'pci:v*d*sv*sd*bc01sc08i02*'
+    place.module('tree/kernel/user.ko', 'user',
+                 aliases=('usb:v1234', one, every))
+    tree = place.kernel.modules
+    equal(modfile.pci_aliases(['base', 'user'], tree),
+          [('user', one, '1af4:10f0'), ('user', every, '*:*')], 'the tables')
+    for names, of in ((['base'], tree), (['user', 'pci-epc-core'], tree),
+                      (['user', 'none'], tree), (['user'], None), ([], tree)):
+        equal(modfile.pci_aliases(names, of), [], f'tables of {names}')
 
 
 @with_place

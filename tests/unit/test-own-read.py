@@ -154,6 +154,39 @@ def test_processes_that_hang():
               [True] * sleeps + [False] * 2, f'order of {found}')
 
 
+def test_driver_that_cannot_come():
+    """The id tables are compared with the ids that the function has."""
+    script = os.path.join(TOP, 'scripts/guest/own-host.sh')
+    with open(script, encoding='utf-8') as file:
+        text = file.read().replace('. /pciep/own.sh\n', '')
+    other = 'mine pci:v00001AF4d00000BADsv*sd*bc*sc*i* 1af4:0bad\n'
+    good = 'mine pci:v00001AF4d000010F0sv*sd*bc*sc*i* 1af4:10f0\n'
+    of_class = 'nvme pci:v*d*sv*sd*bc01sc08i02* *:*\n'
+    with tempfile.TemporaryDirectory() as directory:
+        for name, value in (
+                ('vendor', '0x1af4'), ('device', '0x10f0'),
+                ('modalias', 'pci:v00001AF4d000010F0sv00000000sd00000000'
+                 'bc00sc00i00')):
+            with open(os.path.join(directory, name), 'w',
+                      encoding='utf-8') as file:
+                file.write(value + '\n')
+        tables = os.path.join(directory, 'tables')
+        for table, says in (
+                ('', None), (good, None), (other + good, None),
+                (other, '1af4:0bad in mine'),
+                (other + of_class, '1af4:0bad in mine, *:* in nvme')):
+            with open(tables, 'w', encoding='utf-8') as file:
+                file.write(table)
+            done = subprocess.run(
+                [find_busybox(), 'sh', '-c', f'{text}\nown_device() {{ echo '
+                 f'{directory}; }}\nown_no_match {tables}'],
+                stdout=subprocess.PIPE, text=True, check=False)
+            equal((done.returncode == 0, done.stdout),
+                  (True, 'the function has the ids 1af4:10f0, the id tables '
+                   f'have {says}\n') if says else (False, ''),
+                  f'what is said of {table!r}')
+
+
 def test_notes():
     text = read('because\n  of this\n# too\nnot ok 1 a\n1..1\n')[0]
     result = tap.read(text)[0]

@@ -35,12 +35,14 @@ class ModuleFile:
     :param arch: Architecture it is built for.
     :param vermagic: Kernel it is built for: release and settings.
     :param depends: Modules that it needs.
+    :param aliases: Patterns of the devices that it is for.
     """
     path: str
     name: str
     arch: str
     vermagic: str
     depends: Tuple[str, ...] = ()
+    aliases: Tuple[str, ...] = ()
 
 
 def _section(data: bytes, wanted: bytes) -> bytes:
@@ -79,9 +81,12 @@ def read(path: str, option: str) -> ModuleFile:
     except (struct.error, IndexError) as error:
         raise none from error
     fields: Dict[str, str] = {}
+    aliases: List[str] = []
     for text in info.decode('utf-8', 'replace').split('\0'):
         key, _, value = text.partition('=')
         fields.setdefault(key, value)
+        if key == 'alias':
+            aliases.append(value)
     if 'vermagic' not in fields:
         raise none
     depends = fields.get('depends', '').split(',')
@@ -89,7 +94,36 @@ def read(path: str, option: str) -> ModuleFile:
         path=path, name=fields.get('name') or module_name(path),
         arch=_MACHINES.get(machine, f'machine {machine}'),
         vermagic=fields['vermagic'].strip(),
-        depends=tuple(module_name(name) for name in depends if name))
+        depends=tuple(module_name(name) for name in depends if name),
+        aliases=tuple(aliases))
+
+
+_PCI_IDS = re.compile(r'pci:v([0-9A-F]{8}|\*)d([0-9A-F]{8}|\*)sv')
+
+
+def pci_aliases(names: Sequence[str], tree: Optional[Modules]
+                ) -> List[Tuple[str, str, str]]:
+    """
+    Return module, pattern and VENDOR:DEVICE of PCI drivers in modules.
+
+    The pattern is one for the file "modalias" in sysfs.  The list is empty
+    when one of the modules is built in, since nothing is known of that.
+    """
+    found: List[Tuple[str, str, str]] = []
+    for name in names:
+        paths = tree.closure(name) if tree else None
+        if not tree or not paths:
+            return []
+        aliases = read(tree.file(paths[-1]), 'function.toml').aliases
+        found += [(module_name(name), alias, _ids_of(match))
+                  for alias in aliases if (match := _PCI_IDS.match(alias))]
+    return found
+
+
+def _ids_of(match: 're.Match[str]') -> str:
+    """Return VENDOR:DEVICE as lspci prints them, * for any."""
+    return ':'.join('*' if text == '*' else f'{int(text, 16):04x}'
+                    for text in match.groups())
 
 
 def _vermagic(kernel: Kernel) -> str:

@@ -3,7 +3,7 @@
 
 import os
 import shlex
-from typing import Dict, List, Mapping, Tuple
+from typing import Dict, List, Mapping, Optional, Tuple
 
 from .. import CannotRun, functions
 from ..functions import Folder, Instance
@@ -173,7 +173,7 @@ def _add_modules(archive: Archive, setup: Setup,
     kernels.add_modules(archive, guest.kernel, resolved.tree, wanted, files)
     setup.notes += [f'{guest.name}: {file} instead of {module}'
                     for module, file in resolved.replaced]
-    _add_own_lists(archive, setup, guest, mine)
+    _add_own_lists(archive, setup, guest, mine, resolved.tree)
     return resolved.load
 
 
@@ -197,14 +197,25 @@ def _own_modules(setup: Setup, guest: GuestOptions) -> Dict[str, List[str]]:
 
 
 def _add_own_lists(archive: Archive, setup: Setup, guest: GuestOptions,
-                   mine: Mapping[str, List[str]]) -> None:
-    """Add the list of what own_load in a guest inserts for each function."""
+                   mine: Mapping[str, List[str]],
+                   tree: Optional[kernels.Modules]) -> None:
+    """
+    Add the list of what own_load in a guest inserts for each function.
+
+    own_binds in the host needs to know for which devices that is.
+    """
     for instance in setup.functions:
         if instance.tag in mine:
             names = [*instance.function.modules(guest.role),
                      *map(kernels.module_name, mine[instance.tag])]
             archive.data(f'pciep/own/{instance.tag}.modules',
                          ''.join(f'{name}\n' for name in names))
+            if guest.role == 'host':
+                # A user may add drivers that bind, too.
+                also = list(map(kernels.module_name, guest.modules))
+                archive.data(f'pciep/own/{instance.tag}.ids', ''.join(
+                    f'{" ".join(words)}\n' for words in
+                    modfile.pci_aliases([*names, *also], tree)))
 
 
 def write_initramfs(setup: Setup, guest: GuestOptions) -> str:
