@@ -31,6 +31,7 @@ help:
 	@echo 'make qemu         only QEMU: build/qemu'
 	@echo 'make kernels      all guest kernels with modules: build/kernel-*, build/modules-*'
 	@echo 'make kernel-7-trace    a kernel to debug in, kernel-7-kasan: one that checks memory accesses'
+	@echo 'make aarch64      what arm64 guests need: build/qemu-aarch64, kernel-7-arm64, ...'
 	@echo 'make docs         this documentation as HTML and man page: build/docs'
 	@echo 'make check-qemu-10.2   unit tests, qtests and a stock host on QEMU 10.2'
 	@echo 'make check-sanitize    unit tests, qtests, two guest tests with ASan, UBSan, TSan on our code'
@@ -49,6 +50,10 @@ kernel-%: build/build.ninja
 
 kernels: build/build.ninja
 	@$(NINJA) modules-7.stamp modules-6.12.stamp modules-7-debug.stamp
+
+# KERNEL: 7 or 6.12
+aarch64: build/build.ninja
+	@$(NINJA) qemu-aarch64.stamp modules-$(KERNEL)-arm64.stamp userland-arm64.stamp
 
 demo: all
 	@scripts/pci-ep-run demo
@@ -86,6 +91,6 @@ fuzz: build/build.ninja
 clean:
 	rm -rf build
 
-.PHONY: all help qemu kernels demo bench soak profiles docs fuzz check check-unit \
+.PHONY: all help qemu kernels aarch64 demo bench soak profiles docs fuzz check check-unit \
 	check-qtest check-kvm check-guest check-style check-build check-long \
 	check-faults check-sanitize check-qemu-10.2 clean

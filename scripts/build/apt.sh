@@ -100,15 +100,15 @@ apt_templates() {
         END { for (i = 1; i <= NR; i++) if (debian[i] || !any) print line[i] }'
 }
 
-# apt_write_list FILE TYPES SUITE...
+# apt_write_list FILE TYPES ARCHITECTURE SUITE...
 apt_write_list() {
-    local file=$1 types=$2 uri rest
-    shift 2
+    local file=$1 types=$2 arch=$3 uri rest
+    shift 3
     apt_templates | while IFS=$'\t' read -r uri rest; do
         [ -n "$uri" ] || continue
         printf 'Types: %s\nURIs: %s\nSuites: %s\nComponents: main\n' \
             "$types" "$uri" "$*"
-        printf 'Architectures: %s\n' "$(dpkg --print-architecture)"
+        printf 'Architectures: %s\n' "$arch"
         # Suite and components went by; what is left are options
         printf '%s\n' "$rest" | cut -f3- | tr '\t\001' '\n\n' | sed '/^$/d'
         echo
@@ -121,35 +121,49 @@ apt_write_list() {
 # Scopes whose indexes this process has fetched
 APT_FRESH=' '
 
-# apt_private near|far: set APT_OPTS; fetch the indexes when there are none.
+# apt_private near|far|arm64: set APT_OPTS; fetch the indexes when there are none.
 # near: stable and backports, sources and binaries; far: sources of what is
-# not released yet. APT_REFRESH=1 fetches them again, once in a process.
+# not released yet; arm64: binaries of this release for that architecture, as if
+# nothing were installed. APT_REFRESH=1 fetches them again, once in a process.
 apt_private() {
-    local dir=$CACHE/apt/$1
+    local dir=$CACHE/apt/$1 own index=source_Sources
+    own=$(dpkg --print-architecture)
     mkdir -p "$dir/lists/partial" "$dir/cache/archives/partial"
     APT_OPTS=(-o "Dir::Etc::sourcelist=$dir/list.sources"
         -o Dir::Etc::sourceparts=/dev/null -o "Dir::State::lists=$dir/lists"
         -o "Dir::Cache=$dir/cache" -o "APT::Sandbox::User=$(id -un)"
         -o Acquire::Languages=none -o Acquire::Retries=2)
+    if [ "$1" = arm64 ]; then
+        index=binary-arm64_Packages
+        mkdir -p "$dir/state"
+        touch "$dir/state/status"
+        APT_OPTS+=(-o "Dir::State=$dir/state" -o "Dir::State::status=$dir/state/status"
+            -o APT::Architecture=arm64 -o APT::Architectures=arm64)
+    fi
     case $APT_FRESH in
     *" $1 "*) return 0 ;;
     esac
     [ -f "$dir/fetched" ] && [ -z "${APT_REFRESH:-}" ] && return 0
     case $1 in
     near)
-        apt_write_list "$dir/list.sources" 'deb deb-src' \
+        apt_write_list "$dir/list.sources" 'deb deb-src' "$own" \
             stable stable-backports "$CODENAME-backports"
         ;;
     far)
-        apt_write_list "$dir/list.sources" deb-src testing unstable
+        apt_write_list "$dir/list.sources" deb-src "$own" testing unstable
+        ;;
+    arm64)
+        apt_write_list "$dir/list.sources" deb arm64 "$CODENAME"
         ;;
     esac
     say "fetching the package indexes ($1) of the Debian archive"
     # A suite this archive does not have fails the command but not the rest
     apt_log "update-$1" apt-get "${APT_OPTS[@]}" -q update ||
         grep '^E:' "$CACHE/log/apt-update-$1.log" >&2 || true
-    if ! ls "$dir/lists/"*source_Sources* > /dev/null 2>&1; then
+    if ! ls "$dir/lists/"*"$index"* > /dev/null 2>&1; then
         tail -n 10 "$CACHE/log/apt-update-$1.log" >&2
+        [ "$1" != arm64 ] ||
+            die 3 "no packages for arm64 can be reached; check the network and /etc/apt"
         die 3 "no source packages (deb-src) can be reached; check the network" \
             "and /etc/apt, or give --qemu-src=DIR and --kernel-src=DIR"
     fi

@@ -6,9 +6,9 @@
 #   kernel.sh [--src DIR] [--config FILE]... [--as LABEL] NAME [STAMP]
 #
 # NAME is a series, 7 or 6.12, and the name of a variant: 7-debug, 7-trace or
-# 7-kasan. DIR is a source tree that is taken instead of that series, and each
+# 7-kasan. Behind it may be an architecture, as in 7-arm64 (arch.sh). DIR is a source tree that is taken instead of that series, and each
 # FILE has lines of configuration that override those of configs/.
-# build/kernel-LABEL (default NAME) then holds bzImage, config, release,
+# build/kernel-LABEL (default NAME) then holds bzImage or Image, config, release,
 # lib/modules/RELEASE, modules (the same, flat), bin (the kernel's own test
 # programs), debug (modules with debug information) and kbuild (what building a
 # module against this kernel takes). With debug information of the whole kernel
@@ -17,6 +17,7 @@
 
 . "$(dirname "$0")/common.sh"
 . "$TOP/scripts/build/sources.sh"
+. "$TOP/scripts/build/arch.sh"
 
 load_config
 CONFIGS=()
@@ -31,8 +32,9 @@ while :; do
     shift 2
 done
 NAME=$1
-SERIES=${NAME%%-*}
-VARIANT=${NAME#"$SERIES"}
+set_arch "$NAME"
+SERIES=${NAME_ANY%%-*}
+VARIANT=${NAME_ANY#"$SERIES"}
 
 # Part of every result's name: raise it when this script changes what it builds
 RECIPE=2
@@ -57,7 +59,7 @@ fragments() {
     if has_prompt PCI_DOE drivers/pci/Kconfig; then
         variant+=' kernel-doe/doe'
     fi
-    for part in kernel/base kernel/endpoint kernel/host $variant; do
+    for part in kernel/base kernel/endpoint kernel/host $variant $ARCH_CONFIG; do
         printf '%s\n' "$TOP/configs/$part.config"
     done
 }
@@ -131,44 +133,46 @@ configure_kernel() {
         's/^[[:space:]]*(menu)?config[[:space:]]+([A-Za-z0-9_]+).*/\2/p' {} +) |
         sort -u > "$WORK/known-options"
     run_logged "$WORK/config.log" "kernel $NAME: configure" make -C "$SRC" \
-        O="$WORK/kbuild" KCONFIG_ALLCONFIG="$WORK/fragments" allnoconfig
+        "${ARCH_MAKE[@]}" O="$WORK/kbuild" KCONFIG_ALLCONFIG="$WORK/fragments" \
+        allnoconfig
     check_config "$WORK/kbuild/.config"
 }
 
 # The test programs that come with the kernel, static, as the guests have no
 # C library
 build_programs() {
-    local out=$1 headers=$WORK/headers kst=$SRC/tools/testing/selftests
+    local out=$1 headers=$WORK/headers kst=$SRC/tools/testing/selftests cc
+    cc=$(guest_cc)
     mkdir -p "$out/bin"
-    make -s -C "$SRC" O="$WORK/kbuild" INSTALL_HDR_PATH="$headers" \
+    make -s -C "$SRC" "${ARCH_MAKE[@]}" O="$WORK/kbuild" INSTALL_HDR_PATH="$headers" \
         headers_install > "$WORK/headers.log" 2>&1 ||
         die 1 "kernel $NAME: headers_install failed; see $WORK/headers.log"
     if [ -f "$kst/pci_endpoint/pci_endpoint_test.c" ]; then
-        cc -O2 -static -isystem "$headers/include" -I "$kst" \
+        "$cc" -O2 -static -isystem "$headers/include" -I "$kst" \
             "$kst/pci_endpoint/pci_endpoint_test.c" \
             -o "$out/bin/pci_endpoint_test"
     fi
     if [ -f "$SRC/tools/pci/pcitest.c" ]; then
-        cc -O2 -static -isystem "$headers/include" "$SRC/tools/pci/pcitest.c" \
+        "$cc" -O2 -static -isystem "$headers/include" "$SRC/tools/pci/pcitest.c" \
             -o "$out/bin/pcitest"
     fi
-    find "$out/bin" -type f -exec strip {} +
+    find "$out/bin" -type f -exec "${CROSS}strip" {} +
 }
 
 install_kernel() {
     local out=$1 release=$2 file
-    cp "$WORK/kbuild/arch/x86/boot/bzImage" "$out/bzImage"
+    cp "$WORK/kbuild/$IMAGE" "$out/${IMAGE##*/}"
     cp "$WORK/kbuild/.config" "$out/config"
     printf '%s\n' "$release" > "$out/release"
     run_logged "$WORK/install.log" "kernel $NAME: install modules" \
-        make -C "$WORK/kbuild" INSTALL_MOD_PATH="$out" INSTALL_MOD_STRIP=1 \
+        make -C "$WORK/kbuild" "${ARCH_MAKE[@]}" INSTALL_MOD_PATH="$out" INSTALL_MOD_STRIP=1 \
         DEPMOD=/sbin/depmod modules_install
     rm -f "$out/lib/modules/$release/build" "$out/lib/modules/$release/source"
     install_debug "$out"
     mkdir -p "$out/modules"
     (cd "$out/modules" && find "../lib/modules/$release" -name '*.ko' \
         -exec ln -sf {} . \;)
-    for file in bzImage "lib/modules/$release/modules.dep"; do
+    for file in "${IMAGE##*/}" "lib/modules/$release/modules.dep"; do
         [ -s "$out/$file" ] || die 1 "kernel $NAME: the build left no $file"
     done
 }
@@ -191,7 +195,7 @@ install_debug() {
 shrink_kbuild() {
     find "$WORK/kbuild" \( -name '*.o' -o -name '*.a' -o -name '*.ko' \
         -o -name '.*.cmd' -o -name 'vmlinux*' -o -name '*.mod.c' \
-        -o -path '*/boot/bzImage' \) -type f \
+        -o -path "*/$IMAGE" \) -type f \
         ! -path '*/kbuild/scripts/*' ! -path '*/kbuild/tools/*' \
         ! -name 'vmlinux.lds' -delete
 }
@@ -201,7 +205,7 @@ shrink_kbuild() {
 # it costs little, and reports of the kernel name lines of drivers. CFLAGS_MODULE
 # does not reach the objects of the kernel itself.
 build_kernel() {
-    local release start=$SECONDS targets=(bzImage modules)
+    local release start=$SECONDS targets=("${IMAGE##*/}" modules)
     [ -n "$OWN" ] || lock "$RESULT"
     is_built && return 0
     need_space 4
@@ -211,8 +215,8 @@ build_kernel() {
     fi
     say "kernel $NAME: $(expected_time)"
     run_logged "$CACHE/log/$RESULT.log" "kernel $NAME: build ($(source_name), \
-$JOBS jobs)" make -C "$WORK/kbuild" -j"$JOBS" CFLAGS_MODULE=-g "${targets[@]}"
-    release=$(make -s -C "$WORK/kbuild" kernelrelease)
+$JOBS jobs)" make -C "$WORK/kbuild" "${ARCH_MAKE[@]}" -j"$JOBS" CFLAGS_MODULE=-g "${targets[@]}"
+    release=$(make -s -C "$WORK/kbuild" "${ARCH_MAKE[@]}" kernelrelease)
     temp_dir "$CACHE/scratch"
     build_programs "$TEMP"
     install_kernel "$TEMP" "$release"
@@ -267,6 +271,7 @@ forget_own() {
 }
 
 mkdir -p "$CACHE/scratch" "$CACHE/log"
+need_cross
 OWN=''
 SRC=$(kernel_source "$SERIES")
 mapfile -t FRAGMENTS < <(fragments)
@@ -289,7 +294,7 @@ if [ "$SRC" = "$KERNEL_SRC" ]; then
     say "kernel $NAME: looking at the files of $KERNEL_SRC"
     "$PYTHON" "$TOP/scripts/build/link-tree" "$KERNEL_SRC" "$SRC"
 fi
-RESULT=$PREFIX-$({ source_id; echo "$OPTIONS"; compiler_id; } | hash_text)
+RESULT=$PREFIX-$({ source_id; echo "$OPTIONS"; compiler_id "$(guest_cc)"; } | hash_text)
 [ -n "$OWN" ] || WORK=$CACHE/scratch/$RESULT
 is_built || build_kernel
 use "$RESULT" "kernel-${LABEL:-$NAME}"

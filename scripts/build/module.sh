@@ -7,8 +7,10 @@
 # unless the kernel is the user's.
 
 . "$(dirname "$0")/common.sh"
+. "$TOP/scripts/build/arch.sh"
 
 NAME=$1
+set_arch "$NAME"
 load_config
 
 # Part of every result's name: raise it when this script changes what it builds
@@ -55,14 +57,14 @@ build_nvmet() {
     printf '%s\n' 'obj-m := nvmet-pci-epf.o' 'nvmet-pci-epf-y := pci-epf.o' \
         > "$dir/Kbuild"
     run_logged "$CACHE/log/$RESULT-nvmet.log" "nvmet-pci-epf for kernel $NAME: build" \
-        make -C "$KERNEL/kbuild" M="$dir" CFLAGS_MODULE=-g modules
+        make -C "$KERNEL/kbuild" "${ARCH_MAKE[@]}" M="$dir" CFLAGS_MODULE=-g modules
     cp "$dir/nvmet-pci-epf.ko" "$TEMP/"
 }
 
 build_modules() {
     run_logged "$CACHE/log/$RESULT.log" "modules for kernel $NAME: build" \
-        make -C "$KERNEL/kbuild" M="$WORK/linux" W=1 CFLAGS_MODULE=-g \
-        -j"$JOBS" modules
+        make -C "$KERNEL/kbuild" "${ARCH_MAKE[@]}" M="$WORK/linux" W=1 \
+        CFLAGS_MODULE=-g -j"$JOBS" modules
     if grep -n 'warning:' "$CACHE/log/$RESULT.log" >&2; then
         # Objects that are there are not built again, nor warned about
         rm -rf "$WORK"
@@ -74,7 +76,7 @@ build_modules() {
     build_nvmet
     mkdir "$TEMP/debug"
     cp "$TEMP"/*.ko "$TEMP/debug/"
-    strip --strip-debug "$TEMP"/*.ko
+    "${CROSS}strip" --strip-debug "$TEMP"/*.ko
     publish "$TEMP" "$RESULT"
 }
 

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# Make sure that what the build needs is installed: packages.sh. On Debian it looks
+# Make sure that what the build needs is installed: packages.sh [arm64]. With arm64
+# that is what building for arm64 guests needs in addition. On Debian it looks
 # at packages; as root it installs what is missing, else it prints the command.
 # Elsewhere it looks for each tool and library and names those that are missing.
 
@@ -44,6 +45,12 @@ kmod                initramfs, depmod
 busybox-static      initramfs
 '
 
+# The same for guests of arm64, which only those install who ask for them
+ARM64_PACKAGES='
+gcc-aarch64-linux-gnu   kernel and modules for arm64
+libc6-dev-arm64-cross   test programs of the kernel for arm64
+'
+
 # Packages that only checks need. A release that lacks one goes without: the check
 # that needs it is skipped and says so.
 EXTRA_PACKAGES='
@@ -72,6 +79,10 @@ lz4                 kernel image
 cpio                initramfs
 depmod              initramfs
 busybox             initramfs; it must be a static one
+'
+
+ARM64_TOOLS='
+aarch64-linux-gnu-gcc   kernel for arm64
 '
 
 # Libraries as pkg-config knows them
@@ -224,6 +235,15 @@ install_meson() {
     }
 }
 
+case ${1:-} in
+'') ;;
+arm64)
+    PACKAGES=$ARM64_PACKAGES
+    TOOLS=$ARM64_TOOLS
+    EXTRA_PACKAGES='' LIBRARIES=''
+    ;;
+*) die 2 "usage: packages.sh [arm64]" ;;
+esac
 mkdir -p "$CACHE"
 if ! have_apt; then
     check_tools
@@ -231,5 +251,7 @@ if ! have_apt; then
 fi
 lock apt
 install_packages
-install_meson
-install_extras
+[ -n "${1:-}" ] || {
+    install_meson
+    install_extras
+}

@@ -1,8 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# Lay our tree over a QEMU source and build it: qemu.sh all|util [STAMP].
+# Lay our tree over a QEMU source and build it: qemu.sh all|util|aarch64 [STAMP].
 # all:  build/qemu holds qemu-system-x86_64, its firmware, the qtests.
+# aarch64: build/qemu-aarch64 holds qemu-system-aarch64. It is built from the same
+#       tree, in a build directory of its own.
 # util: build/qemu-util holds what unit tests link: libqemuutil.a and headers.
 #       It does not depend on our C files, so changing them leaves it alone.
 # build-directory: print where ninja builds all, also when nothing was built yet.
@@ -30,6 +32,12 @@ CONFIGURE=(--python="$PYTHON" --target-list=x86_64-softmmu
     --enable-attr --enable-virtfs --enable-pixman
     --disable-install-blobs --disable-docs --enable-werror
     --prefix=/usr/local "${QEMU_OPTIONS[@]}")
+
+# Guests of arm64 boot a kernel without firmware. KVM cannot run them here.
+configure_aarch64() {
+    CONFIGURE=("${CONFIGURE[@]/x86_64-softmmu/aarch64-softmmu}")
+    CONFIGURE=("${CONFIGURE[@]/--enable-kvm/--disable-kvm}")
+}
 
 # QEMU's own tests that every device has to pass
 STOCK_QTESTS=(device-introspect-test qom-test test-hmp)
@@ -168,12 +176,18 @@ own_qtest_files() {
 name_result() {
     local content
     local -a files=()
-    if [ "$WHAT" = all ]; then
+    case $WHAT in
+    all)
         mapfile -t files < <(own_qtest_files)
         content=$(hash_files "$1" "${OVERLAY_DIRS[@]}" "${files[@]}")
-    else
+        ;;
+    aarch64)
+        content=$(hash_files "$1" hw/pci-ep hw/misc/epf-bridge include/hw/pci-ep)
+        ;;
+    util)
         content=$(hash_files "$1" {hw/pci-ep,hw/misc/epf-bridge}/trace{-events,.h})
-    fi
+        ;;
+    esac
     RESULT=$LINK-$({
         source_id
         echo "$OPTIONS $RECIPE $content"
@@ -223,14 +237,14 @@ sync_tree() {
 }
 
 configure_tree() {
-    if [ ! -f "$WORK/build/build.ninja" ]; then
-        rm -rf "$WORK/build"
-        mkdir -p "$WORK/build"
+    if [ ! -f "$OBJECTS/build.ninja" ]; then
+        rm -rf "$OBJECTS"
+        mkdir -p "$OBJECTS"
         # shellcheck disable=SC2016
         run_logged "$CACHE/log/$(basename "$WORK")-configure.log" \
             "QEMU: configure ($(basename "$SRC"))" \
             bash -c 'cd "$1" && shift && ../src/configure "$@"' - \
-            "$WORK/build" "${CONFIGURE[@]}"
+            "$OBJECTS" "${CONFIGURE[@]}"
     fi
 }
 
@@ -316,6 +330,19 @@ build_all() {
     publish "$out" "$RESULT"
 }
 
+build_aarch64() {
+    local out
+    configure_tree
+    run_logged "$CACHE/log/$RESULT.log" "QEMU for arm64 guests: build ($JOBS jobs)" \
+        ninja -C "$OBJECTS" qemu-system-aarch64
+    temp_dir "$CACHE/scratch"
+    out=$TEMP
+    mkdir -p "$out/bin"
+    cp "$OBJECTS/qemu-system-aarch64" "$out/bin/"
+    ln -s bin/qemu-system-aarch64 "$out/qemu-system-aarch64"
+    publish "$out" "$RESULT"
+}
+
 source_id() {
     if [ "$SRC" = "$QEMU_SRC" ]; then
         (cd "$SRC" && find . \( -name .git -o -name build \) -prune -o -type f \
@@ -330,9 +357,16 @@ SRC=$(qemu_source)
 OPTIONS=$({ printf '%s\n' "${CONFIGURE[@]}"; compiler_id; } | hash_text)
 WORK=$CACHE/scratch/qemu-$(printf '%s' "$SRC$OPTIONS" | hash_text)
 TREE=$WORK/src
+OBJECTS=$WORK/build
 case $WHAT in
 util) LINK=qemu-util ;;
 all) LINK=qemu ;;
+aarch64)
+    LINK=qemu-aarch64
+    OBJECTS=$WORK/build-aarch64
+    configure_aarch64
+    OPTIONS=$({ printf '%s\n' "${CONFIGURE[@]}"; compiler_id; } | hash_text)
+    ;;
 build-directory)
     printf '%s\n' "$WORK/build"
     exit
@@ -343,12 +377,12 @@ in-build)
     run_in_build "${@:2}"
     exit
     ;;
-*) die 2 "usage: qemu.sh all|util [STAMP], build-directory, in-build COMMAND" ;;
+*) die 2 "usage: qemu.sh all|util|aarch64 [STAMP], build-directory, in-build COMMAND" ;;
 esac
 # Our files may change until we hold the lock and have a copy
 if ! name_result "$TOP"; then
     lock "${WORK##*/}"
-    [ -f "$WORK/build/build.ninja" ] || need_space 3
+    [ -f "$OBJECTS/build.ninja" ] || need_space 3
     sync_tree
     name_result "$TREE" || "build_$WHAT"
 fi
