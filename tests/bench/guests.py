@@ -23,7 +23,6 @@ from pciep.vm.setup import GuestOptions, Setup  # noqa: E402
 from pciep.vm.testbed import Testbed  # noqa: E402
 
 KERNEL = '7'
-ARCH = 'x86_64'
 ENDPOINT = '0x1af4:0x10ff'
 CMA = 'cma=64M'  # buffers of 16 MiB in one piece
 BOOT = 120  # seconds, enough for slow machines
@@ -60,10 +59,10 @@ class Tools:
     """What "make" built: QEMU, a kernel, the programs of the benchmark."""
     def __init__(self, build, wanted, tell):
         self.build = build
-        self.qemu = machine.find_qemu(build, ARCH)
         self.kernel = kernels.built(build, KERNEL)
-        self.accel = accel.choose(wanted, self.qemu, self.kernel.image, ARCH,
-                                  tell)
+        self.qemu = machine.find_qemu(build, self.kernel.arch)
+        self.accel = accel.choose(wanted, self.qemu, self.kernel.image,
+                                  self.kernel.arch, tell)
 
     def program(self, name):
         path = os.path.join(self.build, 'bench', name)
@@ -87,7 +86,6 @@ class Tools:
             accel=self.accel,
             guests=[GuestOptions(name='host', kernel=self.kernel, **host),
                     GuestOptions(name='ep', kernel=self.kernel, **ep)],
-            arch=ARCH,
             **more,
         ))
 

@@ -12,7 +12,7 @@ import time
 TOP = os.path.abspath(os.path.join(os.path.dirname(__file__), '../..'))
 sys.path.insert(0, os.path.join(TOP, 'scripts'))
 
-from pciep import functions  # noqa: E402
+from pciep import arch, functions  # noqa: E402
 from pciep.image import kernels  # noqa: E402
 from pciep.run import tap  # noqa: E402
 from pciep.vm import accel, machine, process  # noqa: E402
@@ -20,7 +20,6 @@ from pciep.vm.setup import GuestOptions, Setup  # noqa: E402
 from pciep.vm.testbed import Testbed  # noqa: E402
 
 LAUNCHER = os.path.join(TOP, 'scripts/pci-ep-run')
-ARCH = 'x86_64'
 # Seconds for the endpoint to appear or vanish, enough for slow machines
 APPEAR = 40
 DEFAULT_LIMIT = 120
@@ -274,8 +273,9 @@ class Context:
 
     def kernel(self, name):
         """Return a kernel that "make" builds, or skip the test."""
+        image = arch.ARCH[arch.of_kernel(name)].image
         if not os.path.exists(
-                os.path.join(self.build, f'kernel-{name}', 'bzImage')):
+                os.path.join(self.build, f'kernel-{name}', image)):
             raise Skipped(f'kernel {name} is not built: '
                           f'run "make kernel-{name}"')
         return kernels.built(self.build, name)
@@ -292,18 +292,17 @@ class Context:
         :param more: More members of Setup.
         """
         chosen = self.kernel(kernel)
-        qemu = machine.find_qemu(self.build, ARCH)
+        qemu = machine.find_qemu(self.build, chosen.arch)
         bed = Testbed(Setup(
             rundir=self.rundir,
             qemu=qemu,
-            accel=accel.choose('auto', qemu, chosen.image, ARCH,
+            accel=accel.choose('auto', qemu, chosen.image, chosen.arch,
                                lambda text: None),
             guests=[
                 GuestOptions(name='host', kernel=chosen, idle=True,
                              **(host or {})),
                 GuestOptions(name='ep', kernel=chosen, **(ep or {})),
             ],
-            arch=ARCH,
             functions=functions.instances(function),
             build=self.build,
             **more,

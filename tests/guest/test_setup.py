@@ -6,9 +6,10 @@ import re
 from unittest import mock
 
 from lib import Skipped, check, contains, equal, functions
+from pciep.arch import ARCH
 from pciep.image.kernels import Kernel
 from pciep.vm import ticks
-from pciep.vm.machine import ARCH, MachineSpec
+from pciep.vm.machine import MachineSpec
 from pciep.vm.setup import GuestOptions, Setup
 
 FUNCTION = '''
@@ -43,7 +44,7 @@ def setup_for(*texts):
 def devices(setup, name):
     """Return the -device arguments that are ends of links."""
     options = setup.guest(name)
-    spec = MachineSpec(name=name, role=options.role, arch=setup.arch,
+    spec = MachineSpec(name=name, role=options.role, arch=options.kernel.arch,
                        qemu=setup.qemu, kernel='k', initramfs='i',
                        accel='tcg', socket='/s', links=setup.links(name))
     return [word for word in spec.command('/s', [])
@@ -130,12 +131,17 @@ def test_memory(t):
 
 def test_iommus(t):
     """Every word of --host-iommu makes a command line."""
-    for iommu, what in ARCH['x86_64'].host_iommu.items():
-        spec = MachineSpec(name='host', role='host', arch='x86_64', qemu='q',
+    for arch, iommu, what in ((arch, iommu, what) for arch in ARCH
+                              for iommu, what in
+                              ARCH[arch].host_iommu.items()):
+        spec = MachineSpec(name='host', role='host', arch=arch, qemu='q',
                            kernel='k', initramfs='i', accel='tcg',
                            iommu=iommu)
         words = spec.command(None, [])
-        check(what.device in words, f'{iommu}: no {what.device} in {words}')
+        check(not what.device or what.device in words,
+              f'{iommu}: no {what.device} in {words}')
+        check(what.machine in words[words.index('-M') + 1],
+              f'{iommu}: no {what.machine} in {words}')
         append = words[words.index('-append') + 1]
         check(append.endswith(what.append), f'{iommu}: arguments {append}')
 

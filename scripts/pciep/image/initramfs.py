@@ -100,10 +100,15 @@ class Archive:
         os.replace(partial, filename)
 
 
-def find_busybox() -> str:
-    """Return the path of a busybox that is linked statically."""
-    own = os.environ.get('PCI_EP_BUSYBOX')
-    for path in [own] if own else ['/bin/busybox', '/usr/bin/busybox']:
+def find_busybox(root: str = '') -> str:
+    """
+    Return the path of a busybox that is linked statically.
+
+    :param root: Directory with the programs of another architecture.
+    """
+    own = os.environ.get('PCI_EP_BUSYBOX') if not root else None
+    for path in [own] if own else [f'{root}/bin/busybox',
+                                   f'{root}/usr/bin/busybox']:
         if os.path.isfile(path) and os.access(path, os.R_OK):
             with open(path, 'rb') as file:
                 # A dynamic program names its loader in the first page.  The
@@ -112,19 +117,26 @@ def find_busybox() -> str:
                     return path
     if own:
         raise CannotRun(f'{own} is no static busybox: check PCI_EP_BUSYBOX')
+    if root:
+        raise CannotRun(f'no static busybox in {root}: remove that directory '
+                        'and run "make aarch64"')
     raise CannotRun('no static busybox for the guests: install the package '
                     'busybox-static (or name one in PCI_EP_BUSYBOX)')
 
 
-def base(guest_scripts: str) -> Archive:
-    """Return what every guest has: busybox, a console node, our scripts."""
+def base(guest_scripts: str, root: str = '') -> Archive:
+    """
+    Return what every guest has: busybox, a console node, our scripts.
+
+    :param root: As for find_busybox().
+    """
     archive = Archive()
     for path in ('proc', 'sys', 'dev', 'tmp', 'run', 'etc', 'root',
                  'lib/modules'):
         archive.directory(path)
     archive.device('dev/console', 5, 1)
     archive.device('dev/null', 1, 3, 0o666)
-    archive.file('bin/busybox', find_busybox())
+    archive.file('bin/busybox', find_busybox(root))
     archive.symlink('bin/sh', 'busybox')
     archive.symlink('sbin', 'bin')
     archive.data('etc/passwd', 'root:x:0:0:root:/root:/bin/sh\n')

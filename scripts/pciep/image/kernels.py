@@ -13,6 +13,7 @@ import tempfile
 from typing import Dict, Iterable, List, Optional, Set, Tuple
 
 from .. import CannotRun, did_you_mean
+from ..arch import ARCH, DEFAULT as DEFAULT_ARCH, of_kernel
 from .initramfs import Archive
 
 
@@ -48,21 +49,33 @@ def module_name(path: str) -> str:
     return re.sub(r'\.ko(\.\w+)?$', '', base).replace('-', '_')
 
 
+def image_arch(head: bytes) -> str:
+    """Return the architecture of an image by its begin, '' if not known."""
+    if head[0x202:0x206] == b'HdrS':
+        return 'x86_64'
+    return 'arm64' if head[0x38:0x3c] == b'ARM\x64' else ''
+
+
 def read_release(image: str) -> str:
     """
-    Return the release in an x86 bzImage, '' for another kind of image.
+    Return the release in a bzImage or an Image, '' for another kind of image.
 
-    The field is kernel_version of the boot protocol (arch/x86/boot.rst in
-    the documentation of Linux).
+    The field of a bzImage is kernel_version of the boot protocol
+    (arch/x86/boot.rst in the documentation of Linux).  An Image of arm64
+    (arch/arm64/booting.rst) has the text of /proc/version somewhere.
     """
     try:
         with open(image, 'rb') as file:
             head = file.read(SETUP_MOST)
+            if image_arch(head) == 'arm64':
+                match = re.search(rb'Linux version (\S+) ',
+                                  head + file.read())
+                return match[1].decode('ascii', 'replace') if match else ''
     except OSError as error:
         raise CannotRun(
             f'cannot read the kernel {image}: {error.strerror}; check the '
             'path or run "make" to build the default kernels') from error
-    if head[0x202:0x206] != b'HdrS':
+    if image_arch(head) != 'x86_64':
         return ''
     offset = struct.unpack_from('<H', head, 0x20E)[0] + 0x200
     text = head[offset:offset + 128].split(b'\0')[0]
@@ -186,7 +199,7 @@ def read_module(filename: str) -> bytes:
                         'rebuild it') from error
 
 
-def _stripped(filename: str) -> bytes:
+def _stripped(filename: str, arch: str) -> bytes:
     """Return a module without debug information, unless it is signed."""
     data = read_module(filename)
     if data.endswith(_SIGNED):
@@ -197,7 +210,8 @@ def _stripped(filename: str) -> bytes:
         with open(plain, 'wb') as file:
             file.write(data)
         try:
-            subprocess.run(['strip', '--strip-debug', '-o', output, plain],
+            subprocess.run([f'{ARCH[arch].cross}strip', '--strip-debug', '-o',
+                            output, plain],
                            check=True, stderr=subprocess.DEVNULL)
         except (OSError, subprocess.CalledProcessError):
             return data
@@ -215,7 +229,8 @@ class Kernel:
     """
     The kernel of a guest with all that belongs to it.
 
-    :param image: The bzImage.
+    :param image: The bzImage or Image.
+    :param arch: Key of ARCH.
     :param release: Its release, '' when unknown.
     :param modules: Its modules, if there are such.
     :param bindir: Where programs are that were built from its source.
@@ -231,6 +246,7 @@ class Kernel:
     :param symbol_files: The same of single modules, by name.
     """
     image: str
+    arch: str = DEFAULT_ARCH
     release: str = ''
     modules: Optional[Modules] = None
     bindir: str = ''
@@ -256,6 +272,11 @@ class Kernel:
     def label(self) -> str:
         """What people call this kernel."""
         return self.release or self.image
+
+    @property
+    def make(self) -> str:
+        """What builds our driver for the kernels that "make" builds."""
+        return ARCH[self.arch].make
 
     def program(self, name: str) -> Optional[str]:
         """Return the path of a program from the kernel's source."""
@@ -308,7 +329,7 @@ class Kernel:
             have = f'; found {self.drivers[0]} for {vermagic(self.drivers[0])}'
         raise CannotRun(
             f'no {DRIVER}.ko for the endpoint kernel {self.label}{have}: run '
-            '"make", or build linux/ against that kernel and pass '
+            f'"{self.make}", or build linux/ against that kernel and pass '
             '--ep-driver FILE')
 
     def beside_driver(self, name: str) -> str:
@@ -320,8 +341,8 @@ class Kernel:
                 return path
         raise CannotRun(
             f'no {name}.ko for the endpoint kernel {self.label} beside '
-            f'{DRIVER}.ko: run "make", or build linux/ against that kernel, '
-            'put the modules of linux/test beside it and pass '
+            f'{DRIVER}.ko: run "{self.make}", or build linux/ against that '
+            'kernel, put the modules of linux/test beside it and pass '
             '--ep-driver FILE')
 
 
@@ -349,7 +370,11 @@ def entries(directory: str, prefix: str) -> List[str]:
 def built(build: str, name: str) -> Kernel:
     """Return the kernel that "make" left in build/kernel-NAME."""
     directory = os.path.join(build, f'kernel-{name}')
-    image = os.path.join(directory, 'bzImage')
+    arch = of_kernel(name)
+    image = os.path.join(directory, ARCH[arch].image)
+    if not os.path.exists(image) and arch != DEFAULT_ARCH:
+        raise CannotRun(f'no guest kernel "{name}" in {build}: run '
+                        f'"{_make_kernel(name)}" first')
     if not os.path.exists(image):
         known = dict.fromkeys([*VARIANTS, *entries(build, 'kernel-')])
         raise CannotRun(
@@ -372,6 +397,7 @@ def built(build: str, name: str) -> Kernel:
     ours = os.path.join(build, f'modules-{name}')
     return Kernel(
         image=image,
+        arch=arch,
         release=release,
         modules=modules,
         bindir=os.path.join(directory, 'bin'),
@@ -383,6 +409,13 @@ def built(build: str, name: str) -> Kernel:
         symbols=[os.path.join(ours, 'debug'),
                  os.path.join(directory, 'debug')],
     )
+
+
+def _make_kernel(name: str) -> str:
+    """Return what builds a kernel of another architecture."""
+    arch = ARCH[of_kernel(name)]
+    variant = name[:-len(arch.suffix)]
+    return arch.make + ('' if variant == DEFAULT else f' KERNEL={variant}')
 
 
 def _if_there(path: str) -> str:
@@ -397,6 +430,16 @@ def find_kbuild(*places: str) -> Optional[str]:
     return None
 
 
+def _check_image(kernel: Kernel) -> None:
+    """Refuse an image that is known to be for another architecture."""
+    with open(kernel.image, 'rb') as file:
+        found = image_arch(file.read(0x206))
+    if found not in ('', kernel.arch):
+        raise CannotRun(f'{kernel.image} is a kernel for {found} and the '
+                        f'guest is {kernel.arch}: check the image, '
+                        '--host-arch and --ep-arch')
+
+
 def custom(build: str, name: str, *, image: Optional[str] = None,
            moduledir: Optional[str] = None,
            driver: Optional[str] = None) -> Kernel:
@@ -408,17 +451,20 @@ def custom(build: str, name: str, *, image: Optional[str] = None,
             raise CannotRun(f'no kernel image {image}: check the path')
         kernel = Kernel(
             image=image,
+            arch=of_kernel(name),
             bindir=os.path.join(build, f'kernel-{name}', 'bin'),
             drivers=[
                 os.path.join(build, f'modules-{entry}', f'{DRIVER}.ko')
                 for entry in entries(build, 'modules-')
+                if of_kernel(entry) == of_kernel(name)
             ],
         )
+        _check_image(kernel)
     if moduledir:
         kernel.modules = find_modules(moduledir, kernel.release)
         kernel.corrected_dir = None
     if image or moduledir:
-        # The image is arch/x86/boot/bzImage of a build directory.
+        # The image is arch/NAME/boot/IMAGE of a build directory.
         top = os.path.join(os.path.dirname(os.path.realpath(kernel.image)),
                            '../../..')
         root = kernel.modules.root if kernel.modules else ''
@@ -455,8 +501,11 @@ def _add_from_tree(archive: Archive, kernel: Kernel, modules: Modules,
             if target not in placed:
                 placed.add(target)
                 # No guest needs debug information, and it can be large.
-                read = _stripped if path in modules.corrected else read_module
-                archive.data(f'{top}/{target}', read(modules.file(path)))
+                file = modules.file(path)
+                archive.data(f'{top}/{target}',
+                             _stripped(file, kernel.arch)
+                             if path in modules.corrected
+                             else read_module(file))
         archive.data(f'pciep/load/{name}',
                      ''.join(f'/{top}/{target}\n' for target in plain))
         needs = ' '.join(reversed(plain[:-1]))

@@ -14,13 +14,11 @@ import struct
 from typing import Dict, List, Optional, Sequence, Set, Tuple
 
 from .. import CannotRun, did_you_mean
+from ..arch import ARCH, MACHINES
 from .kernels import (DRIVER, DRIVER_NEEDS, Kernel, Modules, module_name,
                       read_module)
 
 
-# e_machine of ELF
-_MACHINES = {3: 'i386', 40: 'arm', 62: 'x86_64', 183: 'aarch64',
-             243: 'riscv64'}
 _OURS = {module_name(name) for name in (DRIVER, *DRIVER_NEEDS)}
 _FILE = re.compile(r'\.ko(\.(xz|gz|zst))?$')
 
@@ -92,7 +90,7 @@ def read(path: str, option: str) -> ModuleFile:
     depends = fields.get('depends', '').split(',')
     return ModuleFile(
         path=path, name=fields.get('name') or module_name(path),
-        arch=_MACHINES.get(machine, f'machine {machine}'),
+        arch=MACHINES.get(machine, f'machine {machine}'),
         vermagic=fields['vermagic'].strip(),
         depends=tuple(module_name(name) for name in depends if name),
         aliases=tuple(aliases))
@@ -152,7 +150,8 @@ def _same_vermagic(module: str, kernel: str) -> bool:
 def _how_to_build(kernel: Kernel) -> str:
     tree = os.path.join(os.path.dirname(kernel.image), 'kbuild')
     if os.path.isdir(tree):
-        return f'build it with "make -C {tree} M=DIR modules"'
+        words = ' '.join([tree, *ARCH[kernel.arch].make_args, 'M=DIR'])
+        return f'build it with "make -C {words} modules"'
     return 'build it against the tree of that kernel'
 
 

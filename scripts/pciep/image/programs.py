@@ -1,13 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Programs of this machine for a guest, with the libraries they load."""
+"""
+Programs for a guest, with the libraries they load.
+
+They are those of this machine.  For a guest of another architecture they are
+in a directory that scripts/build/userland.sh has filled, which is called root
+here; '' stands for this machine.
+"""
 
 import os
 import re
 import shutil
+import struct
 import subprocess
-from typing import Iterable, List, Tuple
+from typing import Dict, Iterable, List, Tuple
 
 from .. import CannotRun
+from ..arch import ARCH, MACHINES
 from .initramfs import Archive
 
 
@@ -25,6 +33,56 @@ TOOLS = ('lspci', 'setpci', 'strace', 'trace-cmd', 'ethtool', 'nvme',
 DATA = {'lspci': ['/usr/share/misc/pci.ids', '/usr/share/hwdata/pci.ids']}
 # What a guest has for scripts
 SHELLS = ('/bin/sh', '/usr/bin/env sh')
+
+
+def sysroot(build: str, arch: str) -> str:
+    """Return the directory with programs of guests, '' for this machine."""
+    here = ARCH[arch]
+    if not here.sysroot:
+        return ''
+    root = os.path.join(build, here.sysroot)
+    if not os.path.isdir(root):
+        raise CannotRun(f'no programs for {arch} guests at {root}: run '
+                        f'"{here.make}" first')
+    return root
+
+
+def _dynamic(program: str) -> Tuple[str, List[str]]:
+    """Return loader and libraries that a program of any machine names."""
+    try:
+        text = subprocess.run(
+            ['readelf', '-W', '-l', '-d', program], stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL, check=True).stdout.decode()
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise CannotRun(f'cannot tell the libraries of {program}: {error}'
+                        ) from error
+    loader = re.search(r'program interpreter: (/[^\]]+)\]', text)
+    return (loader[1] if loader else '',
+            re.findall(r'\(NEEDED\).*\[([^\]]+)\]', text))
+
+
+def foreign_libraries(program: str, root: str) -> List[str]:
+    """Return the same as libraries(), as paths relative to a root."""
+    found: Dict[str, str] = {}
+    places = ['/lib', '/usr/lib']
+    # Debian has a directory for each architecture.
+    places += [os.path.join(place, name) for place in tuple(places)
+               if os.path.isdir(root + place)
+               for name in sorted(os.listdir(root + place))
+               if name.endswith('-linux-gnu')]
+    loader, todo = _dynamic(program)
+    while todo:
+        name = todo.pop()
+        if name in found:
+            continue
+        path = next((f'{place}/{name}' for place in places
+                     if os.path.exists(f'{root}{place}/{name}')), '')
+        if not path:
+            raise CannotRun(f'{program} needs {name}, which {root} does not '
+                            'have: link the program statically')
+        found[name] = path
+        todo += _dynamic(root + path)[1]
+    return [*filter(None, [loader]), *found.values()]
 
 
 def libraries(program: str) -> List[str]:
@@ -64,33 +122,59 @@ def _check_script(path: str) -> None:
                         'do not have: use --rootfs debian')
 
 
-def copy(archive: Archive, path: str) -> None:
+def _check_machine(path: str, data: bytes, root: str) -> None:
+    """Refuse a program that is not for the architecture of a root."""
+    arch = next(key for key, arch in ARCH.items()
+                if arch.sysroot == os.path.basename(root))
+    built_for = MACHINES.get(struct.unpack_from('<H', data, 18)[0])
+    if built_for != ARCH[arch].uname:
+        raise CannotRun(f'{path} is a program for {built_for} and the guest '
+                        f'is {arch}: build it with {ARCH[arch].cross}gcc')
+
+
+def copy(archive: Archive, path: str, root: str = '') -> None:
     """Put a program into /bin of the archive, with its libraries."""
     name = os.path.basename(path)
     is_elf, is_dynamic = kind(path)
     if not is_elf:
         _check_script(path)
     with open(path, 'rb') as file:
-        archive.data(f'bin/{name}', file.read(), 0o755)
-    for library in libraries(path) if is_elf and is_dynamic else []:
-        archive.file(library, library)
-    for data in DATA.get(name, []):
-        if os.path.exists(data):
-            archive.file(data, data)
+        program = file.read()
+    archive.data(f'bin/{name}', program, 0o755)
+    needs: List[str] = []
+    if is_elf and root:
+        _check_machine(path, program, root)
+        needs = foreign_libraries(path, root) if is_dynamic else []
+    elif is_elf and is_dynamic:
+        needs = libraries(path)
+    for file_name in [*needs, *DATA.get(name, [])]:
+        if file_name in needs or os.path.exists(root + file_name):
+            archive.file(file_name, root + file_name)
 
 
-def tools() -> List[str]:
-    """Return those of TOOLS that this machine has."""
-    return [name for name in TOOLS if shutil.which(name, path=PATH)]
+def _search_path(root: str) -> str:
+    return os.pathsep.join(root + place for place in PATH.split(os.pathsep))
 
 
-def find(name: str) -> str:
+def tools(root: str = '') -> List[str]:
+    """Return those of TOOLS that there are."""
+    return [name for name in TOOLS
+            if shutil.which(name, path=_search_path(root))]
+
+
+def find(name: str, root: str = '') -> str:
     """Return the path of a program: a name, or a path with a slash."""
     if '/' in name:
         path = os.path.abspath(name)
         if not os.path.isfile(path):
             raise CannotRun(f'no program {name} on this machine: check the '
                             'path')
+        return path
+    if root:
+        path = shutil.which(name, path=_search_path(root)) or ''
+        if not path:
+            raise CannotRun(f'no program {name} for the guest: {root} has '
+                            'none; build one and give its path')
         return path
     path = shutil.which(name, path=f'{os.environ.get("PATH", "")}'
                         f'{os.pathsep}{PATH}') or ''
@@ -100,7 +184,7 @@ def find(name: str) -> str:
     return path
 
 
-def add(archive: Archive, names: Iterable[str]) -> None:
+def add(archive: Archive, names: Iterable[str], root: str = '') -> None:
     """Put the named programs into the archive, in /bin."""
     for name in dict.fromkeys(names):
-        copy(archive, find(name))
+        copy(archive, find(name, root), root)

@@ -18,6 +18,7 @@ import time
 from typing import Dict, Iterable, Iterator, List, Sequence, Set, Tuple
 
 from .. import CannotRun, did_you_mean
+from ..arch import ARCH
 from . import programs
 from .initramfs import Archive
 from .kernels import Kernel, module_name, vermagic
@@ -221,6 +222,7 @@ def _build(folder: str, directory: str, files: List[str], kernel: Kernel,
     with Lock(work):
         _mirror(top, work)
         status = _run(['make', '-s', '-C', kernel.kbuild, f'M={place}',
+                       *ARCH[kernel.arch].make_args,
                        f'-j{os.cpu_count() or 1}', 'CFLAGS_MODULE=-g',
                        *(files or ['modules'])], directory, work, top)
     if status:
@@ -296,9 +298,11 @@ def check_names(kernel: Kernel, folder: str, names: Iterable[str]) -> None:
 
 
 def add_program(archive: Archive, path: str, folder: str, kernel: Kernel,
-                build: str) -> None:
+                build: str, root: str = '') -> None:
     """
     Put a program into /bin of a guest.
+
+    :param root: Directory with the programs of another architecture.
 
     A source in C is compiled, and linked statically since the guests have no
     C library.  Other files are copied, with the libraries they load.
@@ -306,7 +310,9 @@ def add_program(archive: Archive, path: str, folder: str, kernel: Kernel,
     name = os.path.basename(path)
     if path.endswith('.c'):
         name = name[:-2]
-        work = _work_directory(build, folder, 'programs')
+        arch = ARCH[kernel.arch]
+        compiler = f'{arch.cross}gcc' if arch.cross else 'cc'
+        work = _work_directory(build, folder, f'programs{arch.suffix}')
         output = os.path.join(work, name)
         includes = []
         if kernel.kbuild:
@@ -314,12 +320,12 @@ def add_program(archive: Archive, path: str, folder: str, kernel: Kernel,
                                      'tools/testing/selftests')
             includes = ['-idirafter', selftests]
         with Lock(work):
-            status = _run(['cc', '-O1', '-g', '-Wall', '-static', '-pthread',
-                           *includes, '-o', output, path],
+            status = _run([compiler, '-O1', '-g', '-Wall', '-static',
+                           '-pthread', *includes, '-o', output, path],
                           os.path.dirname(path), work, folder)
             if status:
                 raise CannotRun(f'{path} does not compile: see the messages '
                                 'above')
             archive.file(f'bin/{name}', output)
         return
-    programs.copy(archive, path)
+    programs.copy(archive, path, root)

@@ -10,6 +10,7 @@ import tempfile
 from typing import Callable, Sequence, Tuple
 
 from .. import CannotRun, did_you_mean
+from ..arch import ARCH, DEFAULT as DEFAULT_ARCH, Arch
 from .kernels import DEFAULT, VARIANTS
 from .sources import environment
 
@@ -27,10 +28,22 @@ class Wanted:
                  directory.
     :param source: Source tree of the user's, '' for that of the variant.
     :param configs: Files with lines of configuration.
+    :param arch: Key of ARCH.
     """
     name: str
     source: str = ''
     configs: Tuple[str, ...] = ()
+    arch: str = DEFAULT_ARCH
+
+    @property
+    def here(self) -> Arch:
+        """What its architecture needs."""
+        return ARCH[self.arch]
+
+    @property
+    def full_name(self) -> str:
+        """Its name with the architecture, as kernel.sh takes it."""
+        return self.name + self.here.suffix
 
     @property
     def own(self) -> bool:
@@ -41,12 +54,12 @@ class Wanted:
     def label(self) -> str:
         """Its name in the build directory."""
         if not self.own:
-            return self.name
+            return self.full_name
         key = hashlib.sha256(os.path.realpath(self.source).encode()
                              if self.source else b'')
         for path in self.configs:
             key.update(b'\0' + _read(path))
-        return f'{self.name}-{key.hexdigest()[:8]}'
+        return f'{self.full_name}-{key.hexdigest()[:8]}'
 
     @property
     def arguments(self) -> Sequence[str]:
@@ -56,7 +69,7 @@ class Wanted:
             args += ['--src', os.path.realpath(self.source)]
         for path in self.configs:
             args += ['--config', os.path.abspath(path)]
-        return [*args, '--as', self.label, self.name]
+        return [*args, '--as', self.label, self.full_name]
 
 
 def _read(path: str) -> bytes:
@@ -86,6 +99,10 @@ def check(wanted: Wanted) -> str:
         return (f'no kernel {wanted.name} to configure yours like: '
                 + did_you_mean(wanted.name, VARIANTS)
                 + 'choose ' + ', '.join(VARIANTS))
+    known = wanted.here.kernels
+    if known and wanted.name in VARIANTS and wanted.name not in known:
+        return (f'no kernel {wanted.name} for {wanted.arch}: choose '
+                + ' or '.join(known))
     return ''
 
 
@@ -107,10 +124,11 @@ def _run(build: str, what: str, *args: str) -> None:
             raise CannotRun(f'{what} was not built: {why}')
 
 
-def _complete(build: str, label: str) -> bool:
+def _complete(build: str, wanted: Wanted) -> bool:
     """Return whether a kernel and our modules for it are built."""
     return all(os.path.exists(os.path.join(build, path)) for path in (
-        f'kernel-{label}/bzImage', f'modules-{label}/.'))
+        f'kernel-{wanted.label}/{wanted.here.image}',
+        f'modules-{wanted.label}/.'))
 
 
 def ensure(build: str, wanted: Wanted, tell: Callable[[str], None]) -> None:
@@ -123,8 +141,10 @@ def ensure(build: str, wanted: Wanted, tell: Callable[[str], None]) -> None:
     problem = check(wanted)
     if problem:
         raise CannotRun(problem)
-    if not wanted.own and (_complete(build, wanted.name)
+    # What another architecture needs is built when somebody asks for it.
+    if not wanted.own and (_complete(build, wanted)
                            or wanted.name == DEFAULT
+                           or wanted.arch != DEFAULT_ARCH
                            or wanted.name not in VARIANTS):
         return
     make = f'"make kernel-{wanted.name}"'
@@ -134,7 +154,7 @@ def ensure(build: str, wanted: Wanted, tell: Callable[[str], None]) -> None:
     what = f'the kernel {wanted.name}'
     if wanted.source:
         what += f' of {wanted.source}'
-    if not _complete(build, wanted.label):
+    if not _complete(build, wanted):
         tell(f'{what} is not built yet: building it'
              + (f', as {make} would' if not wanted.own else '')
              + '; later runs take it from the cache')

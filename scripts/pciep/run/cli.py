@@ -9,7 +9,7 @@ import signal
 import sys
 from typing import Any, Callable, List, Optional, Sequence
 
-from .. import CannotRun, functions
+from .. import CannotRun, arch, functions
 from ..image import kernels
 from ..vm import accel, machine
 from ..vm.setup import (
@@ -20,7 +20,7 @@ from . import (
 
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), '../../..'))
-ARCH = 'x86_64'
+ROLES = ('host', 'ep')
 SCENARIOS = {
     'demo': 'boots both guests and shows the selftest pass; '
     'what "make demo" runs',
@@ -39,6 +39,7 @@ examples:
   pci-ep-run --function test --msix 2048 --host-cpus 12
   pci-ep-run --function nvme,disk=file,size=1G
                                           an NVMe controller that serves a file
+  pci-ep-run --ep-arch arm64 demo         the same with an arm64 endpoint
   pci-ep-run new-function ./mine          writes an endpoint function
   pci-ep-run --function ./mine            builds and tests it
   pci-ep-run --ep-kernel bzImage --ep-modules /tmp/mods \\
@@ -139,8 +140,12 @@ def _add_guest_options(parser: argparse.ArgumentParser, role: str,
     """Add the options that each guest has."""
     group = parser.add_argument_group(f'{words} guest')
     add = group.add_argument
+    add(f'--{role}-arch', choices=list(arch.ARCH), default=arch.DEFAULT,
+        help='architecture of this guest; arm64 needs "make aarch64" '
+        f'(default {arch.DEFAULT})')
     add(f'--{role}-kernel', metavar='IMG',
-        help='use this kernel image (bzImage) instead of the built one')
+        help='use this kernel image (bzImage, for arm64 Image) instead of the '
+        'built one')
     add(f'--{role}-modules', metavar='DIR',
         help='take the modules of that kernel from here: INSTALL_MOD_PATH of '
         '"make modules_install", or a directory with modules.dep')
@@ -219,7 +224,8 @@ def _add_how_it_runs(parser: argparse.ArgumentParser) -> None:
     add('--accel', choices=['auto', 'kvm', 'tcg'], default='auto',
         help='use this accelerator; auto boots a kernel under KVM once to see '
         'whether it works (default auto)')
-    add('--qemu', metavar='FILE', help='use another QEMU binary')
+    add('--qemu', metavar='FILE',
+        help='use another QEMU binary, or those in this directory')
     add('--build-dir', metavar='DIR', default=os.path.join(ROOT, 'build'),
         help='use what "make" built here (default build/ of this checkout)')
     add('--log-dir', metavar='DIR',
@@ -237,11 +243,11 @@ def _add_how_it_runs(parser: argparse.ArgumentParser) -> None:
         default=[],
         help='give that guest memory that its peer cannot map, so that '
         'accesses to it are messages')
-    add('--host-iommu', choices=sorted(machine.ARCH[ARCH].host_iommu),
-        default='none',
-        help='give the host guest DMA translation: none (default), intel (the '
-        'endpoint reaches host memory by message), intel-cm (caching mode, '
-        'memory is mapped), virtio (no interrupt remapping)')
+    add('--host-iommu', choices=arch.iommus(), default='none',
+        help='give the host guest DMA translation: none (default), virtio '
+        '(on x86 without interrupt remapping); x86_64: intel (the endpoint '
+        'reaches host memory by message), intel-cm (caching mode, memory is '
+        'mapped); arm64: smmuv3 (as intel)')
     add('--profile', metavar='NAME|FILE|list', type=profiles.profile,
         help='give the endpoint controller the limits of a real one, such as '
         'rk3588; list prints all as a table, then exits')
@@ -274,7 +280,8 @@ def make_parser() -> usage.Parser:
 
 
 def _guest_options(options: argparse.Namespace, name: str,
-                   kernel: kernels.Kernel) -> GuestOptions:
+                   kernel: kernels.Kernel, qemu: str = '',
+                   chosen: str = '') -> GuestOptions:
     """Return how the options want the guest with that name."""
     role = role_of(name)
 
@@ -302,6 +309,8 @@ def _guest_options(options: argparse.Namespace, name: str,
             or options.scenario == 'faults'),
         shared=role not in options.private_memory,
         iommu=options.host_iommu,
+        qemu=qemu,
+        accel=chosen,
         **userland.guest_options(options, name),
     )
 
@@ -326,7 +335,8 @@ def make_setup(options: argparse.Namespace, rundir: str,
                tell: Callable[[str], None]) -> Setup:
     """Return the guests that the options ask for."""
     build = os.path.abspath(options.build_dir)
-    qemu = machine.find_qemu(build, ARCH, options.qemu)
+    qemus = {role: machine.find_qemu(build, getattr(options, f'{role}_arch'),
+                                     options.qemu) for role in ROLES}
     names = debug.build_kernels(options, build, tell)
     host = kernels.custom(build, names['host'], image=options.host_kernel,
                           moduledir=options.host_modules)
@@ -335,15 +345,17 @@ def make_setup(options: argparse.Namespace, rundir: str,
                         driver=options.ep_driver)
     debug.check_kernels(options, {'host': host, 'ep': ep})
     if options.trace_events:
-        usage.check_events(qemu, options.trace_events)
+        usage.check_events(qemus['host'], options.trace_events)
+    accels = {role: accel.choose(options.accel, qemus[role], kernel.image,
+                                 kernel.arch, tell)
+              for role, kernel in (('host', host), ('ep', ep))}
     hosts = functions.hosts(options.functions)
     return Setup(
         rundir=rundir,
-        qemu=qemu,
-        accel=accel.choose(options.accel, qemu, host.image, ARCH, tell),
+        qemu=qemus['host'],
+        accel=accels['host'],
         guests=[_guest_options(options, name, host) for name in hosts]
-        + [_guest_options(options, 'ep', ep)],
-        arch=ARCH,
+        + [_guest_options(options, 'ep', ep, qemus['ep'], accels['ep'])],
         functions=options.functions,
         msix=options.msix,
         link=not options.no_link,
@@ -391,6 +403,20 @@ def _check_scenario_faults(parser: argparse.ArgumentParser,
         options.timeout = fault_steps.SECONDS
 
 
+def _check_arch(parser: argparse.ArgumentParser,
+                options: argparse.Namespace) -> None:
+    """End with an error if options do not fit the architectures."""
+    known = arch.ARCH[options.host_arch].host_iommu
+    if options.host_iommu not in known:
+        parser.error(f'--host-iommu {options.host_iommu}: a host of '
+                     f'{options.host_arch} does not have it; write '
+                     + usage.words(list(known)))
+    if (options.qemu and options.host_arch != options.ep_arch
+            and not os.path.isdir(options.qemu)):
+        parser.error('--qemu: the guests need two binaries; name the '
+                     'directory that has both')
+
+
 def _check(parser: usage.Parser,
            options: argparse.Namespace) -> None:
     """Set options.functions; end with an error if options do not fit."""
@@ -404,7 +430,8 @@ def _check(parser: usage.Parser,
             options.function or [functions.DEFAULT])
     except ValueError as error:
         parser.error(f'--function: {error}')
-    if not machine.ARCH[ARCH].host_iommu[options.host_iommu].remaps:
+    _check_arch(parser, options)
+    if not arch.ARCH[options.host_arch].host_iommu[options.host_iommu].remaps:
         for instance in options.functions:
             if instance.function.remapping:
                 parser.error(

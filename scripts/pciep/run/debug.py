@@ -84,6 +84,7 @@ def _wanted(options: argparse.Namespace) -> Dict[str, variants.Wanted]:
     """Return which kernel each role asks for."""
     return {role: variants.Wanted(
         name=options.kernel_name,
+        arch=getattr(options, f'{role}_arch'),
         source=getattr(options, f'{role}_kernel_src')
         or options.kernel_src or '',
         configs=tuple(options.config)) for role in ('host', 'ep')}
@@ -116,7 +117,7 @@ def build_kernels(options: argparse.Namespace, build: str,
             wanted[role] for role in wanted
             if not getattr(options, f'{role}_kernel')):
         variants.ensure(build, one, tell)
-    return {role: one.name if getattr(options, f'{role}_kernel')
+    return {role: one.full_name if getattr(options, f'{role}_kernel')
             else one.label for role, one in wanted.items()}
 
 

@@ -12,6 +12,7 @@ import re
 import subprocess
 from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
+from ..arch import ARCH
 from ..image.kernels import Kernel
 
 
@@ -60,10 +61,10 @@ def _output(*args: str, data: str = '') -> str:
         return ''
 
 
-def _read_symbols(file: str) -> Dict[str, List[Symbol]]:
+def _read_symbols(file: str, cross: str) -> Dict[str, List[Symbol]]:
     """Return the functions of a file by name."""
     found: Dict[str, List[Symbol]] = {}
-    for line in _output('nm', '-f', 'sysv', '--defined-only',
+    for line in _output(f'{cross}nm', '-f', 'sysv', '--defined-only',
                         file).splitlines():
         fields = [field.strip() for field in line.split('|')]
         if len(fields) == 7 and fields[2] in 'tTwW' and fields[1]:
@@ -82,6 +83,7 @@ class Decoder:
 
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
+        self._cross = ARCH[kernel.arch].cross
         self._symbols: Dict[str, Dict[str, List[Symbol]]] = {}
         self._places: Dict[Address, str] = {}
         tree = os.path.join(kernel.kbuild, 'source') if kernel.kbuild else ''
@@ -134,7 +136,7 @@ class Decoder:
         if not file:
             return None
         if file not in self._symbols:
-            self._symbols[file] = _read_symbols(file)
+            self._symbols[file] = _read_symbols(file, self._cross)
         # The kernel's size reaches to the next symbol.
         fit = [symbol for symbol in self._symbols[file].get(match[1], ())
                if symbol.size <= size]
@@ -153,7 +155,7 @@ class Decoder:
             if address not in self._places:
                 groups.setdefault(address[:2], []).append(address)
         for (file, section), addresses in groups.items():
-            args = ['addr2line', '-i', '-a', '-e', file]
+            args = [f'{self._cross}addr2line', '-i', '-a', '-e', file]
             if file != self._kernel.vmlinux:
                 args += ['-j', section]
             output = _output(*args, data='\n'.join(

@@ -102,7 +102,7 @@ def properties(setup: Optional[Setup], command: str) -> Dict[str, str]:
              'commit': _output('git', '-C', TOP, 'rev-parse', 'HEAD')}
     if setup:
         found['qemu'] = _output(setup.qemu, '--version')
-        found['accelerator'] = setup.accel
+        found['accelerator'] = setup.accels
         for guest in setup.guests:
             found[f'kernel.{guest.name}'] = guest.kernel.label
         found['notes'] = '; '.join(setup.notes)
@@ -175,7 +175,7 @@ def summary(scenario: str, collector: tap.Collector, verdict: Verdict,
         for status, text in ((tap.PASS, 'passed'), (tap.FAIL, 'failed'),
                              (tap.SKIP, 'skipped')))
     yield (f'  {scenario}: {word}: {counts}, {seconds:.1f} s with '
-           f'{bed.setup.accel}')
+           f'{bed.setup.accels}')
     if quiet:
         return
     rundir = bed.setup.rundir

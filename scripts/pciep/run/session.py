@@ -413,7 +413,7 @@ class Session:
             f'{self.scenario}: {"host" if count == 1 else f"{count} hosts"} '
             f'{host.kernel.label} ({host.cpus} CPUs, {host.mem}), '
             f'endpoint {ep.kernel.label} ({ep.cpus} CPUs, {ep.mem}), '
-            f'accelerator {setup.accel}')
+            f'accelerator {setup.accels}')
 
     def _run_fault_steps(self) -> None:
         """Run the scenario "faults"."""

@@ -213,7 +213,7 @@ def check_events(qemu: str, patterns: Sequence[str]) -> None:
             raise CannotRun(
                 f'--trace-events: this QEMU has no trace event {name}: '
                 f'{did_you_mean(name, _ours(events))}'
-                '"qemu-system-x86_64 -trace help" lists all')
+                f'"{os.path.basename(qemu)} -trace help" lists all')
 
 
 def _ours(events: Sequence[str]) -> List[str]:

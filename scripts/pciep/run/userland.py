@@ -7,6 +7,7 @@ import shlex
 from typing import Any, Callable, Dict, Sequence, Tuple
 
 from .. import functions
+from ..arch import ARCH
 from ..image import programs, rootfs
 from ..vm import ssh
 from ..vm.setup import role_of
@@ -61,6 +62,11 @@ def check(parser: argparse.ArgumentParser,
     if options.rootfs and (options.host_prog or options.ep_prog):
         parser.error('--host-prog and --ep-prog do nothing with --rootfs: '
                      'use --host-file or --ep-file, or apt-get in the guest')
+    for role in ('host', 'ep'):
+        arch = getattr(options, f'{role}_arch')
+        if options.rootfs and ARCH[arch].sysroot:
+            parser.error(f'--rootfs {options.rootfs} is for guests of this '
+                         f'machine: leave out --{role}-arch {arch}')
     targets = [target for _, target in options.share]
     for target in targets:
         if targets.count(target) > 1:
@@ -88,8 +94,11 @@ def prepare(options: argparse.Namespace) -> None:
 
 def guest_options(options: argparse.Namespace, name: str) -> Dict[str, Any]:
     """Return members of GuestOptions."""
-    own: Sequence[str] = getattr(options, f'{role_of(name)}_prog')
-    return {'programs': [*programs.tools(), *own],
+    role = role_of(name)
+    own: Sequence[str] = getattr(options, f'{role}_prog')
+    root = programs.sysroot(os.path.abspath(options.build_dir),
+                            getattr(options, f'{role}_arch'))
+    return {'programs': [*programs.tools(root), *own],
             'net': options.net or bool(options.rootfs),
             'ssh': options.ports.get(name)}
 

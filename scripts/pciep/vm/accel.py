@@ -15,6 +15,7 @@ import time
 from typing import Callable, Optional, Tuple
 
 from .. import CannotRun, cache_dir
+from ..arch import ARCH
 from ..image import initramfs
 from . import process
 from .machine import MachineSpec
@@ -109,14 +110,14 @@ def _probe(qemu: str, kernel: str, arch: str) -> Tuple[bool, str]:
 
     The answer is remembered until anything it depends on changes.
     """
+    if platform.machine() != ARCH[arch].uname:
+        return (False, f'this machine is {platform.machine()}, and a guest is '
+                f'{arch}')
     if not os.path.exists('/dev/kvm'):
         return False, 'there is no /dev/kvm'
     if not os.access('/dev/kvm', os.R_OK | os.W_OK):
         return (False,
                 '/dev/kvm may not be opened (add yourself to its group)')
-    if platform.machine() != arch:
-        return (False,
-                f'this machine is {platform.machine()}, the guests are {arch}')
     name = os.path.join(cache_dir(), 'accel', _key(qemu, kernel))
     try:
         with open(name, encoding='utf-8') as file:
@@ -142,9 +143,11 @@ def choose(wanted: str, qemu: str, kernel: str, arch: str,
     Return "kvm" or "tcg".
 
     :param wanted: "kvm", "tcg" or "auto".
-    :param tell: Called with one line when "auto" is not KVM.
+    :param tell: Called with one line when "auto" is not KVM, but could be on
+                 this machine.
     """
-    if wanted == 'tcg':
+    foreign = platform.machine() != ARCH[arch].uname
+    if wanted == 'tcg' or foreign and wanted == 'auto':
         return 'tcg'
     works, why = _probe(qemu, kernel, arch)
     if works:

@@ -10,7 +10,7 @@ from ..functions import Folder, Instance
 from ..image import initramfs, kernels, modfile, programs, sources
 from ..image.initramfs import Archive
 from . import ssh
-from .machine import ARCH, ROOTFS
+from .machine import ROOTFS
 from .setup import GuestOptions, Setup
 
 
@@ -39,8 +39,8 @@ def _assignments(env: Mapping[str, object]) -> str:
 def _env(setup: Setup, guest: GuestOptions,
          load: List[str]) -> Dict[str, object]:
     """Return what all scripts in a guest know; load: modules to insert."""
-    arch = ARCH[setup.arch]
-    iommu = arch.host_iommu[setup.guest('host').iommu]
+    arch, host = guest.arch, setup.guest('host')
+    iommu = host.arch.host_iommu[host.iommu]
     tags: List[str] = []
     for instance in setup.functions:
         tags += (instance.tests() if guest.role == 'host'
@@ -90,7 +90,8 @@ def _add_functions(archive: Archive, setup: Setup,
         env = instance.env(guest.name)
         if guest.role == 'host':
             if not setup.rootfs:
-                programs.add(archive, function.host_programs)
+                programs.add(archive, function.host_programs,
+                             setup.sysroot(guest))
             if function.host_tool:
                 env['TOOL'] = function.host_tool(guest.kernel)
                 _add_tool(archive, setup, guest, str(env['TOOL']))
@@ -117,10 +118,12 @@ def _add_own(archive: Archive, setup: Setup, guest: GuestOptions,
             f'{name} {instance.expand(value)}\n'
             for name, value in folder.attributes.items()))
     names, files = folder.programs[role]
-    programs.add(archive, names)
+    root = setup.sysroot(guest)
+    programs.add(archive, names, root)
     build = setup.build or setup.rundir
     for file in files:
-        sources.add_program(archive, file, folder.path, guest.kernel, build)
+        sources.add_program(archive, file, folder.path, guest.kernel, build,
+                            root)
 
 
 def _add_tool(archive: Archive, setup: Setup, guest: GuestOptions,
@@ -133,7 +136,7 @@ def _add_tool(archive: Archive, setup: Setup, guest: GuestOptions,
           and not guest.idle):
         raise CannotRun(f'no {name} for the host kernel '
                         f'{guest.kernel.release} in {guest.kernel.bindir}: '
-                        'run "make"')
+                        f'run "{guest.arch.make}"')
 
 
 def _add_modules(archive: Archive, setup: Setup,
@@ -167,7 +170,7 @@ def _add_modules(archive: Archive, setup: Setup,
         if path.endswith('.ko'):
             guest.kernel.symbol_files[kernels.module_name(path)] = \
                 os.path.abspath(path)
-    resolved = modfile.resolve(guest.modules, guest.kernel, setup.arch,
+    resolved = modfile.resolve(guest.modules, guest.kernel, guest.arch.uname,
                                guest.role, own)
     wanted += [kernels.module_name(path) for path in own] + resolved.load
     kernels.add_modules(archive, guest.kernel, resolved.tree, wanted, files)
@@ -220,11 +223,12 @@ def _add_own_lists(archive: Archive, setup: Setup, guest: GuestOptions,
 
 def write_initramfs(setup: Setup, guest: GuestOptions) -> str:
     """Return the path of the archive that a guest boots into."""
-    archive = initramfs.base(GUEST_SCRIPTS)
+    root = setup.sysroot(guest)
+    archive = initramfs.base(GUEST_SCRIPTS, root)
     for name in guest_commands(guest.role):
         archive.symlink(f'pciep/bin/{name}', '../command.sh')
     if not setup.rootfs:
-        programs.add(archive, guest.programs)
+        programs.add(archive, guest.programs, root)
     _add_functions(archive, setup, guest)
     load = _add_modules(archive, setup, guest)
     archive.data('pciep/env', _assignments(_env(setup, guest, load)))

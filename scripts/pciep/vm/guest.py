@@ -51,7 +51,7 @@ _QEMU_HINTS = (
         r'(invalid|not a|Unsupported|unknown).*(kernel|bzImage|format)|'
         r'linux kernel too old|kernel.*(too old|does not support)', re.I),
      'check the image given to --host-kernel or --ep-kernel: a bzImage is '
-     'expected'),
+     'expected, or for arm64 an Image'),
     (re.compile(r'cannot (allocate|set up guest) memory|'
                 r'Cannot allocate memory', re.I),
      'not enough memory: lower --host-mem and --ep-mem'),

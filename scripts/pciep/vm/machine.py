@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The QEMU command line of a guest; ARCH has what an architecture needs."""
+"""The QEMU command line of a guest."""
 
 from dataclasses import dataclass, field
 import os
 import shlex
-from typing import Dict, List, Optional, Sequence
+from typing import List, Optional, Sequence
 
 from .. import CannotRun
+from ..arch import ARCH
 from ..functions import Link
 from . import ticks
 from .setup import DEADLINE
@@ -14,84 +15,6 @@ from .setup import DEADLINE
 
 # The serial number by which a guest finds the disk with its root file system
 ROOTFS = 'pci-ep-root'
-
-
-@dataclass(frozen=True, kw_only=True)
-class HostIommu:
-    """
-    A kind of IOMMU in the host guest.
-
-    :param device: Argument of -device.
-    :param append: Kernel arguments.
-    :param notifies: QEMU learns what the guest maps, as it maps it.
-    :param remaps: It remaps interrupts, which several MSI vectors of one
-                   function need on x86.
-    """
-    device: str
-    append: str
-    notifies: bool = True
-    remaps: bool = True
-
-
-@dataclass(frozen=True, kw_only=True)
-class Arch:
-    """
-    What differs between architectures.
-
-    :param qemu: Name of the QEMU binary.
-    :param machine: Argument of -M.
-    :param machine_kvm: The same, in addition for KVM.
-    :param cpu: Argument of -cpu for each accelerator.
-    :param append: Kernel arguments.
-    :param console: Device node of the serial port with the console.
-    :param results: Device node of the serial port with the results.
-    :param serial: Device that is a serial port.
-    :param host_args: More arguments of a host guest.
-    :param host_iommu: By the word that --host-iommu takes.
-    """
-    qemu: str
-    machine: str
-    machine_kvm: str
-    cpu: Dict[str, str]
-    append: str
-    console: str
-    results: str
-    serial: str
-    host_args: List[str]
-    host_iommu: Dict[str, HostIommu]
-
-
-ARCH = {
-    'x86_64': Arch(
-        qemu='qemu-system-x86_64',
-        machine='q35,sata=off,smbus=off,usb=off,vmport=off,hpet=off',
-        machine_kvm='kernel-irqchip=split',
-        cpu={'kvm': 'host', 'tcg': 'max'},
-        append='console=ttyS0,115200 panic=-1 no_timer_check tsc=reliable '
-        'nokaslr mitigations=off',
-        console='ttyS0',
-        results='ttyS1',
-        serial='isa-serial',
-        # ACPI hot-plug would take the root port's slot away from pciehp.
-        host_args=['-global',
-                   'ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off'],
-        host_iommu={
-            # 32 MSI vectors need interrupt remapping, so even "none" has
-            # the device.
-            'none': HostIommu(device='intel-iommu,intremap=on',
-                              append='intel_iommu=off'),
-            'intel': HostIommu(
-                device='intel-iommu,intremap=on',
-                append='intel_iommu=on iommu.passthrough=0',
-                notifies=False),
-            'intel-cm': HostIommu(
-                device='intel-iommu,intremap=on,caching-mode=on',
-                append='intel_iommu=on iommu.passthrough=0'),
-            'virtio': HostIommu(device='virtio-iommu-pci',
-                                append='iommu.passthrough=0', remaps=False),
-        },
-    )
-}
 
 
 @dataclass(kw_only=True)
@@ -194,27 +117,32 @@ class MachineSpec:
         if self.shared:
             backend = f'memory-backend-memfd,id=ram0,size={self.mem},share=on'
         append = [arch.append]
-        if self.accel == 'tcg':
+        if self.accel == 'tcg' and arch.knows_tsc:
             append += ticks.kernel_arguments()
         args = [self.qemu, '-name', f'pci-ep-{self.name}', '-nodefaults',
                 '-no-user-config', '-display', 'none']
         if not self.reboot:
             args.append('-no-reboot')
+        if self.role == 'host':
+            iommu = arch.host_iommu[self.iommu]
+            machine = ','.join(filter(None, [machine, iommu.machine]))
         args += self._firmware()
         args += ['-M', machine, '-accel', accel,
                  '-cpu', arch.cpu[self.accel], '-smp', str(self.cpus),
                  '-m', self.mem, '-object', backend]
         if self.role == 'host':
-            iommu = arch.host_iommu[self.iommu]
-            args += arch.host_args + ['-device', iommu.device]
-            append.append(iommu.append)
+            args += arch.host_args
+            if iommu.device:
+                args += ['-device', iommu.device]
+            append += filter(None, [arch.append_host, iommu.append])
         if self.append:
             append.append(self.append)
         args += ['-kernel', self.kernel, '-initrd', self.initramfs,
                  '-append', ' '.join(append)]
         args += chardevs
         for chardev in ('console', 'results'):
-            args += ['-device', f'{arch.serial},chardev={chardev}']
+            args += [word.replace('CHARDEV', chardev)
+                     for word in arch.serial]
         args += monitor
         if self.net:
             forward = ''
@@ -280,16 +208,16 @@ SOCKET=${{PCI_EP_SOCKET:-$DIR/{base}.sock}}
 
 def find_qemu(build: str, arch: str, named: Optional[str] = None) -> str:
     """Return the QEMU binary: the one named, else the one "make" built."""
-    name = ARCH[arch].qemu
+    here = ARCH[arch]
     if named:
         if os.path.isdir(named):
-            named = os.path.join(named, name)
+            named = os.path.join(named, os.path.basename(here.qemu))
         if not os.access(named, os.X_OK):
             raise CannotRun(
                 f'no QEMU at {named}: check the path given to --qemu')
         return os.path.abspath(named)
-    path = os.path.join(build, 'qemu', name)
+    path = os.path.join(build, here.qemu)
     if not os.access(path, os.X_OK):
-        raise CannotRun(f'no QEMU at {path}: run "make" first, or name one '
-                        'with --qemu')
+        raise CannotRun(f'no QEMU at {path}: run "{here.make}" first, or '
+                        'name one with --qemu')
     return path

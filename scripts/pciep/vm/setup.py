@@ -4,7 +4,9 @@
 from dataclasses import dataclass, field
 from typing import Dict, List, Optional, Sequence, Tuple
 
+from ..arch import ARCH, Arch
 from ..functions import Instance, Link, links
+from ..image import programs
 from ..image.kernels import Kernel
 
 
@@ -28,7 +30,9 @@ class GuestOptions:
     How one guest is to be.
 
     :param name: "ep", "host", "host2"...
-    :param kernel: Its kernel.
+    :param kernel: Its kernel, whose architecture it has.
+    :param qemu: Its QEMU binary, '' for that of the setup.
+    :param accel: Its accelerator, '' for that of the setup.
     :param cpus: Number of vCPUs.
     :param mem: Memory, as QEMU writes it; None is what the functions need.
     :param append: More kernel arguments.
@@ -65,6 +69,13 @@ class GuestOptions:
     ftrace: Sequence[str] = ()
     shared: bool = True
     iommu: str = 'none'
+    qemu: str = ''
+    accel: str = ''
+
+    @property
+    def arch(self) -> Arch:
+        """What its architecture needs."""
+        return ARCH[self.kernel.arch]
 
     @property
     def role(self) -> str:
@@ -78,10 +89,9 @@ class Setup:
     How the guests of a run and their links are to be.
 
     :param rundir: Directory for all files of the run.
-    :param qemu: The QEMU binary.
-    :param accel: "kvm" or "tcg".
+    :param qemu: The QEMU binary of guests that name no other one.
+    :param accel: Their accelerator, "kvm" or "tcg".
     :param guests: All guests, those of the hosts first.
-    :param arch: Key of machine.ARCH.
     :param functions: What the endpoint guest offers.
     :param msi: MSI vectors of a function.
     :param msix: MSI-X vectors of a function.
@@ -105,7 +115,6 @@ class Setup:
     qemu: str
     accel: str
     guests: List[GuestOptions]
-    arch: str = 'x86_64'
     functions: Sequence[Instance] = ()
     msi: int = 32
     msix: int = 64
@@ -125,6 +134,22 @@ class Setup:
     def guest(self, name: str) -> GuestOptions:
         """Return the options of the guest with that name."""
         return next(g for g in self.guests if g.name == name)
+
+    @property
+    def accels(self) -> str:
+        """The accelerators of all guests, for people."""
+        found = {g.name: g.accel or self.accel for g in self.guests}
+        if len(set(found.values())) <= 1:
+            return next(iter(found.values()), self.accel)
+        return ', '.join(f'{name} {accel}' for name, accel in found.items())
+
+    def sysroot(self, guest: GuestOptions) -> str:
+        """
+        Return the directory with the programs of a guest.
+
+        '' stands for those of this machine.
+        """
+        return programs.sysroot(self.build, guest.kernel.arch)
 
     def links(self, guest: str) -> List[Link]:
         """Return the links that a guest is an end of."""

@@ -97,11 +97,11 @@ class Testbed:
         spec = MachineSpec(
             name=name,
             role=options.role,
-            arch=setup.arch,
-            qemu=setup.qemu,
+            arch=options.kernel.arch,
+            qemu=options.qemu or setup.qemu,
             kernel=os.path.abspath(options.kernel.image),
             initramfs=write_initramfs(setup, options),
-            accel=setup.accel,
+            accel=options.accel or setup.accel,
             cpus=options.cpus,
             mem=options.mem,
             socket=(os.path.join(self._socket_dir, 'link')
