@@ -26,7 +26,7 @@ list_packages() {
     apt-get "${APT_OPTS[@]}" -q --simulate --no-install-recommends install \
         "${PROGRAMS[@]}" 2> "$CACHE/log/userland-$ARCH.log" |
         awk -v wanted="^($pattern)\$" '
-            $1 == "Inst" && ($2 ~ wanted || $2 ~ /^lib/ && $2 !~ /-perl$|python/) {
+            $1 == "Inst" && ($2 ~ wanted || $2 ~ /^z?lib/ && $2 !~ /-perl$|python/) {
                 print $2
             }'
 }

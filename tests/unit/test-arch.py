@@ -126,7 +126,15 @@ def test_libraries():
         found = programs.foreign_libraries(f'{build}/program', root)
         equal(found[1:], ['/usr/lib/some-linux-gnu/libmine.so'], 'libraries')
         contains(found[0], '^/lib.*/ld-', 'loader')
-        os.unlink(f'{place}/libmine.so')
+        # One that is elsewhere, where the program says
+        os.mkdir(f'{place}/own')
+        os.rename(f'{place}/libmine.so', f'{place}/own/libmine.so')
+        subprocess.run(['cc', '-nostdlib', '-o', f'{build}/knows',
+                        f'{build}/main.c', f'-L{place}/own', '-lmine',
+                        '-Wl,-rpath,/usr/lib/some-linux-gnu/own'],
+                       stderr=subprocess.DEVNULL, check=True)
+        equal(programs.foreign_libraries(f'{build}/knows', root)[1:],
+              ['/usr/lib/some-linux-gnu/own/libmine.so'], 'libraries')
         contains(raises(CannotRun, programs.foreign_libraries,
                         f'{build}/program', root),
                  'needs libmine.so, which .* does not have', 'the line')

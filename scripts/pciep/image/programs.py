@@ -12,7 +12,7 @@ import re
 import shutil
 import struct
 import subprocess
-from typing import Dict, Iterable, List, Tuple
+from typing import Dict, Iterable, List, NamedTuple, Tuple
 
 from .. import CannotRun
 from ..arch import ARCH, MACHINES
@@ -47,8 +47,15 @@ def sysroot(build: str, arch: str) -> str:
     return root
 
 
-def _dynamic(program: str) -> Tuple[str, List[str]]:
-    """Return loader and libraries that a program of any machine names."""
+class _Dynamic(NamedTuple):
+    """What an ELF file says about its libraries."""
+    loader: str
+    needs: List[str]
+    places: List[str]  # where to look first
+
+
+def _dynamic(program: str) -> _Dynamic:
+    """Return what a program or library of any machine says."""
     try:
         text = subprocess.run(
             ['readelf', '-W', '-l', '-d', program], stdout=subprocess.PIPE,
@@ -57,8 +64,10 @@ def _dynamic(program: str) -> Tuple[str, List[str]]:
         raise CannotRun(f'cannot tell the libraries of {program}: {error}'
                         ) from error
     loader = re.search(r'program interpreter: (/[^\]]+)\]', text)
-    return (loader[1] if loader else '',
-            re.findall(r'\(NEEDED\).*\[([^\]]+)\]', text))
+    paths = re.findall(r'\(R(?:UN)?PATH\).*\[([^\]]+)\]', text)
+    return _Dynamic(loader[1] if loader else '',
+                    re.findall(r'\(NEEDED\).*\[([^\]]+)\]', text),
+                    [place for path in paths for place in path.split(':')])
 
 
 def foreign_libraries(program: str, root: str) -> List[str]:
@@ -70,19 +79,21 @@ def foreign_libraries(program: str, root: str) -> List[str]:
                if os.path.isdir(root + place)
                for name in sorted(os.listdir(root + place))
                if name.endswith('-linux-gnu')]
-    loader, todo = _dynamic(program)
+    first = _dynamic(program)
+    todo = [(name, first.places) for name in first.needs]
     while todo:
-        name = todo.pop()
+        name, own = todo.pop()
         if name in found:
             continue
-        path = next((f'{place}/{name}' for place in places
+        path = next((f'{place}/{name}' for place in [*own, *places]
                      if os.path.exists(f'{root}{place}/{name}')), '')
         if not path:
             raise CannotRun(f'{program} needs {name}, which {root} does not '
                             'have: link the program statically')
         found[name] = path
-        todo += _dynamic(root + path)[1]
-    return [*filter(None, [loader]), *found.values()]
+        then = _dynamic(root + path)
+        todo += [(more, then.places) for more in then.needs]
+    return [*filter(None, [first.loader]), *found.values()]
 
 
 def libraries(program: str) -> List[str]:
