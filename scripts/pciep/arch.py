@@ -57,6 +57,7 @@ class Arch:
     :param serial: Arguments that make a serial port of the character device
                    CHARDEV.
     :param host_args: More arguments of a host guest.
+    :param bridge: Properties of epf-bridge, NAME=VALUE.
     :param host_iommu: By the word that --host-iommu takes.
     """
     uname: str
@@ -78,6 +79,7 @@ class Arch:
     results: str
     serial: Sequence[str]
     host_args: List[str]
+    bridge: Sequence[str]
     host_iommu: Dict[str, HostIommu]
 
 
@@ -105,6 +107,7 @@ ARCH = {
         # ACPI hot-plug would take the root port's slot away from pciehp.
         host_args=['-global',
                    'ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off'],
+        bridge=(),
         host_iommu={
             # 32 MSI vectors need interrupt remapping, so even "none" has
             # the device.
@@ -147,6 +150,10 @@ ARCH = {
         results='ttyAMA1',
         serial=('-serial', 'chardev:CHARDEV'),
         host_args=[],
+        # A local APIC keeps an interrupt that it was told of.  A GIC forgets
+        # a level that is gone before the vCPU takes it, and on a busy machine
+        # that can be longer than the default of 200 us.
+        bridge=('intx-hold-us=10000',),
         host_iommu={
             'none': HostIommu(),
             # QEMU's SMMUv3 does not tell devices what the guest maps.

@@ -54,7 +54,7 @@ def words(arch, role, iommu='none'):
     """Return the command line of a guest under TCG."""
     spec = MachineSpec(name=role, role=role, arch=arch, qemu='q', kernel='k',
                        initramfs='i', accel='tcg', iommu=iommu)
-    return spec.command(None, [])
+    return spec.command('socket', [])
 
 
 def test_kernel_names():
@@ -168,10 +168,11 @@ def test_command_lines():
     contains(arm, '-serial chardev:console -serial chardev:results',
              'serial ports')
     contains(arm, 'console=ttyAMA0', 'kernel arguments')
+    contains(arm, '-global epf-bridge.intx-hold-us=', 'property of the port')
     equal([word for word in ('isa-', 'ICH9', 'intel', 'tsc', 'ttyS')
            if word in arm], [], 'words of x86')
     x86 = ' '.join(words('x86_64', 'host'))
-    equal([word for word in ('virt,', 'smmu', 'ttyAMA', 'hpmmio')
+    equal([word for word in ('virt,', 'smmu', 'ttyAMA', 'hpmmio', 'intx')
            if word in x86], [], 'words of arm64')
     contains(' '.join(words('arm64', 'host', 'smmuv3')), 'iommu=smmuv3',
              'machine')

@@ -73,6 +73,9 @@ class MachineSpec:
             return []
         device = 'pci-epc' if self.role == 'ep' else 'epf-bridge'
         args = ['-global', f'{device}.deadline-ms={self.deadline}']
+        if self.role == 'host':
+            for setting in ARCH[self.arch].bridge:
+                args += ['-global', f'{device}.{setting}']
         for link in self.links:
             n = link.number
             path = f'{socket}-{n}' if n else socket
