@@ -36,6 +36,12 @@ def selftest(t, *args, skipped=()):
           {**SKIP, **dict(skipped)})
 
 
+def function_passes(t, name):
+    """The test of a function of an arm64 endpoint passes."""
+    status, out = launch(t, '--ep-arch=arm64', f'--function={name}')
+    equal(status, 0, f'exit status; output:\n{out[-2000:]}')
+
+
 def console(t, guest, arch):
     """A guest has booted a kernel of that architecture."""
     lines = {'arm64': r'Machine model: linux,dummy-virt',
@@ -105,5 +111,22 @@ def test_programs(t):
 @limit(SECONDS)
 def test_nvme(t):
     """A disk of an arm64 endpoint, whose driver is one of x86-64."""
-    status, out = launch(t, '--ep-arch=arm64', '--function=nvme')
-    equal(status, 0, f'exit status; output:\n{out[-2000:]}')
+    function_passes(t, 'nvme')
+
+
+@long
+@limit(SECONDS)
+def test_vntb(t):
+    function_passes(t, 'vntb')
+
+
+@long
+@limit(SECONDS)
+def test_virtio_blk(t):
+    function_passes(t, 'virtio-blk')
+
+
+@long
+@limit(SECONDS)
+def test_virtio_net(t):
+    function_passes(t, 'virtio-net')
