@@ -6,8 +6,9 @@
 #   kernel.sh [--src DIR] [--config FILE]... [--as LABEL] NAME [STAMP]
 #
 # NAME is a series, 7 or 6.12, and the name of a variant: 7-debug, 7-trace or
-# 7-kasan. Behind it may be an architecture, as in 7-arm64 (arch.sh). DIR is a source tree that is taken instead of that series, and each
-# FILE has lines of configuration that override those of configs/.
+# 7-kasan. Behind it may be an architecture, as in 7-arm64 (arch.sh). DIR is a
+# source tree that is taken instead of that series, and each FILE has lines of
+# configuration that override those of configs/.
 # build/kernel-LABEL (default NAME) then holds bzImage or Image, config, release,
 # lib/modules/RELEASE, modules (the same, flat), bin (the kernel's own test
 # programs), debug (modules with debug information) and kbuild (what building a

@@ -446,7 +446,8 @@ class Session:
         try:
             self._hands = Hands(bed, {
                 'name': os.path.basename(self.rundir), 'rundir': self.rundir,
-                'checkout': report.TOP, 'command': self.rerun}, self._on_escape, self._on_stop)
+                'checkout': report.TOP, 'command': self.rerun},
+                self._on_escape, self._on_stop)
             bed.start()
             if self.options.interactive:
                 self._hands.take_terminal(self.options.interactive)

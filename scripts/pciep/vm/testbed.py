@@ -22,8 +22,8 @@ from .tracelog import FtraceLog, TraceLog
 ALLOWED = os.path.abspath(
     os.path.join(os.path.dirname(__file__), '../allow.txt'))
 BUSY_TURN = 0.1
-# Seconds for an endpoint guest to start the link.  The others start then in any
-# case, and the run says what is wrong.
+# Seconds for an endpoint guest to start the link.  The others start then in
+# any case, and the run says what is wrong.
 LINK_STARTS = 120
 
 OnLine = Callable[[str, str], None]  # name of a guest, line
