@@ -2,7 +2,8 @@
 /*
  * server, inside: the state that the files of this directory share
  *
- *   server.c    accepts connections, runs the state machine of the link
+ *   server.c    accepts connections, has the calls of the owner
+ *   link.c      the state machine of the link
  *   commands.c  commands of the client
  *   regions.c   commands about regions: what they are and what they hold
  *   calls.c     calls to the client: INTx, faults, DMA by message
@@ -26,7 +27,7 @@
                              VFU_EP_FEATURE_AREAS | VFU_EP_FEATURE_FUNC | \
                              VFU_EP_FEATURE_FAULT | VFU_EP_FEATURE_MASK)
 
-/* State of the link; server.c has the table of transitions. */
+/* State of the link; link.c has the table of transitions. */
 typedef enum EpcServerLink {
     EPC_SERVER_LINK_DOWN,
     EPC_SERVER_LINK_RAISING,

@@ -1,30 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * server: connections and the state of the link
- *
- * The link has four states.  "enabled" is what the owner wants between
- * epc_server_enable() and epc_server_disable(); it begins only when nobody
- * waits for an earlier epc_server_disable() any more. The owner may change it
- * at any time, but at most one EP_LINK is unanswered at any time.
- *
- *   state     event                        action                    next
- *   --------  ---------------------------  ------------------------  --------
- *   DOWN      enabled, client with "link"  new generation, EP_LINK   RAISING
- *             attached                     up
- *   DOWN      enabled, plain client        new generation, link(UP)  UP
- *             sends VERSION, or is there
- *             (from the main loop)
- *   RAISING   answered, enabled            link(UP)                  UP
- *   RAISING   answered, not enabled        EP_LINK down              LOWERING
- *   UP        not enabled                  EP_LINK down (none to a   LOWERING
- *                                          plain client)
- *   LOWERING  answered (plain: at once,    link(DOWN) after          DOWN
- *             from the main loop)          link(UP), then all done()
- *   any but   client closed, or a          the same, done() of a     DOWN
- *   DOWN      deadline expired             remap with -ETIMEDOUT
- *
- * A plain client stays attached after its link went down. It is told neither
- * that nor that the link comes up again, so the owner keeps what it has set.
+ * server: connections of clients, and the calls of the owner
  *
  * Locks, outermost first: BQL, op_lock, the owner's lock, EpcServer.lock, the
  * lock of the session. The main loop holds the BQL, reader threads never do.
@@ -37,6 +13,7 @@
 #include "qapi/error.h"
 #include "hw/pci-ep/server/commands.h"
 #include "hw/pci-ep/server/conn.h"
+#include "hw/pci-ep/server/link.h"
 #include "hw/pci-ep/server/listen.h"
 #include "hw/pci-ep/server/remap.h"
 #include "hw/pci-ep/server/source.h"
@@ -48,226 +25,6 @@
 #define EPC_SERVER_MAX_CONNS 5
 /* When the main loop tries again to take op_lock */
 #define SERVER_AGAIN_US 5000
-
-/* ---- The link ---- */
-
-static void server_link_answered(EpwSession *es, int err, EpwMsg *reply,
-                                 void *opaque);
-
-static bool server_link_wanted(EpcServer *s) EP_REQUIRES(&s->lock);
-static bool server_link_wanted(EpcServer *s)
-{
-    return s->enabled && QSIMPLEQ_EMPTY(&s->disable_waiters);
-}
-
-static void server_next_generation(EpcServer *s) EP_REQUIRES(&s->lock);
-static void server_next_generation(EpcServer *s)
-{
-    /* 0 is no generation. */
-    s->generation = s->generation == UINT32_MAX ? 1 : s->generation + 1;
-}
-
-static bool server_conn_joined(EpcServer *s) EP_REQUIRES(&s->lock);
-static bool server_conn_joined(EpcServer *s)
-{
-    return s->conn && (s->conn->features & VFU_EP_FEATURE_FUNC);
-}
-
-/*
- * Sends the EP_LINK that the state of the link asks for, if any. Called after
- * everything that may change that.
- */
-static void server_link_next(EpcServer *s)
-{
-    VfuEpLink msg = { .argsz = sizeof(msg) };
-    struct iovec iov = { &msg, sizeof(msg) };
-    EpcConn *c;
-
-    WITH_QEMU_LOCK_GUARD(&s->lock) {
-        c = s->conn;
-        if (!c || c->state != EPC_CONN_EXTENDED) {
-            return;
-        }
-        if (s->link == EPC_SERVER_LINK_DOWN && s->enabled) {
-            s->link = EPC_SERVER_LINK_RAISING;
-            server_next_generation(s);
-            msg.state = VFU_EP_LINK_UP;
-            msg.speed = s->speed;
-            msg.width = s->width;
-            msg.functions = server_conn_joined(s) ? s->functions : 0;
-        } else if (s->link == EPC_SERVER_LINK_UP && !server_link_wanted(s)) {
-            s->link = EPC_SERVER_LINK_LOWERING;
-            msg.state = VFU_EP_LINK_DOWN;
-        } else {
-            return;
-        }
-        msg.generation = s->generation;
-        epc_conn_hold(s);
-    }
-    trace_pci_epc_server_link(s->device, s->func, msg.generation,
-                              msg.state ? "raising" : "lowering");
-    epw_call_async(c->session, VFU_CMD_EP_LINK, &iov, 1, NULL, 0,
-                   server_link_answered, c);
-    epc_conn_release(c);
-}
-
-static void server_finish_waiters(EpcDisableWaiters *waiters)
-{
-    EpcDisableWaiter *w;
-
-    while ((w = QSIMPLEQ_FIRST(waiters))) {
-        QSIMPLEQ_REMOVE_HEAD(waiters, next);
-        w->done(w->opaque);
-        g_free(w);
-    }
-}
-
-/*
- * Goes from LOWERING to DOWN. Remaps that the client did not acknowledge end
- * with @err. With @gone the client has left as well. The done() functions of
- * the owner may call any function of the server that an op may call.
- */
-static void server_link_down(EpcServer *s, int err, bool gone)
-    EP_REQUIRES(&s->op_lock) EP_EXCLUDES(&s->lock);
-static void server_link_down(EpcServer *s, int err, bool gone)
-{
-    EpcDisableWaiters waiters = QSIMPLEQ_HEAD_INITIALIZER(waiters);
-    uint32_t generation;
-    bool reported, stays;
-
-    WITH_QEMU_LOCK_GUARD(&s->lock) {
-        reported = s->reported_up;
-        s->reported_up = false;
-        stays = !gone && s->conn->state == EPC_CONN_PLAIN;
-        generation = s->generation;
-    }
-    if (reported) {
-        s->ops->link(s->opaque, stays ? EPC_SERVER_DOWN_STAYS :
-                                        EPC_SERVER_DOWN);
-    }
-    trace_pci_epc_server_link(s->device, s->func, generation, "down");
-    WITH_QEMU_LOCK_GUARD(&s->lock) {
-        s->link = EPC_SERVER_LINK_DOWN;
-        s->conn->bars_queried = 0;
-        s->conn->doorbells_queried = 0;
-        if (gone) {
-            s->conn = NULL;
-        }
-        QSIMPLEQ_CONCAT(&waiters, &s->disable_waiters);
-    }
-    epc_remaps_end_all(s, err);
-    server_finish_waiters(&waiters);
-}
-
-/* The client answered EP_LINK with success. */
-static void server_link_settle(EpcServer *s)
-{
-    bool up = false, down, joined;
-    uint32_t generation;
-
-    QEMU_LOCK_GUARD(&s->op_lock);
-    WITH_QEMU_LOCK_GUARD(&s->lock) {
-        down = s->link == EPC_SERVER_LINK_LOWERING;
-        if (s->link == EPC_SERVER_LINK_RAISING) {
-            s->link = EPC_SERVER_LINK_UP;
-            up = s->reported_up = server_link_wanted(s);
-        }
-        joined = server_conn_joined(s);
-        generation = s->generation;
-    }
-    if (up) {
-        trace_pci_epc_server_link(s->device, s->func, generation, "up");
-        s->ops->link(s->opaque, joined ? EPC_SERVER_UP_JOINED : EPC_SERVER_UP);
-    } else if (down) {
-        server_link_down(s, 0, false);
-    }
-}
-
-static void server_link_answered(EpwSession *es, int err, EpwMsg *reply,
-                                 void *opaque)
-{
-    EpcConn *c = opaque;
-
-    if (!err) {
-        err = -epw_check_reply(reply, VFU_CMD_EP_LINK, 0, 0);
-    }
-    if (err) {
-        /* server_conn_closed() then takes the link down. */
-        epw_session_shutdown(es, "EP_LINK was not answered well");
-        return;
-    }
-    server_link_settle(c->s);
-    server_link_next(c->s);
-}
-
-/* ---- The link of a plain client ---- */
-
-static EpcServerLink server_plain_next(EpcServer *s) EP_REQUIRES(&s->lock);
-/* Returns the state that the link is to have, for now the one that it has. */
-static EpcServerLink server_plain_next(EpcServer *s)
-{
-    if (s->conn && s->conn->state == EPC_CONN_PLAIN) {
-        if (s->link == EPC_SERVER_LINK_LOWERING) {
-            return EPC_SERVER_LINK_DOWN;
-        }
-        if (s->link == EPC_SERVER_LINK_DOWN && server_link_wanted(s)) {
-            return EPC_SERVER_LINK_UP;
-        }
-    }
-    return s->link;
-}
-
-static void server_plain_up(EpcServer *s)
-    EP_REQUIRES(&s->op_lock) EP_EXCLUDES(&s->lock);
-static void server_plain_up(EpcServer *s)
-{
-    uint32_t generation;
-
-    WITH_QEMU_LOCK_GUARD(&s->lock) {
-        s->link = EPC_SERVER_LINK_UP;
-        s->reported_up = true;
-        server_next_generation(s);
-        generation = s->generation;
-    }
-    trace_pci_epc_server_link(s->device, s->func, generation, "up");
-    s->ops->link(s->opaque, EPC_SERVER_UP);
-}
-
-static bool server_plain_settled(EpcServer *s, EpcServerLink *next)
-    EP_EXCLUDES(&s->lock);
-static bool server_plain_settled(EpcServer *s, EpcServerLink *next)
-{
-    QEMU_LOCK_GUARD(&s->lock);
-    *next = server_plain_next(s);
-    return *next == s->link;
-}
-
-/*
- * A plain client gets no EP_LINK, so there is no answer to wait for. Returns
- * false when a reader thread has op_lock: it may wait there for the end of a
- * burst, which a host can make long, and the caller holds the BQL.
- */
-EP_NO_TSA /* The analysis does not know qemu_mutex_trylock(). */
-static bool server_settle_plain(EpcServer *s)
-{
-    EpcServerLink next;
-
-    if (server_plain_settled(s, &next)) {
-        return true;
-    }
-    if (qemu_mutex_trylock(&s->op_lock)) {
-        return false;
-    }
-    while (!server_plain_settled(s, &next)) {
-        if (next == EPC_SERVER_LINK_UP) {
-            server_plain_up(s);
-        } else {
-            server_link_down(s, 0, false);
-        }
-    }
-    qemu_mutex_unlock(&s->op_lock);
-    return true;
-}
 
 /* ---- Callbacks of the session, in its reader thread ---- */
 
@@ -286,7 +43,7 @@ static bool server_attach_plain(EpcConn *c)
         }
         epc_conn_set_state(c, EPC_CONN_PLAIN);
     }
-    server_plain_up(s);
+    epc_server_link_up_plain(s);
     return true;
 }
 
@@ -389,7 +146,7 @@ static void server_conn_command(EpwSession *es, EpwMsg *m, EpwRequest *t,
     WITH_QEMU_LOCK_GUARD(&s->op_lock) {
         server_conn_version(c, es, m, t);
     }
-    server_link_next(s);
+    epc_server_link_next(s);
 }
 
 static void server_conn_closed(EpwSession *es, const char *why, void *opaque)
@@ -410,7 +167,7 @@ static void server_conn_closed(EpwSession *es, const char *why, void *opaque)
             }
         }
         if (down) {
-            server_link_down(s, -ETIMEDOUT, true);
+            epc_server_link_down(s, -ETIMEDOUT, true);
         } else if (stayed) {
             s->ops->link(s->opaque, EPC_SERVER_DOWN);
         }
@@ -563,7 +320,7 @@ static gboolean server_work(void *opaque)
     EpcConn *c;
 
     server_restore_socket(s);
-    if (!server_settle_plain(s)) {
+    if (!epc_server_link_settle_plain(s)) {
         again = g_get_monotonic_time() + SERVER_AGAIN_US;
     }
     while ((c = epc_conn_pop_over(s))) {
@@ -674,7 +431,7 @@ void epc_server_enable(EpcServer *s, uint32_t functions)
         s->check_socket = true;
         epc_server_wake(s);
     }
-    server_link_next(s);
+    epc_server_link_next(s);
 }
 
 /*
@@ -718,7 +475,7 @@ void epc_server_disable(EpcServer *s, void (*done)(void *opaque), void *opaque)
     if (down) {
         done(opaque);
     }
-    server_link_next(s);
+    epc_server_link_next(s);
 }
 
 uint64_t epc_server_messages(EpcServer *s)
