@@ -144,7 +144,8 @@ static void test_none(void)
     g_assert_cmphex(epc_limits_features(&l), ==,
                     EPC_FEATURE_LIMITS | EPC_FEATURE_MSI | EPC_FEATURE_MSIX |
                     EPC_FEATURE_INTX | EPC_FEATURE_DOORBELL | EPC_FEATURE_DMA |
-                    EPC_FEATURE_RETARGET | EPC_FEATURE_SUBRANGE);
+                    EPC_FEATURE_DMA_LATE | EPC_FEATURE_RETARGET |
+                    EPC_FEATURE_SUBRANGE);
     g_assert_cmpuint(read_reg(&l, EPC_REG_INBOUND_ALIGN), ==, GRANULE);
     g_assert_cmpuint(read_reg(&l, EPC_REG_OUTBOUND_GRANULE), ==, GRANULE);
     g_assert_cmpuint(read_reg(&l, EPC_REG_OUTBOUND_ALIGN), ==, GRANULE);
