@@ -78,97 +78,143 @@ static void test_attach(void)
     epvm_detach(e, c);
 }
 
-/* Does the window reach @addr of the host, and INTx its eventfd? */
-static void check_reach(EpVm *e, uint64_t addr, uint32_t status, int efd)
+/* A plain host, with its memory and the eventfds of INTx and MSI-X vector 7 */
+typedef struct Plain {
+    EpVm *e;
+    FakeHost *c;
+    int memory, intx, msix;
+} Plain;
+
+static void msix_control(Plain *p, uint16_t flags)
+{
+    unsigned cap = fakehost_find_cap(p->c, PCI_CAP_ID_MSIX);
+
+    fakehost_set_config(p->c, cap + PCI_MSIX_FLAGS, 2, flags);
+}
+
+static void check_signal(int fd, bool wanted)
+{
+    g_assert_cmpuint(fakehost_wait_eventfd(fd, wanted ? FAKEHOST_TIMEOUT_MS : 0),
+                     ==, wanted);
+}
+
+/* Does the window reach @addr of the host, and interrupts their eventfds? */
+static void check_reach(Plain *p, uint64_t addr, uint32_t status)
 {
     bool up = status != EPC_STATUS_NO_LINK;
 
-    g_assert_cmpuint(epvm_map(e, 0, addr, 4096), ==, status);
+    g_assert_cmpuint(epvm_map(p->e, 0, addr, 4096), ==, status);
     if (up) {
-        g_assert_cmpuint(epvm_unmap(e, 0), ==, EPC_STATUS_OK);
+        g_assert_cmpuint(epvm_unmap(p->e, 0), ==, EPC_STATUS_OK);
     }
-    epvm_raise(e, EPC_RAISE_INTX, 1);
-    g_assert_cmpuint(fakehost_wait_eventfd(efd, up ? FAKEHOST_TIMEOUT_MS : 0),
-                     ==, up);
-    epvm_raise(e, EPC_RAISE_INTX, 0);
+    epvm_raise(p->e, EPC_RAISE_MSIX(7), 1);
+    check_signal(p->msix, up);
+    if (up) {
+        msix_control(p, 0);     /* INTx is for functions without MSI-X */
+    }
+    epvm_raise(p->e, EPC_RAISE_INTX, 1);
+    check_signal(p->intx, up);
+    epvm_raise(p->e, EPC_RAISE_INTX, 0);
+}
+
+static void allow(Plain *p)
+{
+    fakehost_set_config(p->c, PCI_COMMAND, 2, PCI_COMMAND_MASTER);
+    msix_control(p, PCI_MSIX_FLAGS_ENABLE);
 }
 
 /*
  * A plain host keeps its memory and its eventfds while the link is down, and
  * may change them. Nothing of it is used meanwhile.
  */
-static void restart(EpVm *e, FakeHost *c, bool reset, int fd, int efd)
+static void restart(Plain *p, bool reset)
 {
     uint64_t old = PLAIN_RAM + reset * PLAIN_SIZE, new = old + PLAIN_SIZE;
-    int efd2 = new_eventfd();
 
     if (reset) {
-        epvm_set_reg(e, EPC_REG_RESET, EPC_RESET_MAGIC);
+        epvm_set_reg(p->e, EPC_REG_RESET, EPC_RESET_MAGIC);
     } else {
-        g_assert_cmpuint(epvm_link_command(e, EPC_LINK_STOP), ==,
+        g_assert_cmpuint(epvm_link_command(p->e, EPC_LINK_STOP), ==,
                          EPC_STATUS_OK);
     }
-    check_reach(e, old, EPC_STATUS_NO_LINK, efd);
-    g_assert_cmpint(fakehost_dma_unmap(c, old, PLAIN_SIZE), ==, 0);
-    g_assert_cmpint(fakehost_dma_map(c, new, PLAIN_SIZE, fd, 0,
+    check_reach(p, old, EPC_STATUS_NO_LINK);
+    g_assert_cmpint(fakehost_dma_unmap(p->c, old, PLAIN_SIZE), ==, 0);
+    g_assert_cmpint(fakehost_dma_map(p->c, new, PLAIN_SIZE, p->memory, 0,
                                      VFU_DMA_READ | VFU_DMA_WRITE), ==, 0);
-    g_assert_cmpint(fakehost_set_irq(c, VFU_IRQ_INTX, 0, efd2), ==, 0);
-    check_reach(e, new, EPC_STATUS_NO_LINK, efd2);
+    close(p->intx);
+    p->intx = new_eventfd();
+    g_assert_cmpint(fakehost_set_irq(p->c, VFU_IRQ_INTX, 0, p->intx), ==, 0);
+    check_reach(p, new, EPC_STATUS_NO_LINK);
 
-    epvm_describe(e);
-    g_assert_cmpuint(epvm_link_command(e, EPC_LINK_START), ==, EPC_STATUS_OK);
-    epvm_wait_link(e, true);
-    g_assert_cmphex(fakehost_config(c, 0, 4), ==, EPVM_ID);
-    g_assert_cmphex(fakehost_config(c, PCI_COMMAND, 2), ==, 0);
-    fakehost_set_config(c, PCI_COMMAND, 2, PCI_COMMAND_MASTER);
-    check_reach(e, new, EPC_STATUS_OK, efd2);
-    g_assert_cmpuint(epvm_map(e, 0x100000, old, 4096), ==,
+    epvm_describe(p->e);
+    g_assert_cmpuint(epvm_link_command(p->e, EPC_LINK_START), ==,
+                     EPC_STATUS_OK);
+    epvm_wait_link(p->e, true);
+    g_assert_cmphex(fakehost_config(p->c, 0, 4), ==, EPVM_ID);
+    g_assert_cmphex(fakehost_config(p->c, PCI_COMMAND, 2), ==, 0);
+    allow(p);
+    check_reach(p, new, EPC_STATUS_OK);
+    g_assert_cmpuint(epvm_map(p->e, 0x100000, old, 4096), ==,
                      EPC_STATUS_NOT_MAPPED);
-    g_assert_cmpint(fakehost_set_irq(c, VFU_IRQ_INTX, 0, efd), ==, 0);
-    close(efd2);
 }
 
-static void test_restart(void)
+/* One that leaves while the link is down leaves nothing behind. */
+static void leave(Plain *p)
 {
-    EpVm *e = epvm_start(EPVM_SHARED, "");
-    int efd = new_eventfd(), fd;
-    FakeHost *c;
+    g_assert_cmpuint(epvm_link_command(p->e, EPC_LINK_STOP), ==,
+                     EPC_STATUS_OK);
+    fakehost_free(p->c);
+    g_assert_cmpuint(epvm_link_command(p->e, EPC_LINK_START), ==,
+                     EPC_STATUS_OK);
+    p->c = fakehost_attach(p->e->socket, PLAIN);
+    epvm_wait_link(p->e, true);
+    allow(p);
+    g_assert_cmpuint(epvm_map(p->e, 0, PLAIN_RAM + 2 * PLAIN_SIZE, 4096), ==,
+                     EPC_STATUS_NOT_MAPPED);
+    epvm_raise(p->e, EPC_RAISE_MSIX(7), 1);
+    check_signal(p->msix, false);
+}
+
+/* @props: interrupts arrive in the device, or are ioeventfds as with KVM. */
+static void test_restart(const void *props)
+{
+    Plain p = {
+        .e = epvm_start(EPVM_SHARED, props),
+        .intx = new_eventfd(), .msix = new_eventfd(),
+    };
     uint8_t *mem;
 
-    fd = fakehost_memfd(PLAIN_SIZE, &mem);
-    epvm_describe(e);
-    g_assert_cmpuint(epvm_link_command(e, EPC_LINK_START), ==, EPC_STATUS_OK);
-    c = fakehost_attach(e->socket, PLAIN);
-    epvm_wait_link(e, true);
-    fakehost_set_config(c, PCI_COMMAND, 2, PCI_COMMAND_MASTER);
-    g_assert_cmpint(fakehost_dma_map(c, PLAIN_RAM, PLAIN_SIZE, fd, 0,
+    p.memory = fakehost_memfd(PLAIN_SIZE, &mem);
+    epvm_describe(p.e);
+    g_assert_cmpuint(epvm_link_command(p.e, EPC_LINK_START), ==,
+                     EPC_STATUS_OK);
+    p.c = fakehost_attach(p.e->socket, PLAIN);
+    epvm_wait_link(p.e, true);
+    g_assert_cmpint(fakehost_dma_map(p.c, PLAIN_RAM, PLAIN_SIZE, p.memory, 0,
                                      VFU_DMA_READ | VFU_DMA_WRITE), ==, 0);
-    g_assert_cmpint(fakehost_set_irq(c, VFU_IRQ_INTX, 0, efd), ==, 0);
-    check_reach(e, PLAIN_RAM, EPC_STATUS_OK, efd);
-    restart(e, c, false, fd, efd);
-    restart(e, c, true, fd, efd);
-
-    /* One that leaves while the link is down leaves nothing behind. */
-    g_assert_cmpuint(epvm_link_command(e, EPC_LINK_STOP), ==, EPC_STATUS_OK);
-    fakehost_free(c);
-    g_assert_cmpuint(epvm_link_command(e, EPC_LINK_START), ==, EPC_STATUS_OK);
-    c = fakehost_attach(e->socket, PLAIN);
-    epvm_wait_link(e, true);
-    fakehost_set_config(c, PCI_COMMAND, 2, PCI_COMMAND_MASTER);
-    g_assert_cmpuint(epvm_map(e, 0, PLAIN_RAM + 2 * PLAIN_SIZE, 4096), ==,
-                     EPC_STATUS_NOT_MAPPED);
-    epvm_raise(e, EPC_RAISE_INTX, 1);
-    g_assert_cmpuint(fakehost_wait_eventfd(efd, 0), ==, 0);
+    g_assert_cmpint(fakehost_set_irq(p.c, VFU_IRQ_INTX, 0, p.intx), ==, 0);
+    g_assert_cmpint(fakehost_set_irq(p.c, VFU_IRQ_MSIX, 7, p.msix), ==, 0);
+    allow(&p);
+    check_reach(&p, PLAIN_RAM, EPC_STATUS_OK);
+    allow(&p);
+    restart(&p, false);
+    allow(&p);
+    restart(&p, true);
+    leave(&p);
     munmap(mem, PLAIN_SIZE);
-    close(fd);
-    close(efd);
-    epvm_detach(e, c);
+    close(p.memory);
+    close(p.intx);
+    close(p.msix);
+    epvm_detach(p.e, p.c);
 }
 
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     qtest_add_func("/pci-epc/plain/attach", test_attach);
-    qtest_add_func("/pci-epc/plain/restart", test_restart);
+    qtest_add_data_func("/pci-epc/plain/restart", ",x-ioeventfd=off",
+                        test_restart);
+    qtest_add_data_func("/pci-epc/plain/restart/ioeventfd",
+                        ",x-ioeventfd=on", test_restart);
     return g_test_run();
 }

@@ -84,6 +84,20 @@ static void function_clear_members(EpcFunction *fn)
     fn->resets = (EpcResets) { };
 }
 
+/* What the host has set */
+static void function_clear_host(EpcFunction *fn)
+    EP_REQUIRES(&ep_bql, &fn->epc->lock);
+static void function_clear_host(EpcFunction *fn)
+{
+    if (fn->server && epc_server_client_stays(fn->server)) {
+        epc_irqs_changed(fn);
+    } else {
+        epc_irqs_clear(fn);
+        epc_host_memory_clear(fn->host_memory);
+    }
+    epc_irqs_mask(fn, 0, EPC_MAX_MSIX, true);
+}
+
 /*
  * Other threads read members that do not change (state.h) without the lock, so
  * those must not be written, not even with the value that they have.
@@ -91,7 +105,7 @@ static void function_clear_members(EpcFunction *fn)
 void epc_fn_clear(EpcFunction *fn)
 {
     function_retire_targets(fn);
-    epc_irqs_mask(fn, 0, EPC_MAX_MSIX, true);
+    function_clear_host(fn);
     epc_trap_clear(fn);
     epc_mailbox_clear(fn);
     function_clear_members(fn);

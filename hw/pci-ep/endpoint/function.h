@@ -16,9 +16,8 @@ void epc_fn_init(EpcState *s, EpcFunction *fn, unsigned index);
 void epc_fn_destroy(EpcFunction *fn) EP_REQUIRES(&ep_bql);
 
 /*
- * Gives @fn its state after power-up. Its server stays as it is, and with it
- * eventfds and memory of the host, which are not used while the link is down.
- * They go when the server says so, see EpcServerEvent.
+ * Gives @fn its state after power-up. Its server stays as it is, and so do
+ * eventfds and memory of a plain client, see EPC_SERVER_DOWN_STAYS.
  */
 void epc_fn_clear(EpcFunction *fn) EP_REQUIRES(&ep_bql, &fn->epc->lock);
 

@@ -231,3 +231,9 @@ bool epc_server_link_settle_plain(EpcServer *s)
     qemu_mutex_unlock(&s->op_lock);
     return true;
 }
+
+bool epc_server_client_stays(EpcServer *s)
+{
+    QEMU_LOCK_GUARD(&s->lock);
+    return s->conn && s->conn->state == EPC_CONN_PLAIN;
+}

@@ -19,10 +19,10 @@
  * epc_server_free(), epc_server_dma_read() and epc_server_dma_write().
  *
  * The owner may hold its lock while it calls epc_server_enable(), _messages(),
- * _intx(), _fault(), _takes_dma() and _drop(). It must not hold it while it
- * calls _disable(), _remap() and _dma_async(), which call done() at once when
- * there is nothing to wait for, nor _dma_read() and _dma_write(), which wait
- * for the client, nor _free(), during which ops and done() functions run.
+ * _intx(), _fault(), _takes_dma(), _client_stays() and _drop(). It must not hold
+ * it while it calls _disable(), _remap() and _dma_async(), which call done() at
+ * once when there is nothing to wait for, nor _dma_read() and _dma_write(), which
+ * wait for the client, nor _free(), during which ops and done() functions run.
  * Otherwise done() is called from a reader thread or the main loop, and obeys
  * the same rules as an op.
  */
@@ -205,6 +205,12 @@ void epc_server_disable(EpcServer *s, void (*done)(void *opaque), void *opaque);
 
 /* Returns the messages sent and received so far. Called in any thread. */
 uint64_t epc_server_messages(EpcServer *s);
+
+/*
+ * Whether there is a plain client, whose eventfds and DMA ranges stay when the
+ * link goes down: EPC_SERVER_DOWN_STAYS.
+ */
+bool epc_server_client_stays(EpcServer *s);
 
 /*
  * Returns false while a request is being served. Once it has returned true,
