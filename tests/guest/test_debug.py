@@ -47,7 +47,8 @@ def found(t, top, place, fault, *args):
     status, out = t.launch('--function', top, *args, seconds=270)
     equal(status, 1, f'exit status; output:\n{out[-3000:]}')
     contains(out, r'reason  the kernel of the \w+ guest reported: '
-             rf'.*(?:{fault}).* at {re.escape(place)} in \w+\(\)', 'the summary')
+             rf'.*(?:{fault}).* at {re.escape(place)} in \w+\(\)',
+             'the summary')
     notes = [r.notes for r in tap.read(t.read('results.tap'))
              if r.status == tap.FAIL and '.' in r.name
              and not r.name.startswith('console.')]
