@@ -262,7 +262,7 @@ class Session:
                 return
 
     def _crashed(self) -> List[str]:
-        """Return the guests whose kernel had an oops and still runs."""
+        """Return the guests whose kernel has had an oops."""
         return [name for name, guest in self.bed.guests.items()
                 if guest.console.faults.fatal]
 
