@@ -5,8 +5,9 @@
 #
 #   kernel.sh [--src DIR] [--config FILE]... [--as LABEL] NAME [STAMP]
 #
-# NAME is a series, 7 or 6.12, and the name of a variant: 7-debug, 7-trace or
-# 7-kasan. Behind it may be an architecture, as in 7-arm64 (arch.sh). DIR is a
+# NAME is a series, 7 or 6.12, and the name of a variant: 7-debug, 7-trace,
+# 7-kasan, or 7-64k for arm64. Behind it may be an architecture, as in 7-arm64
+# (arch.sh). DIR is a
 # source tree that is taken instead of that series, and each FILE has lines of
 # configuration that override those of configs/.
 # build/kernel-LABEL (default NAME) then holds bzImage or Image, config, release,
@@ -49,18 +50,19 @@ has_prompt() {
 }
 
 fragments() {
-    local part variant=''
+    local part variant='' last=''
     case $VARIANT in
     '') ;;
     -debug) variant=kernel-debug/checks ;;
     -trace) variant='kernel-symbols/symbols kernel-trace/trace' ;;
     -kasan) variant='kernel-symbols/symbols kernel-kasan/kasan' ;;
-    *) die 2 "no kernel $NAME: variants are 7-debug, 7-trace and 7-kasan" ;;
+    -64k) last=kernel-arm64/64k ;;
+    *) die 2 "no kernel $NAME: variants are 7-debug, 7-trace, 7-kasan and 7-64k" ;;
     esac
     if has_prompt PCI_DOE drivers/pci/Kconfig; then
         variant+=' kernel-doe/doe'
     fi
-    for part in kernel/base kernel/endpoint kernel/host $variant $ARCH_CONFIG; do
+    for part in kernel/base kernel/endpoint kernel/host $variant $ARCH_CONFIG $last; do
         printf '%s\n' "$TOP/configs/$part.config"
     done
 }

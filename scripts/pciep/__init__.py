@@ -91,6 +91,12 @@ def cache_dir() -> str:
     return os.environ.get('PCI_EP_CACHE') or os.path.join(base, 'pci-ep')
 
 
+def one_of(names: Iterable[str]) -> str:
+    """Return "a, b or c"."""
+    *some, last = names
+    return ' or '.join(filter(None, [', '.join(some), last]))
+
+
 def did_you_mean(word: str, known: Iterable[str], before: str = '',
                  after: str = ' ') -> str:
     """Return "did you mean ...?" with the words most like it, or ''."""

@@ -39,7 +39,7 @@ class Arch:
     :param make: What builds all that its guests need.
     :param qemu: The QEMU binary, relative to the build directory.
     :param suffix: How the names of its kernels end.
-    :param kernels: The variants that can be built; none is all.
+    :param kernels: The variants that can be built.
     :param image: File name of a kernel image.
     :param cross: Prefix of compiler and binary utilities.
     :param make_args: Arguments of a make that builds for its kernels.
@@ -89,7 +89,7 @@ ARCH = {
         make='make',
         qemu='qemu/qemu-system-x86_64',
         suffix='',
-        kernels=(),
+        kernels=('7', '6.12', '7-debug', '7-trace', '7-kasan'),
         image='bzImage',
         cross='',
         make_args=(),
@@ -131,7 +131,7 @@ ARCH = {
         make='make aarch64',
         qemu='qemu-aarch64/qemu-system-aarch64',
         suffix='-arm64',
-        kernels=('7', '6.12'),
+        kernels=('7', '6.12', '7-64k'),
         image='Image',
         cross='aarch64-linux-gnu-',
         make_args=('ARCH=arm64', 'CROSS_COMPILE=aarch64-linux-gnu-'),

@@ -61,6 +61,7 @@ def test_kernel_names():
     """The name of a kernel in build/ tells its architecture."""
     for name, arch in (('7', 'x86_64'), ('7-debug', 'x86_64'),
                        ('7-arm64', 'arm64'), ('6.12-arm64', 'arm64'),
+                       ('7-64k-arm64', 'arm64'),
                        ('7-arm64-0123abcd', 'arm64')):
         equal(of_kernel(name), arch, name)
     wanted = variants.Wanted(name='7', arch='arm64')

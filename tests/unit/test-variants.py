@@ -12,6 +12,7 @@ import tempfile
 
 from python_tests import TOP, contains, equal, main, raises
 from pciep import CannotRun
+from pciep.arch import ARCH
 from pciep.image import kernels, variants
 from pciep.image.variants import Wanted
 
@@ -285,8 +286,11 @@ def test_built_on_request(place):
 def test_make_has_a_target_for_each():
     with open(os.path.join(TOP, 'meson.build'), encoding='utf-8') as file:
         text = file.read()
-    for name in kernels.VARIANTS:
-        contains(text, f"'{name}'", 'meson.build')
+    for arch in ARCH.values():
+        for name in arch.kernels:
+            contains(text, f"'{name}{arch.suffix}'", 'meson.build')
+    equal(sorted({name for arch in ARCH.values() for name in arch.kernels}),
+          sorted(kernels.VARIANTS), 'all kernels')
 
 
 if __name__ == '__main__':

@@ -29,6 +29,7 @@ VARIANTS = {
     '7-debug': 'checks of locks, memory and DMA',
     '7-trace': 'tracers, probes, symbols for gdb, error injection',
     '7-kasan': 'checks of each access to memory, symbols for gdb',
+    '7-64k': 'pages of 64 KiB, for arm64',
 }
 DEFAULT = '7'
 # From larger trees, such as a distribution's, a guest gets only the modules

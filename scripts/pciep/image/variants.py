@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 from typing import Callable, Sequence, Tuple
 
-from .. import CannotRun, did_you_mean
+from .. import CannotRun, did_you_mean, one_of
 from ..arch import ARCH, DEFAULT as DEFAULT_ARCH, Arch
 from .kernels import DEFAULT, VARIANTS
 from .sources import environment
@@ -92,17 +92,18 @@ def check(wanted: Wanted) -> str:
         if not os.path.isfile(path):
             return f'no file {path}: check --config'
     if wanted.source and not wanted.name.startswith(DEFAULT):
-        return (f'--kernel-name {wanted.name} is a kernel of its own: choose '
-                '7, 7-debug, 7-trace or 7-kasan for the configuration of '
-                'your tree')
+        return (f'--kernel-name {wanted.name} is a kernel of its own: '
+                'choose ' + one_of(name for name in wanted.here.kernels
+                                   if name.startswith(DEFAULT))
+                + ' for the configuration of your tree')
     if wanted.own and wanted.name not in VARIANTS:
         return (f'no kernel {wanted.name} to configure yours like: '
                 + did_you_mean(wanted.name, VARIANTS)
                 + 'choose ' + ', '.join(VARIANTS))
     known = wanted.here.kernels
-    if known and wanted.name in VARIANTS and wanted.name not in known:
+    if wanted.name in VARIANTS and wanted.name not in known:
         return (f'no kernel {wanted.name} for {wanted.arch}: choose '
-                + ' or '.join(known))
+                + one_of(known))
     return ''
 
 

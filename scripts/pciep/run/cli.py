@@ -9,7 +9,7 @@ import signal
 import sys
 from typing import Any, Callable, List, Optional, Sequence
 
-from .. import CannotRun, arch, functions
+from .. import CannotRun, arch, functions, one_of
 from ..image import kernels
 from ..vm import accel, machine
 from ..vm.setup import (
@@ -410,7 +410,7 @@ def _check_arch(parser: argparse.ArgumentParser,
     if options.host_iommu not in known:
         parser.error(f'--host-iommu {options.host_iommu}: a host of '
                      f'{options.host_arch} does not have it; write '
-                     + usage.words(list(known)))
+                     + one_of(known))
     if (options.qemu and options.host_arch != options.ep_arch
             and not os.path.isdir(options.qemu)):
         parser.error('--qemu: the guests need two binaries; name the '

@@ -10,7 +10,7 @@ import sys
 import time
 from typing import Callable, Dict, List, Sequence
 
-from .. import CannotRun
+from .. import CannotRun, one_of
 from ..vm.qmp import Qmp
 from . import copy, remote, report, terminal, usage
 
@@ -155,7 +155,7 @@ def _monitor(words: Sequence[str]) -> int:
     guests = run.about['guests']
     if options.guest not in guests:
         parser.error(f'no guest {options.guest} in this run: write '
-                     f'{usage.words(list(guests))}')
+                     f'{one_of(guests)}')
     monitor = Qmp(os.path.join(run.about['sockets'],
                                f'{options.guest}.monitor'))
     if options.command:

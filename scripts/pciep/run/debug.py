@@ -9,12 +9,11 @@ import shutil
 import subprocess
 from typing import Callable, Dict, List, Mapping, Tuple
 
-from .. import CannotRun
+from .. import CannotRun, one_of
 from ..image import variants
 from ..image.kernels import DEFAULT, DRIVER, VARIANTS, Kernel, module_name
 from ..vm.setup import Setup
 from ..vm.testbed import Testbed
-from .usage import words
 
 
 TRACER = '7-trace'
@@ -52,6 +51,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add('--kernel-name', metavar='NAME', default=DEFAULT,
         help=f'boot this kernel in both guests: {names}; one that is not '
         f'there is built first (default {DEFAULT})')
+    for role, guest in (('host', 'host'), ('ep', 'endpoint')):
+        add(f'--{role}-kernel-name', metavar='NAME',
+            help=f'the same for the {guest} guest alone')
     add('--kernel-src', metavar='DIR',
         help='build the kernel of both guests from your tree, as it is now, '
         'with the configuration of --kernel-name; nothing is written to it')
@@ -83,7 +85,8 @@ def ftrace_lines(options: argparse.Namespace, role: str) -> List[str]:
 def _wanted(options: argparse.Namespace) -> Dict[str, variants.Wanted]:
     """Return which kernel each role asks for."""
     return {role: variants.Wanted(
-        name=options.kernel_name,
+        name=getattr(options, f'{role}_kernel_name')
+        or options.kernel_name,
         arch=getattr(options, f'{role}_arch'),
         source=getattr(options, f'{role}_kernel_src')
         or options.kernel_src or '',
@@ -95,9 +98,10 @@ def check(parser: argparse.ArgumentParser,
     """End with an error if options do not fit."""
     for role, wanted in _wanted(options).items():
         if getattr(options, f'{role}_kernel'):
-            if getattr(options, f'{role}_kernel_src'):
-                parser.error(f'--{role}-kernel and --{role}-kernel-src '
-                             'exclude each other')
+            for other in ('src', 'name'):
+                if getattr(options, f'{role}_kernel_{other}'):
+                    parser.error(f'--{role}-kernel and --{role}-kernel-'
+                                 f'{other} exclude each other')
             continue
         problem = variants.check(wanted)
         if problem:
@@ -130,7 +134,7 @@ def check_kernels(options: argparse.Namespace,
         lacks = kernel.lacks(dict.fromkeys(needs))
         if lacks:
             raise CannotRun(
-                f'--ftrace needs {words(lacks).replace(" or ", " and ")}, '
+                f'--ftrace needs {one_of(lacks).replace(" or ", " and ")}, '
                 f'which the {role} kernel {kernel.label} does not have: add '
                 f'--kernel-name {TRACER}')
     if options.gdb and not kernels[options.gdb].vmlinux:

@@ -14,18 +14,13 @@ import sys
 from typing import (Any, Callable, Dict, List, NamedTuple, NoReturn, Optional,
                     Sequence)
 
-from .. import CannotRun, did_you_mean, functions
+from .. import CannotRun, did_you_mean, functions, one_of
 from ..vm.setup import UNTIL_LINK
 
 
 # The first words of other command lines
 NEW_FUNCTION = 'new-function'
 ON_RUNS = ('attach', 'exec', 'cp', 'monitor', 'stop', 'list')
-
-
-def words(names: Sequence[str]) -> str:
-    """Return "a, b or c"."""
-    return ' or '.join(filter(None, [', '.join(names[:-1]), names[-1]]))
 
 
 class Parser(argparse.ArgumentParser):
@@ -56,13 +51,13 @@ class Parser(argparse.ArgumentParser):
                         'behind it')
             else:
                 hint = did_you_mean(value, [*choices, *ON_RUNS]) + (
-                    f'write {words(choices)}, and put a value that has blanks '
-                    'in quotes')
+                    f'write {one_of(choices)}, and put a value that has '
+                    'blanks in quotes')
             raise argparse.ArgumentError(None, f"no scenario '{value}': "
                                          + hint)
         raise argparse.ArgumentError(
             action, f"no '{value}': {did_you_mean(value, choices)}"
-            f'write {words(choices)}')
+            f'write {one_of(choices)}')
 
     def parse_args(  # type: ignore[override]
             self, args: Optional[Sequence[str]] = None,
