@@ -22,7 +22,8 @@ all: build/build.ninja
 help:
 	@echo 'make              QEMU with the devices, a guest kernel and its modules'
 	@echo 'make demo         two linked guests pass the kernel'\''s endpoint test'
-	@echo 'make check        all tests: check-unit check-qtest check-kvm check-guest check-style check-build'
+	@echo 'make check        all tests: check-unit check-qtest check-kvm check-guest'
+	@echo '                   check-arm64 check-style check-build'
 	@echo 'make check-long    guest tests that take longer: whole disks, many pings'
 	@echo 'make check-faults  each fault of either machine under each load, as a table'
 	@echo 'make profiles     the endpoint selftest with the limits of each real controller, as a table'
@@ -64,9 +65,9 @@ bench: all
 	@tests/bench/run $(BENCH_ARGS)
 
 check: build/build.ninja
-	@$(RUN) unit qtest kvm guest style build
+	@$(RUN) unit qtest kvm guest arm64 style build
 
-check-unit check-qtest check-kvm check-guest check-style check-build check-long check-faults: build/build.ninja
+check-unit check-qtest check-kvm check-guest check-arm64 check-style check-build check-long check-faults: build/build.ninja
 	@$(RUN) $(@:check-%=%)
 
 soak: all
@@ -92,5 +93,5 @@ clean:
 	rm -rf build
 
 .PHONY: all help qemu kernels aarch64 demo bench soak profiles docs fuzz check check-unit \
-	check-qtest check-kvm check-guest check-style check-build check-long \
+	check-qtest check-kvm check-guest check-arm64 check-style check-build check-long \
 	check-faults check-sanitize check-qemu-10.2 clean

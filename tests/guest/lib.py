@@ -58,22 +58,30 @@ def limit(seconds):
     return mark
 
 
-def long(function):
-    """Decorator: only in "make check-long"."""
-    function.part = 'long'
-    return function
+# Tests that do not run with the usual ones, and what "run --PART" runs
+PARTS = {
+    'long': 'the long tests',
+    'faults': 'the whole fault matrix',
+    'stock': 'the tests with a host that has none of our devices',
+    'arm64': 'the tests with arm64 guests, but for the long ones',
+}
 
 
-def faults(function):
-    """Decorator: only in "make check-faults"."""
-    function.part = 'faults'
-    return function
+def part(name):
+    """Return a decorator: the test is in this part only."""
+    assert name in PARTS
+
+    def mark(function):
+        function.part = name
+        return function
+
+    return mark
 
 
-def stock(function):
-    """Decorator: only on a QEMU that can be a host without our devices."""
-    function.part = 'stock'
-    return function
+long = part('long')
+faults = part('faults')
+stock = part('stock')
+arm64 = part('arm64')
 
 
 def build_program(t, name):
