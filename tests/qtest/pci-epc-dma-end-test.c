@@ -394,6 +394,38 @@ static void test_message_silent(void)
     epdma_end(&d);
 }
 
+/*
+ * A channel that waits for the host holds up those of the same thread, and no
+ * other.  The copies are too long for the CPU that submits them.
+ */
+static void test_message_threads(void)
+{
+    EpDma d = epdma_start(",dma-threads=2");
+    uint32_t waits, other, same;
+    VfuMsg *m;
+
+    g_assert_cmpint(fakehost_dma_map(d.c, LONG, 0x1000, -1, 0, RW), ==, 0);
+    for (unsigned ch = 1; ch <= 2; ch++) {
+        epdma_enable(&d, ch, RING(ch), 16);
+    }
+    waits = epdma_add_desc(&d, 0, LONG, BUFFER, 6, FROM_HOST);
+    epdma_submit(&d, 0);
+    m = expect_dma(&d, VFU_CMD_DMA_READ, LONG, 6);
+    same = epdma_add_desc(&d, 2, HOST, BUFFER, 1 << 20, FROM_HOST);
+    epdma_submit(&d, 2);
+    for (unsigned i = 0; i < 8; i++) {
+        other = epdma_add_desc(&d, 1, HOST, BUFFER, 1 << 20, FROM_HOST);
+        epdma_submit(&d, 1);
+        g_assert_cmpuint(epdma_wait_desc(&d, 1, other), ==, EPC_DMA_OK);
+    }
+    g_assert_cmpuint(epdma_desc_status(&d, 0, waits), ==, EPC_DMA_PENDING);
+    g_assert_cmpuint(epdma_desc_status(&d, 2, same), ==, EPC_DMA_PENDING);
+    answer_dma(&d, m, "abcdef", 6);
+    g_assert_cmpuint(epdma_wait_desc(&d, 0, waits), ==, EPC_DMA_OK);
+    g_assert_cmpuint(epdma_wait_desc(&d, 2, same), ==, EPC_DMA_OK);
+    epdma_end(&d);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -410,5 +442,6 @@ int main(int argc, char **argv)
     qtest_add_func("/pci-epc/dma/message/copy", test_message);
     qtest_add_func("/pci-epc/dma/message/void", test_message_void);
     qtest_add_func("/pci-epc/dma/message/silent", test_message_silent);
+    qtest_add_func("/pci-epc/dma/message/threads", test_message_threads);
     return g_test_run();
 }

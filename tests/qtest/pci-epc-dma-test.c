@@ -375,7 +375,7 @@ static void test_late_interrupts(void)
 
 static void test_fair(void)
 {
-    EpDma d = epdma_start("");
+    EpDma d = epdma_start(",dma-threads=1");
     uint32_t slow = 0;
 
     epdma_map_long(&d);
@@ -400,7 +400,7 @@ static void test_fair(void)
 /* Two that have as much to do get on alike. */
 static void test_equal(void)
 {
-    EpDma d = epdma_start("");
+    EpDma d = epdma_start(",dma-threads=1");
     uint32_t other;
 
     for (unsigned ch = 0; ch < 2; ch++) {

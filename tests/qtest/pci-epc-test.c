@@ -347,6 +347,7 @@ static void test_hotplug(void)
         { ", 'socket': '%s', 'bar3': 'fixed'", "bar3=fixed is not prog" },
         { ", 'socket': '%s', 'bar5': '64bit'", "bar5=64bit" },
         { ", 'socket': '%s', 'dma-channels': 17", "0 to 16" },
+        { ", 'socket': '%s', 'dma-threads': 17", "0 to 16" },
         { ", 'socket': '%s', 'inbound-align': 5", "inbound-align=5 is not" },
         { ", 'socket': '%s', 'outbound-max': 5", "outbound-max=5 is not" },
         { ", 'socket': '%s', 'profile': '/'", "profile /: " },

@@ -199,7 +199,8 @@ static bool epc_check_properties(EpcState *s, Error **errp)
                    "32");
         return false;
     }
-    return epc_limits_init(&s->limits, qemu_real_host_page_size(),
+    return epc_dma_check(s, errp) &&
+           epc_limits_init(&s->limits, qemu_real_host_page_size(),
                            s->window_size, errp);
 }
 
@@ -581,6 +582,7 @@ static const Property epc_properties[] = {
     DEFINE_PROP_SIZE("outbound-max", EpcState, limits.outbound_max, 0),
     DEFINE_PROP_UINT32("dma-channels", EpcState, limits.dma_channels,
                        EPC_DMA_CHANNELS),
+    DEFINE_PROP_UINT32("dma-threads", EpcState, dma_threads, 0),
     DEFINE_PROP_BOOL("msi", EpcState, limits.msi, true),
     DEFINE_PROP_BOOL("msix", EpcState, limits.msix, true),
     DEFINE_PROP_BOOL("intx", EpcState, limits.intx, true),

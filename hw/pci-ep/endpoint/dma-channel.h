@@ -34,6 +34,7 @@ typedef struct EpcDmaRing EpcDmaRing;           /* endpoint/dma-ring.c */
 struct EpcDmaChannel {
     EpcState *epc;
     unsigned index;
+    EpcDmaWorker *worker;   /* constant once EpcDma.running is set */
     QEMUTimer *timer;       /* raises the vector EPC_DMA_IRQ_USEC later */
     QEMUTimer *held_timer;  /* wakes the worker at held_until */
 
@@ -52,7 +53,7 @@ struct EpcDmaChannel {
     EpcDmaRing *ring;       /* NULL while disabled; BQL to set, RCU to use */
     bool message;           /* a message to the host is under way; atomic */
 
-    /* Guarded by epc->dma.turn: the descriptor at consumer in work_epoch */
+    /* Guarded by worker->turn: the descriptor at consumer in work_epoch */
     uint32_t work_epoch;
     bool fetched;           /* desc and done are valid */
     EpcDmaDesc desc;

@@ -22,7 +22,7 @@
 typedef enum EpcDmaKind {
     DMA_COPY_ENDPOINT,          /* memory of the endpoint guest */
     DMA_COPY_HOST,              /* memory that the host lets a function reach */
-    DMA_COPY_BOUNCE,            /* EpcDma.bounce */
+    DMA_COPY_BOUNCE,            /* EpcDmaWorker.bounce */
 } EpcDmaKind;
 
 /* Source or destination of a copy, and where it is during a burst */
@@ -38,16 +38,16 @@ typedef struct EpcDmaSide {
 /* Before a burst: finds a side that is not in the host. */
 static bool dma_copy_find_local(EpcDmaChannel *ch, EpcDmaSide *side,
                                 uint32_t len)
-    EP_REQUIRES(&ch->epc->dma.turn);
+    EP_REQUIRES(&ch->worker->turn);
 static bool dma_copy_find_local(EpcDmaChannel *ch, EpcDmaSide *side,
                                 uint32_t len)
 {
     switch (side->kind) {
     case DMA_COPY_ENDPOINT:
-        return epc_dma_memory_translate(ch->epc, side->addr, len,
+        return epc_dma_memory_translate(ch->worker, side->addr, len,
                                         side->write, &side->span);
     case DMA_COPY_BOUNCE:
-        side->span.ptr = ch->epc->dma.bounce + side->addr;
+        side->span.ptr = ch->worker->bounce + side->addr;
         side->span.len = EPC_DMA_BOUNCE - side->addr;
         return true;
     default:
@@ -88,7 +88,7 @@ static uint32_t dma_copy_find_host(EpcState *s, EpcDmaSide *side, uint32_t len)
 /* In a burst: may the channel go on, and where are the sides in the host? */
 static uint32_t dma_copy_check(EpcDmaChannel *ch, EpcDmaSide *src,
                                EpcDmaSide *dst, uint32_t len)
-    EP_REQUIRES(&ch->epc->dma.turn);
+    EP_REQUIRES(&ch->worker->turn);
 static uint32_t dma_copy_check(EpcDmaChannel *ch, EpcDmaSide *src,
                                EpcDmaSide *dst, uint32_t len)
 {
@@ -123,7 +123,7 @@ static uint32_t dma_copy_functions(const EpcDmaSide *side)
  */
 static uint32_t dma_copy_burst(EpcDmaChannel *ch, EpcDmaSide src,
                                EpcDmaSide dst, uint32_t *len)
-    EP_REQUIRES(&ch->epc->dma.turn);
+    EP_REQUIRES(&ch->worker->turn);
 static uint32_t dma_copy_burst(EpcDmaChannel *ch, EpcDmaSide src,
                                EpcDmaSide dst, uint32_t *len)
 {
@@ -158,7 +158,7 @@ static uint32_t dma_copy_burst(EpcDmaChannel *ch, EpcDmaSide src,
 /* As many bursts as it takes to copy @len bytes */
 static uint32_t dma_copy_all(EpcDmaChannel *ch, EpcDmaSide src, EpcDmaSide dst,
                              uint32_t len)
-    EP_REQUIRES(&ch->epc->dma.turn);
+    EP_REQUIRES(&ch->worker->turn);
 static uint32_t dma_copy_all(EpcDmaChannel *ch, EpcDmaSide src, EpcDmaSide dst,
                              uint32_t len)
 {
@@ -178,13 +178,13 @@ static uint32_t dma_copy_all(EpcDmaChannel *ch, EpcDmaSide src, EpcDmaSide dst,
 /* Copies between the bounce buffer and a side in the host, by message. */
 static uint32_t dma_copy_message(EpcDmaChannel *ch, const EpcDmaSide *side,
                                  uint32_t len)
-    EP_REQUIRES(&ch->epc->dma.turn);
+    EP_REQUIRES(&ch->worker->turn);
 static uint32_t dma_copy_message(EpcDmaChannel *ch, const EpcDmaSide *side,
                                  uint32_t len)
 {
     EpcState *s = ch->epc;
     EpcServer *server = s->fn[side->fn].server;
-    uint8_t *buf = ch->epc->dma.bounce;
+    uint8_t *buf = ch->worker->bounce;
     int ret;
 
     qatomic_set(&ch->message, true);
@@ -213,7 +213,7 @@ static uint32_t dma_copy_message(EpcDmaChannel *ch, const EpcDmaSide *side,
 /* Copies through the bounce buffer: a side in the host takes a message. */
 static uint32_t dma_copy_bounced(EpcDmaChannel *ch, EpcDmaSide src,
                                  EpcDmaSide dst, uint32_t *len)
-    EP_REQUIRES(&ch->epc->dma.turn);
+    EP_REQUIRES(&ch->worker->turn);
 static uint32_t dma_copy_bounced(EpcDmaChannel *ch, EpcDmaSide src,
                                  EpcDmaSide dst, uint32_t *len)
 {

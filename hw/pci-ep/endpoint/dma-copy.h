@@ -11,6 +11,7 @@
 #define HW_PCI_EP_ENDPOINT_DMA_COPY_H
 
 #include "hw/pci-ep/endpoint/dma-channel.h"
+#include "hw/pci-ep/endpoint/dma-worker.h"
 
 /*
  * Copies the next bytes of the descriptor in @ch->desc, beginning at
@@ -23,6 +24,6 @@
  * wait.
  */
 uint32_t epc_dma_copy(EpcDmaChannel *ch, bool wait, uint32_t *count)
-    EP_REQUIRES(&ch->epc->dma.turn) EP_EXCLUDES(&ch->epc->lock);
+    EP_REQUIRES(&ch->worker->turn) EP_EXCLUDES(&ch->epc->lock);
 
 #endif /* HW_PCI_EP_ENDPOINT_DMA_COPY_H */

@@ -29,14 +29,15 @@ static MemoryRegion *dma_memory_look_up(EpcState *s, uint64_t addr,
  * The same behind a virtual IOMMU.  Returns NULL when the device was unplugged
  * before the look-up, or by it.
  */
-static MemoryRegion *dma_memory_ask_iommu(EpcState *s, uint64_t addr,
+static MemoryRegion *dma_memory_ask_iommu(EpcDmaWorker *w, uint64_t addr,
                                           hwaddr *offset, hwaddr *len,
                                           bool write)
-    EP_REQUIRES(&s->dma.turn) EP_EXCLUDES(&ep_bql);
-static MemoryRegion *dma_memory_ask_iommu(EpcState *s, uint64_t addr,
+    EP_REQUIRES(&w->turn) EP_EXCLUDES(&ep_bql);
+static MemoryRegion *dma_memory_ask_iommu(EpcDmaWorker *w, uint64_t addr,
                                           hwaddr *offset, hwaddr *len,
                                           bool write)
 {
+    EpcState *s = w->epc;
     MemoryRegion *mr = NULL;
     int64_t since;
 
@@ -45,17 +46,18 @@ static MemoryRegion *dma_memory_ask_iommu(EpcState *s, uint64_t addr,
     if (!qatomic_read(&s->dma.stop)) {
         mr = dma_memory_look_up(s, addr, offset, len, write);
     }
-    s->dma.bql_us += g_get_monotonic_time() - since;
+    w->bql_us += g_get_monotonic_time() - since;
     return qatomic_read(&s->dma.stop) ? NULL : mr;
 }
 
-bool epc_dma_memory_translate(EpcState *s, uint64_t addr, uint32_t len,
+bool epc_dma_memory_translate(EpcDmaWorker *w, uint64_t addr, uint32_t len,
                               bool write, EpcDmaSpan *span)
 {
+    EpcState *s = w->epc;
     MemoryRegion *mr;
     hwaddr offset, left = len;
 
-    mr = s->dma.iommu ? dma_memory_ask_iommu(s, addr, &offset, &left, write) :
+    mr = s->dma.iommu ? dma_memory_ask_iommu(w, addr, &offset, &left, write) :
                         dma_memory_look_up(s, addr, &offset, &left, write);
     if (!mr || !left || !memory_region_is_ram(mr) || !mr->ram_block ||
         mr->ram_block->mr != mr || memory_region_is_ram_device(mr) ||

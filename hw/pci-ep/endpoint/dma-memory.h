@@ -5,6 +5,7 @@
 #ifndef HW_PCI_EP_ENDPOINT_DMA_MEMORY_H
 #define HW_PCI_EP_ENDPOINT_DMA_MEMORY_H
 
+#include "hw/pci-ep/endpoint/dma-worker.h"
 #include "hw/pci-ep/endpoint/state.h"
 #include "hw/pci-ep/shared/compat.h"
 #include "hw/pci-ep/wire/locks.h"
@@ -26,15 +27,15 @@ typedef struct EpcDmaSpan {
  *
  * The caller is in an RCU read-side critical section, which the span does not
  * outlive.  It does not hold EpcState.lock.  Behind a virtual IOMMU only the
- * worker calls this, without the BQL.  It takes the BQL, since the IOMMU may
+ * thread of @w calls this, without the BQL.  It takes the BQL, since the IOMMU may
  * report a fault, which QEMU's devices do with the BQL held.  The report is a
  * store to an address that the guest chooses, and may make the machine eject
  * this device: then all channels have been reset, this returns false, and
  * EpcDma.stop is set.
  */
-bool epc_dma_memory_translate(EpcState *s, uint64_t addr, uint32_t len,
+bool epc_dma_memory_translate(EpcDmaWorker *w, uint64_t addr, uint32_t len,
                               bool write, EpcDmaSpan *span)
-    EP_REQUIRES(&s->dma.turn) EP_EXCLUDES(&s->lock);
+    EP_REQUIRES(&w->turn) EP_EXCLUDES(&w->epc->lock);
 
 /*
  * Called after the first @len bytes of @span were written.  QEMU then drops

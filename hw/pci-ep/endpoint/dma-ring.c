@@ -71,13 +71,13 @@ void epc_dma_ring_release(EpcDmaChannel *ch)
 /* ---- Descriptors ---- */
 
 static bool dma_ring_translate(EpcDmaChannel *ch, bool write, EpcDmaSlot *slot)
-    EP_REQUIRES(&ch->epc->dma.turn) EP_EXCLUDES(&ch->epc->lock);
+    EP_REQUIRES(&ch->worker->turn) EP_EXCLUDES(&ch->epc->lock);
 static bool dma_ring_translate(EpcDmaChannel *ch, bool write, EpcDmaSlot *slot)
 {
     uint64_t addr = slot->ring->addr + slot->offset;
 
     trace_pci_epc_dma_ring_translate(epc_name(ch->epc), ch->index, addr);
-    return epc_dma_memory_translate(ch->epc, addr, EPC_DMA_DESC_SIZE, write,
+    return epc_dma_memory_translate(ch->worker, addr, EPC_DMA_DESC_SIZE, write,
                                     &slot->span) &&
            slot->span.len == EPC_DMA_DESC_SIZE &&
            QEMU_PTR_IS_ALIGNED(slot->span.ptr, sizeof(uint64_t));

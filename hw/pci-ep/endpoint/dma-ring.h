@@ -13,6 +13,7 @@
 #define HW_PCI_EP_ENDPOINT_DMA_RING_H
 
 #include "hw/pci-ep/endpoint/dma-channel.h"
+#include "hw/pci-ep/endpoint/dma-worker.h"
 #include "hw/pci-ep/endpoint/dma-memory.h"
 #include "hw/pci-ep/wire/locks.h"
 
@@ -41,7 +42,7 @@ typedef struct EpcDmaSlot {
  */
 uint32_t epc_dma_ring_find(EpcDmaChannel *ch, uint32_t index, bool write,
                            EpcDmaSlot *slot)
-    EP_REQUIRES(&ch->epc->dma.turn) EP_EXCLUDES(&ch->epc->lock);
+    EP_REQUIRES(&ch->worker->turn) EP_EXCLUDES(&ch->epc->lock);
 void epc_dma_slot_read(const EpcDmaSlot *slot, EpcDmaDesc *desc);
 
 /*

@@ -61,9 +61,9 @@ static void dma_step_signal(EpcDmaChannel *ch, bool asked, bool failed)
 
 /* ---- Descriptors ---- */
 
-/* Is the state under EpcDma.turn that of what the channel does now? */
+/* Is the state under EpcDmaWorker.turn that of what the channel does now? */
 static bool dma_step_work_valid(const EpcDmaChannel *ch)
-    EP_REQUIRES(&ch->epc->lock, &ch->epc->dma.turn);
+    EP_REQUIRES(&ch->epc->lock, &ch->worker->turn);
 static bool dma_step_work_valid(const EpcDmaChannel *ch)
 {
     return ch->enabled && !ch->error && ch->work_epoch == ch->epoch;
@@ -74,7 +74,7 @@ static bool dma_step_work_valid(const EpcDmaChannel *ch)
  * whether EPC_DMA_CTRL_ABORT ends it.
  */
 static bool dma_step_next(EpcDmaChannel *ch, uint32_t *index, bool *abort)
-    EP_REQUIRES(&ch->epc->dma.turn) EP_EXCLUDES(&ch->epc->lock);
+    EP_REQUIRES(&ch->worker->turn) EP_EXCLUDES(&ch->epc->lock);
 static bool dma_step_next(EpcDmaChannel *ch, uint32_t *index, bool *abort)
 {
     QEMU_LOCK_GUARD(&ch->epc->lock);
@@ -93,7 +93,7 @@ static bool dma_step_next(EpcDmaChannel *ch, uint32_t *index, bool *abort)
 
 /* A descriptor is not in RAM, or no longer.  The channel stands still. */
 static void dma_step_ring_failed(EpcDmaChannel *ch, uint32_t index)
-    EP_REQUIRES(&ch->epc->dma.turn) EP_EXCLUDES(&ch->epc->lock);
+    EP_REQUIRES(&ch->worker->turn) EP_EXCLUDES(&ch->epc->lock);
 static void dma_step_ring_failed(EpcDmaChannel *ch, uint32_t index)
 {
     QEMU_LOCK_GUARD(&ch->epc->lock);
@@ -109,7 +109,7 @@ static void dma_step_ring_failed(EpcDmaChannel *ch, uint32_t index)
  * meanwhile, nobody uses what was read.
  */
 static bool dma_step_fetch(EpcDmaChannel *ch, uint32_t index)
-    EP_REQUIRES(&ch->epc->dma.turn) EP_EXCLUDES(&ch->epc->lock);
+    EP_REQUIRES(&ch->worker->turn) EP_EXCLUDES(&ch->epc->lock);
 static bool dma_step_fetch(EpcDmaChannel *ch, uint32_t index)
 {
     EpcDmaSlot slot;
@@ -167,7 +167,7 @@ static uint32_t dma_step_function(const EpcDmaDesc *d)
 
 /* A timer of a channel that was disabled meanwhile must not run. */
 static void dma_step_hold(EpcDmaChannel *ch, uint32_t us)
-    EP_REQUIRES(&ch->epc->dma.turn) EP_EXCLUDES(&ch->epc->lock);
+    EP_REQUIRES(&ch->worker->turn) EP_EXCLUDES(&ch->epc->lock);
 static void dma_step_hold(EpcDmaChannel *ch, uint32_t us)
 {
     ch->held_until = qemu_clock_get_us(QEMU_CLOCK_REALTIME) + us;
@@ -179,7 +179,7 @@ static void dma_step_hold(EpcDmaChannel *ch, uint32_t us)
 
 /* Looks for the faults of the descriptor at @index, once. */
 static void dma_step_ask_faults(EpcDmaChannel *ch, uint32_t index)
-    EP_REQUIRES(&ch->epc->dma.turn) EP_EXCLUDES(&ch->epc->lock);
+    EP_REQUIRES(&ch->worker->turn) EP_EXCLUDES(&ch->epc->lock);
 static void dma_step_ask_faults(EpcDmaChannel *ch, uint32_t index)
 {
     uint32_t fn = dma_step_function(&ch->desc);
@@ -209,7 +209,7 @@ static void dma_step_ask_faults(EpcDmaChannel *ch, uint32_t index)
  * EPC_DMA_VOID while it is held, and what it fails with otherwise.
  */
 static uint32_t dma_step_fault(EpcDmaChannel *ch, uint32_t index)
-    EP_REQUIRES(&ch->epc->dma.turn) EP_EXCLUDES(&ch->epc->lock);
+    EP_REQUIRES(&ch->worker->turn) EP_EXCLUDES(&ch->epc->lock);
 static uint32_t dma_step_fault(EpcDmaChannel *ch, uint32_t index)
 {
     if (!ch->fault_asked) {
@@ -226,7 +226,7 @@ static uint32_t dma_step_fault(EpcDmaChannel *ch, uint32_t index)
 
 /* Moves the consumer index.  The status was stored before. */
 static void dma_step_consume(EpcDmaChannel *ch, uint32_t status, bool by_worker)
-    EP_REQUIRES(&ch->epc->dma.turn, &ch->epc->lock);
+    EP_REQUIRES(&ch->worker->turn, &ch->epc->lock);
 static void dma_step_consume(EpcDmaChannel *ch, uint32_t status, bool by_worker)
 {
     uint32_t asks = EPC_DMA_IRQ | (by_worker ? EPC_DMA_IRQ_LATE : 0);
@@ -244,7 +244,7 @@ static void dma_step_consume(EpcDmaChannel *ch, uint32_t status, bool by_worker)
  */
 static void dma_step_finish(EpcDmaChannel *ch, uint32_t index, uint32_t status,
                             bool by_worker)
-    EP_REQUIRES(&ch->epc->dma.turn) EP_EXCLUDES(&ch->epc->lock);
+    EP_REQUIRES(&ch->worker->turn) EP_EXCLUDES(&ch->epc->lock);
 static void dma_step_finish(EpcDmaChannel *ch, uint32_t index, uint32_t status,
                             bool by_worker)
 {

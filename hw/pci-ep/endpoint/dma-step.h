@@ -8,6 +8,7 @@
 #define HW_PCI_EP_ENDPOINT_DMA_STEP_H
 
 #include "hw/pci-ep/endpoint/dma-channel.h"
+#include "hw/pci-ep/endpoint/dma-worker.h"
 
 /* What a descriptor costs besides the bytes that it copies, in bytes */
 #define EPC_DMA_DESC_COST   4096
@@ -19,7 +20,7 @@
  * when the descriptor is too long for it or takes a message.
  */
 uint32_t epc_dma_step(EpcDmaChannel *ch, bool by_worker)
-    EP_REQUIRES(&ch->epc->dma.turn) EP_EXCLUDES(&ch->epc->lock);
+    EP_REQUIRES(&ch->worker->turn) EP_EXCLUDES(&ch->epc->lock);
 
 /*
  * EpcDmaChannel.timer: EPC_DMA_IRQ_USEC passed since the first descriptor that

@@ -1,31 +1,29 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The DMA engine of the controller: its registers and its worker
+ * The DMA engine of the controller: its registers
  */
 #include "qemu/osdep.h"
-#include "block/aio.h"
+#include "qapi/error.h"
 #include "qemu/atomic.h"
 #include "qemu/lockable.h"
-#include "qemu/main-loop.h"
-#include "qemu/rcu.h"
 #include "hw/pci-ep/endpoint/dma-burst.h"
 #include "hw/pci-ep/endpoint/dma-channel.h"
 #include "hw/pci-ep/endpoint/dma-ring.h"
 #include "hw/pci-ep/endpoint/dma-step.h"
+#include "hw/pci-ep/endpoint/dma-worker.h"
 #include "hw/pci-ep/endpoint/dma.h"
 #include "hw/pci-ep/endpoint/notify.h"
 #include "hw/pci-ep/endpoint/state.h"
 #include "hw/pci-ep/trace.h"
 
-/* What the worker spends on a channel before it turns to the next one, bytes */
-#define DMA_BUDGET      (256 * 1024)
-/* Time with the BQL after which the worker sleeps; shorter times add up */
-#define DMA_BQL_US      1000
 /* How long a CPU that disables a channel or writes RESET waits for a burst */
 #define DMA_DRAIN_MS    1
+/* Most workers unless the user says how many */
+#define DMA_THREADS_DEFAULT 4
 /*
- * What a vCPU spends when it writes PRODUCER, as DMA_BUDGET: about 128 KiB in
- * pages. To wake the worker, and to be woken by its interrupt, takes longer.
+ * What a vCPU spends when it writes PRODUCER, in bytes: about 128 KiB in pages.
+ * A descriptor costs EPC_DMA_DESC_COST as well. To wake the worker, and to be
+ * woken by its interrupt, takes longer.
  */
 #define DMA_NOW_BUDGET  (288 * 1024)
 /*
@@ -34,133 +32,6 @@
  */
 #define DMA_NOW_SLOW_US 1000
 #define DMA_NOW_REST    100
-
-/* ---- The worker ---- */
-
-/* Spends DMA_BUDGET on @ch. Returns whether there was anything to do. */
-static bool dma_serve(EpcDmaChannel *ch) EP_EXCLUDES(&ch->epc->dma.turn);
-static bool dma_serve(EpcDmaChannel *ch)
-{
-    uint64_t used = 0;
-
-    QEMU_LOCK_GUARD(&ch->epc->dma.turn);
-    while (used < DMA_BUDGET && !qatomic_read(&ch->epc->dma.stop)) {
-        uint32_t cost = epc_dma_step(ch, true);
-
-        if (!cost) {
-            break;
-        }
-        used += cost;
-    }
-    return used;
-}
-
-/*
- * QemuMutex is not fair: a thread that releases and takes the BQL at once
- * starves the others. So the worker sleeps without it for as long as it had it.
- */
-static void dma_leave_bql(EpcDma *dma) EP_EXCLUDES(&dma->turn);
-static void dma_leave_bql(EpcDma *dma)
-{
-    int64_t us = 0;
-
-    WITH_QEMU_LOCK_GUARD(&dma->turn) {
-        if (dma->bql_us >= DMA_BQL_US) {
-            us = dma->bql_us;
-            dma->bql_us = 0;
-        }
-    }
-    if (us) {
-        g_usleep(us);
-    }
-}
-
-static void *dma_worker(void *opaque)
-{
-    EpcDma *dma = opaque;
-
-    rcu_register_thread();
-    while (!qatomic_read(&dma->stop)) {
-        bool worked = false;
-
-        qemu_event_reset(&dma->kick);
-        for (unsigned i = 0; i < EPC_DMA_CHANNELS; i++) {
-            worked |= dma_serve(&dma->channel[i]);
-            dma_leave_bql(dma);
-        }
-        if (!worked && !qatomic_read(&dma->stop)) {
-            qemu_event_wait(&dma->kick);
-        }
-    }
-    rcu_unregister_thread();
-    return NULL;
-}
-
-/*
- * QEMU calls this at the end of each change of its memory map, since a ring may
- * have moved or gone.
- */
-static void dma_commit(MemoryListener *listener)
-{
-    EpcDma *dma = container_of(listener, EpcDma, listener);
-
-    EP_BQL_HELD();
-    for (unsigned i = 0; i < EPC_DMA_CHANNELS; i++) {
-        if (dma->channel[i].ring) {
-            epc_dma_ring_resolve(&dma->channel[i]);
-        }
-    }
-}
-
-/* Called when a channel is enabled: where none is, there is no thread. */
-static void dma_start_worker(EpcState *s) EP_REQUIRES(&ep_bql);
-static void dma_start_worker(EpcState *s)
-{
-    EpcDma *dma = &s->dma;
-
-    if (!dma->running && !qatomic_read(&dma->stop)) {
-        dma->running = true;
-        dma->iommu = pci_device_iommu_address_space(PCI_DEVICE(s)) !=
-                     &address_space_memory;
-        memory_listener_register(&dma->listener,
-                                 pci_get_address_space(PCI_DEVICE(s)));
-        qemu_thread_create(&dma->thread, "pci-epc-dma", dma_worker, dma,
-                           QEMU_THREAD_JOINABLE);
-    }
-}
-
-/*
- * Waits for the end of the worker. It may be waiting for the BQL, to have a
- * virtual IOMMU translate, so the BQL is released meanwhile. It is held here:
- * QEMU unrealizes a device with the BQL, and takes it around the exit
- * notifiers, which run after main() has released it (qemu_run_exit_notifiers()
- * of QEMU 10.0 and 10.2). The guest cannot reach the registers any more.
- */
-static void dma_join_worker(EpcDma *dma) EP_REQUIRES(&ep_bql);
-static void dma_join_worker(EpcDma *dma)
-{
-    bql_unlock();
-    qemu_thread_join(&dma->thread);
-    bql_lock();
-}
-
-/* A bottom half of the main loop, after the worker has unplugged the device */
-static void dma_reap_worker(void *opaque)
-{
-    EpcState *s = opaque;
-
-    EP_BQL_HELD();
-    dma_join_worker(&s->dma);
-    object_unref(OBJECT(s));
-}
-
-/* A requested fault has held a descriptor long enough. */
-static void dma_held_timer(void *opaque)
-{
-    EpcDmaChannel *ch = opaque;
-
-    qemu_event_set(&ch->epc->dma.kick);
-}
 
 /* ---- Registers ---- */
 
@@ -226,7 +97,7 @@ static bool dma_write_control(EpcState *s, EpcDmaChannel *ch, uint32_t v)
     }
     trace_pci_epc_dma_control(epc_name(s), ch->index, v);
     if (v & EPC_DMA_CTRL_ENABLE) {
-        dma_start_worker(s);
+        epc_dma_workers_start(ch);
     }
     WITH_QEMU_LOCK_GUARD(&ch->epc->lock) {
         if (!(v & EPC_DMA_CTRL_ENABLE)) {
@@ -241,12 +112,12 @@ static bool dma_write_control(EpcState *s, EpcDmaChannel *ch, uint32_t v)
     if (!(v & EPC_DMA_CTRL_ENABLE)) {
         dma_drain_shortly(s);
     }
-    qemu_event_set(&s->dma.kick);
+    epc_dma_worker_kick(ch);
     return true;
 }
 
 /*
- * Works on the next descriptors in this thread, unless the worker is busy or a
+ * Works on the next descriptors in this thread, unless its worker is busy or a
  * host has made such a copy slow.  A driver waits for the end of a few small
  * copies, so they are done before it can wait.  Returns whether the worker has
  * to go on.
@@ -260,7 +131,7 @@ static bool dma_work_now(EpcDmaChannel *ch)
     int64_t took;
 
     if (!dma->running || dma->iommu || since < dma->rests_until ||
-        qemu_mutex_trylock(&dma->turn)) {
+        qemu_mutex_trylock(&ch->worker->turn)) {
         return true;
     }
     do {
@@ -268,7 +139,7 @@ static bool dma_work_now(EpcDmaChannel *ch)
         used += cost;
         took = g_get_monotonic_time() - since;
     } while (cost && used < DMA_NOW_BUDGET && took < DMA_NOW_SLOW_US);
-    qemu_mutex_unlock(&dma->turn);
+    qemu_mutex_unlock(&ch->worker->turn);
     if (took >= DMA_NOW_SLOW_US) {
         dma->rests_until = since + took + took * DMA_NOW_REST;
     }
@@ -289,7 +160,7 @@ static bool dma_write_producer(EpcState *s, EpcDmaChannel *ch, uint32_t v)
         ch->producer = v;
     }
     if (dma_work_now(ch)) {
-        qemu_event_set(&s->dma.kick);
+        epc_dma_worker_kick(ch);
     }
     return true;
 }
@@ -413,6 +284,20 @@ bool epc_dma_read(EpcState *s, unsigned channel, uint64_t reg, uint32_t *v)
 
 /* ---- Life cycle ---- */
 
+bool epc_dma_check(EpcState *s, Error **errp)
+{
+    if (s->dma_threads > EPC_DMA_CHANNELS) {
+        error_setg(errp, "pci-epc: dma-threads=%" PRIu32 " is not in the range "
+                   "0 to %d", s->dma_threads, EPC_DMA_CHANNELS);
+        return false;
+    }
+    if (!s->dma_threads) {
+        s->dma_threads = MIN(g_get_num_processors(),
+                             DMA_THREADS_DEFAULT);
+    }
+    return true;
+}
+
 void epc_dma_drain(EpcState *s, uint64_t functions)
 {
     epc_dma_bursts_drain(&s->dma.bursts, functions, -1);
@@ -446,14 +331,7 @@ void epc_dma_reset(EpcState *s)
 /* The analysis is off, since no other thread knows the object yet. */
 void EP_NO_TSA epc_dma_init(EpcState *s)
 {
-    s->dma.listener = (MemoryListener) {
-        .name = "pci-epc-dma",
-        .commit = dma_commit,
-    };
-    qemu_event_init(&s->dma.kick, false);
-    qemu_mutex_init(&s->dma.turn);
     epc_dma_bursts_init(&s->dma.bursts);
-    s->dma.bounce = g_malloc(EPC_DMA_BOUNCE);
     s->dma.channel = g_new0(EpcDmaChannel, EPC_DMA_CHANNELS);
     for (unsigned i = 0; i < EPC_DMA_CHANNELS; i++) {
         EpcDmaChannel *ch = &s->dma.channel[i];
@@ -462,28 +340,16 @@ void EP_NO_TSA epc_dma_init(EpcState *s)
         ch->index = i;
         ch->vector = EPC_VECTOR_DMA(i);
         ch->timer = timer_new_us(QEMU_CLOCK_REALTIME, epc_dma_irq_timer, ch);
-        ch->held_timer = timer_new_us(QEMU_CLOCK_REALTIME, dma_held_timer, ch);
+        ch->held_timer = timer_new_us(QEMU_CLOCK_REALTIME,
+                                      epc_dma_worker_kick, ch);
     }
+    epc_dma_workers_init(s);
 }
 
 void epc_dma_stop(EpcState *s)
 {
-    EpcDma *dma = &s->dma;
-
     epc_dma_reset(s);
-    qatomic_set(&dma->stop, true);
-    qemu_event_set(&dma->kick);
-    if (!dma->running) {
-        return;
-    }
-    dma->running = false;
-    memory_listener_unregister(&dma->listener);
-    if (qemu_thread_is_self(&dma->thread)) {
-        object_ref(OBJECT(s));
-        aio_bh_schedule_oneshot(qemu_get_aio_context(), dma_reap_worker, s);
-    } else {
-        dma_join_worker(dma);
-    }
+    epc_dma_workers_stop(s);
 }
 
 /*
@@ -498,9 +364,7 @@ void EP_NO_TSA epc_dma_destroy(EpcState *s)
         timer_free(s->dma.channel[i].timer);
         timer_free(s->dma.channel[i].held_timer);
     }
+    epc_dma_workers_destroy(s);
     g_free(s->dma.channel);
-    g_free(s->dma.bounce);
     epc_dma_bursts_destroy(&s->dma.bursts);
-    qemu_mutex_destroy(&s->dma.turn);
-    qemu_event_destroy(&s->dma.kick);
 }

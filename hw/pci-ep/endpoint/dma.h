@@ -2,19 +2,19 @@
 /*
  * The DMA engine of the controller
  *
- * One worker thread serves all channels in turn, in bursts of bounded size. A
- * few small copies are done at once by the vCPU that writes EPC_DMA_PRODUCER,
- * unless the worker is busy: waking the worker takes longer than the copies.
+ * Worker threads serve the channels (endpoint/dma-worker.h). A few small copies
+ * are done at once by the vCPU that writes EPC_DMA_PRODUCER, unless the worker
+ * of the channel is busy: waking it takes longer than the copies.
  * Where the endpoint has a virtual IOMMU the worker does all copies, since the
  * report of a fault may make the machine eject this device, and to end the
- * worker takes a thread that does not hold EpcDma.turn.
+ * worker takes a thread that does not hold EpcDmaWorker.turn.
  *
  * Locks, in the order in which they are taken:
  *
- *   EpcDma.turn         is held by whoever works on descriptors. While there
- *                       is a worker, a thread with the BQL only tries to take
- *                       it, since the worker may wait for the BQL or for the
- *                       host while it holds it.
+ *   EpcDmaWorker.turn   is held by whoever works on descriptors of the channels
+ *                       of that worker. While there is a thread of it, a thread
+ *                       with the BQL only tries to take it, since the worker
+ *                       may wait for the BQL or for the host while it holds it.
  *   EpcState.lock       guards the state that registers show
  *   EpcDmaBursts.lock   is held for a moment at both ends of a burst
  */
@@ -29,36 +29,38 @@
 
 struct EpcState;
 typedef struct EpcDmaChannel EpcDmaChannel;     /* endpoint/dma-channel.h */
+typedef struct EpcDmaWorker EpcDmaWorker;       /* endpoint/dma-worker.h */
 
 typedef struct EpcDma {
-    QemuThread thread;
     MemoryListener listener;
-    bool running EP_GUARDED_BY(&ep_bql);    /* the thread and listener exist */
-    bool iommu;     /* behind a virtual IOMMU; set before the thread exists */
-    bool stop;                              /* the thread ends; atomic */
-    QemuEvent kick;                         /* wakes the worker */
-    QemuMutex turn;                         /* to work on descriptors */
+    bool running EP_GUARDED_BY(&ep_bql);    /* the listener is registered */
+    bool iommu;     /* behind a virtual IOMMU; set before a thread exists */
+    bool stop;                              /* all threads end; atomic */
     EpcDmaBursts bursts;
     /* No copy is done in a vCPU before this g_get_monotonic_time(). */
     int64_t rests_until EP_GUARDED_BY(&ep_bql);
-    uint8_t *bounce EP_GUARDED_BY(&turn);   /* EPC_DMA_BOUNCE bytes */
-    int64_t bql_us EP_GUARDED_BY(&turn);    /* the worker had the BQL */
-    EpcDmaChannel *channel;                 /* EPC_DMA_CHANNELS of them */
+    /* EPC_DMA_CHANNELS of each. The first workers have channels. */
+    EpcDmaChannel *channel;
+    EpcDmaWorker *worker;
 } EpcDma;
 
 /* ---- Life cycle ---- */
 
 /*
+ * Checks EpcState.dma_threads, and chooses when it is 0: as many as processors,
+ * and no more than four. Called when the device is realized.
+ */
+bool epc_dma_check(struct EpcState *s, Error **errp);
+
+/*
  * What epc_dma_init() makes stays until epc_dma_destroy(), when the object is
- * finalized: the worker may be the thread that unplugs the device.
+ * finalized: a worker may be the thread that unplugs the device.
  */
 void epc_dma_init(struct EpcState *s);
 void epc_dma_destroy(struct EpcState *s);
 /*
- * Resets all channels and ends the worker for good. Releases the BQL while the
- * worker ends. If the worker itself calls this, it ends after it has returned
- * to its own code, and references the object until then. A second call does
- * nothing.
+ * Resets all channels and ends the workers for good, see
+ * epc_dma_workers_stop(). A second call does nothing.
  */
 void epc_dma_stop(struct EpcState *s) EP_REQUIRES(&ep_bql);
 /*
@@ -83,7 +85,7 @@ bool epc_dma_host_idle(struct EpcState *s);
  * If bursts are under way, has @over called when they have ended, and returns
  * true. There is one such request at a time: another one replaces it. @over
  * runs in the thread that ends the last one, perhaps with the BQL or with
- * EpcDma.turn held, so it does no more than schedule a bottom half.
+ * EpcDmaWorker.turn held, so it does no more than schedule a bottom half.
  */
 bool epc_dma_after_bursts(struct EpcState *s, EpcDmaBurstOver *over,
                           void *opaque);

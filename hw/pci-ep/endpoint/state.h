@@ -95,6 +95,7 @@ struct EpcState {
     bool trust_unsealed;
     bool aer;
     uint32_t max_maps;
+    uint32_t dma_threads;       /* workers of the DMA engine, after realize */
     EpcLimits limits;           /* endpoint/limits.h */
     char *profile;              /* file with more properties, or NULL */
     uint32_t given;             /* set by the user; endpoint/profile.c */
