@@ -85,6 +85,24 @@ static void test_bar_types(void)
     epvm_stop(e);
 }
 
+/* The host finds a Resizable BAR capability, for a BAR that has a size. */
+static void test_resizable(void)
+{
+    EpVm *e = epvm_start(EPVM_SHARED, ",bar3=resizable,bar5=resizable");
+    FakeHost *c;
+
+    g_assert_cmpuint(epvm_set_bar(e, 5, 0, RAM, 0x400000), ==, EPC_STATUS_OK);
+    c = epvm_attach(e);
+    g_assert_cmphex(fakehost_config(c, PCI_CFG_SPACE_SIZE, 4) & 0xfffff, ==,
+                    PCI_EXT_CAP_ID_REBAR | 1 << 16);
+    g_assert_cmphex(fakehost_config(c, PCI_CFG_SPACE_SIZE + PCI_REBAR_CAP, 4),
+                    ==, 1u << 6);
+    g_assert_cmphex(fakehost_config(c, PCI_CFG_SPACE_SIZE + PCI_REBAR_CTRL, 4),
+                    ==, 5 | 1 << PCI_REBAR_CTRL_NBAR_SHIFT |
+                    2 << PCI_REBAR_CTRL_BAR_SHIFT);
+    epvm_detach(e, c);
+}
+
 static void test_inbound_align(void)
 {
     EpVm *e = epvm_start(EPVM_SHARED, ",inbound-align=64K");
@@ -308,6 +326,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     qtest_add_func("/pci-epc/limits/bars", test_bar_types);
+    qtest_add_func("/pci-epc/limits/resizable", test_resizable);
     qtest_add_func("/pci-epc/limits/inbound-align", test_inbound_align);
     qtest_add_func("/pci-epc/limits/dynamic-inbound", test_no_dynamic_inbound);
     qtest_add_func("/pci-epc/limits/subrange", test_no_subrange);

@@ -64,12 +64,12 @@ static void test_list(void)
 
     aer_assert_list(c, "fb8:1 ");
     g_assert_cmphex(aer_read(c, PCI_CFG_SPACE_SIZE), ==, 0xfb800000);
-    epc_config_show_serial(c, 7);
+    epc_config_show(c, 7, 0);
     aer_assert_list(c, "100:3 fb8:1 ");
     g_assert_cmphex(epc_config_add_cap(c, EXT(0xb, 1), 0x10), ==, 0x100);
     aer_assert_list(c, "100:b fb8:1 ");
     g_assert_cmphex(epc_config_add_cap(c, EXT(0xb, 1), 0x10), ==, 0x110);
-    epc_config_show_serial(c, 7);
+    epc_config_show(c, 7, 0);
     aer_assert_list(c, "100:b 110:b 120:3 fb8:1 ");
     g_assert_cmphex(aer_read(c, EPC_CONFIG_AER), ==, 0x00020001);
 }
@@ -82,7 +82,7 @@ static void test_list_sriov(void)
     epc_config_add_sriov(c, 1);
     epc_config_add_aer(c);
     aer_assert_list(c, "100:10 fb8:1 ");
-    epc_config_show_serial(c, 7);
+    epc_config_show(c, 7, 0);
     aer_assert_list(c, "100:10 140:3 fb8:1 ");
 }
 
@@ -97,7 +97,7 @@ static void test_room(void)
     g_assert_cmphex(epc_config_add_cap(c, EXT(0xb, 1), EXT_BYTES - 0x708), ==,
                     0x800);
     /* 8 bytes are left, and a serial number needs 12. */
-    epc_config_show_serial(c, 7);
+    epc_config_show(c, 7, 0);
     aer_assert_list(c, "100:b 800:b fb8:1 ");
     g_assert_cmphex(epc_config_add_cap(c, EXT(0xb, 1), 8), ==, 0xfb0);
     g_assert_cmphex(epc_config_add_cap(c, EXT(0xb, 1), 8), ==, 0);

@@ -182,7 +182,7 @@ static void test_serial(void)
     unsigned at = PCI_CFG_SPACE_SIZE;
 
     for (unsigned i = 0; i < 2; i++) {
-        epc_config_show_serial(c, serial + i);
+        epc_config_show(c, serial + i, 0);
         assert_serial(c, at, serial + i);
     }
     /* It is behind what is added, and takes none of the space. */
@@ -193,14 +193,14 @@ static void test_serial(void)
         g_assert_cmphex(rd(c, at, 4), ==, 0x1000b);
         g_assert_cmphex(rd(c, at + 8, 4), ==, 0);
         at += 8;
-        epc_config_show_serial(c, serial);
+        epc_config_show(c, serial, 0);
         g_assert_cmphex(rd(c, before, 4), ==, 0x1000b | at << 20);
         assert_serial(c, at, serial);
     }
     /* The endpoint's own replaces it. */
     g_assert_cmphex(epc_config_add_cap(c, EXT(PCI_EXT_CAP_ID_DSN, 1), 12), ==,
                     at);
-    epc_config_show_serial(c, serial);
+    epc_config_show(c, serial, 0);
     g_assert_cmphex(rd(c, at, 4), ==, PCI_EXT_CAP_ID_DSN | 1 << 16);
     g_assert_cmphex(rd(c, at + 12, 4), ==, 0);
 }
@@ -214,7 +214,7 @@ static void check_serial_room(unsigned left)
     g_assert_cmphex(epc_config_add_cap(c, EXT(0xb, 1), half), !=, 0);
     last = epc_config_add_cap(c, EXT(0xb, 1), half - left);
     g_assert_cmphex(last, !=, 0);
-    epc_config_show_serial(c, 1);
+    epc_config_show(c, 1, 0);
     if (left < 12) {
         g_assert_cmphex(rd(c, last, 4), ==, 0x1000b);
     } else {
@@ -228,6 +228,51 @@ static void test_serial_room(void)
     check_serial_room(8);
     check_serial_room(12);
     check_serial_room(16);
+}
+
+/* A register of the Resizable BAR capability at @at */
+static void assert_resizable(const EpcConfig *c, unsigned at, uint32_t cap,
+                             uint32_t control)
+{
+    g_assert_cmphex(rd(c, at, 4), ==, cap);
+    g_assert_cmphex(rd(c, at + 4, 4), ==, control);
+}
+
+static void test_resizable(void)
+{
+    g_autofree EpcConfig *c = make_config();
+
+    epc_config_set_bar(c, 0, 0, 0x80000);
+    epc_config_set_bar(c, 1, 0, 0x100000);
+    epc_config_set_bar(c, 2, EPC_BAR_FLAG_64, 1ull << 47);
+    epc_config_set_bar(c, 4, EPC_BAR_FLAG_64, 1ull << 48);
+    /* BAR 0 is too small and BAR 4 too large for it, BAR 5 is not there. */
+    epc_config_show(c, 7, 0x37);
+    g_assert_cmphex(rd(c, 0x100, 4), ==, 0x11410015);
+    assert_resizable(c, 0x104, 1u << 4, 0x0041);
+    assert_resizable(c, 0x10c, 1u << 31, 0x1b42);
+    assert_serial(c, 0x114, 7);
+    wr(c, 0x108, 0xffffffff, 4);
+    assert_resizable(c, 0x104, 1u << 4, 0x0041);
+
+    /* It is behind what is added, and goes with the last such BAR. */
+    g_assert_cmphex(epc_config_add_cap(c, EXT(0xb, 1), 8), ==, 0x100);
+    g_assert_cmphex(rd(c, 0x100, 4), ==, 0x1000b);
+    for (unsigned at = 0x108; at < 0x120; at += 4) {
+        g_assert_cmphex(rd(c, at, 4), ==, 0);
+    }
+    epc_config_show(c, 7, 1u << 1);
+    g_assert_cmphex(rd(c, 0x100, 4), ==, 0x1081000b);
+    g_assert_cmphex(rd(c, 0x108, 4), ==, 0x11410015);
+    assert_resizable(c, 0x10c, 1u << 4, 0x0021);
+    epc_config_show(c, 0, 1u << 0);
+    g_assert_cmphex(rd(c, 0x100, 4), ==, 0x1000b);
+
+    /* The endpoint's own replaces it. */
+    g_assert_cmphex(epc_config_add_cap(c, EXT(PCI_EXT_CAP_ID_REBAR, 1), 12), ==,
+                    0x108);
+    epc_config_show(c, 0, 1u << 1);
+    g_assert_cmphex(rd(c, 0x108, 4), ==, 0x10015);
 }
 
 static void test_registers(void)
@@ -386,6 +431,7 @@ int main(int argc, char **argv)
     g_test_add_func("/epc-config-caps/extended", test_extended);
     g_test_add_func("/epc-config-caps/serial", test_serial);
     g_test_add_func("/epc-config-caps/serial-room", test_serial_room);
+    g_test_add_func("/epc-config-caps/resizable", test_resizable);
     g_test_add_func("/epc-config-caps/registers", test_registers);
     g_test_add_func("/epc-config-caps/told", test_told);
     g_test_add_func("/epc-writes/queue", test_queue);

@@ -5,9 +5,9 @@
  * They are placed back to back and linked in the order in which they are added,
  * those below 0x100 after the fixed ones.  No capability of the endpoint is
  * removed alone, so EpcConfig needs to remember only where the free space
- * begins.  The serial number stands in the free space behind them, and goes
- * when another one is added.  Advanced Error Reporting (aer.c) is at the end of
- * the space and of the list, so that its offset depends on nothing.
+ * begins.  What the device shows itself stands in the free space behind them,
+ * and goes when another one is added.  Advanced Error Reporting (aer.c) is at
+ * the end of the space and of the list, so that its offset depends on nothing.
  */
 #include "qemu/osdep.h"
 #include "qemu/bitmap.h"
@@ -23,6 +23,12 @@
 #define EXT_HEADER_SIZE 4
 #define SERIAL_SIZE     12
 #define SERIAL_VERSION  1
+#define REBAR_VERSION   1
+/* Bit n of PCI_REBAR_CAP stands for 2^(n + 16) bytes. */
+#define REBAR_CAP_SHIFT 16
+/* PCI_REBAR_CTRL_BAR_SIZE 0 stands for 1 MiB. */
+#define REBAR_SIZE_MIN  20
+#define REBAR_SIZE_MAX  (REBAR_CAP_SHIFT + 31)
 
 static unsigned caps_ext_version(uint32_t id)
 {
@@ -87,28 +93,28 @@ static unsigned caps_add_standard(EpcConfig *c, uint8_t id, unsigned size)
     return at;
 }
 
-/* Lets the last extended capability, if there is one, lead to @at. */
-static void caps_set_next_extended(EpcConfig *c, unsigned at)
+/* Lets the extended capability @last, if there is one, lead to @at. */
+static void caps_set_next_extended(EpcConfig *c, unsigned last, unsigned at)
 {
-    uint8_t *last = c->data + c->last_ext;
+    uint8_t *header = c->data + last;
 
-    if (c->last_ext) {
-        stl_le_p(last, (ldl_le_p(last) & 0xfffff) | at << 20);
+    if (last) {
+        stl_le_p(header, (ldl_le_p(header) & 0xfffff) | at << 20);
     }
 }
 
-static void caps_hide_serial(EpcConfig *c)
+static void caps_hide_shown(EpcConfig *c)
 {
-    if (c->serial) {
-        memset(c->data + c->serial, 0, SERIAL_SIZE);
-        caps_set_next_extended(c, 0);
-        c->serial = 0;
+    if (c->first_shown) {
+        memset(c->data + c->first_shown, 0, c->shown_end - c->first_shown);
+        caps_set_next_extended(c, c->last_ext, 0);
+        c->first_shown = c->last_shown = c->shown_end = 0;
     }
 }
 
 void epc_config_link_aer(EpcConfig *c)
 {
-    unsigned last = c->serial ?: c->last_ext ?: PCI_CFG_SPACE_SIZE;
+    unsigned last = c->last_shown ?: c->last_ext ?: PCI_CFG_SPACE_SIZE;
     uint8_t *header = c->data + last;
 
     /* Without others, a header with the id 0 begins the list. */
@@ -152,17 +158,62 @@ static bool caps_has_extended(const EpcConfig *c, uint16_t id)
     return false;
 }
 
-void epc_config_show_serial(EpcConfig *c, uint64_t serial)
+/* Returns the offset behind its header, or 0 when it is left out. */
+static unsigned caps_show(EpcConfig *c, uint16_t id, unsigned version,
+                          unsigned size)
 {
-    unsigned at = c->ext_free;
+    unsigned at = c->shown_end ?: c->ext_free;
 
-    caps_hide_serial(c);
-    if (!caps_has_extended(c, PCI_EXT_CAP_ID_DSN) &&
-        SERIAL_SIZE <= caps_ext_end(c) - at) {
-        stl_le_p(c->data + at, PCI_EXT_CAP_ID_DSN | SERIAL_VERSION << 16);
-        stq_le_p(c->data + at + EXT_HEADER_SIZE, serial);
-        caps_set_next_extended(c, at);
-        c->serial = at;
+    if (caps_has_extended(c, id) || size > caps_ext_end(c) - at) {
+        return 0;
+    }
+    stl_le_p(c->data + at, id | version << 16);
+    caps_set_next_extended(c, c->last_shown ?: c->last_ext, at);
+    if (!c->first_shown) {
+        c->first_shown = at;
+    }
+    c->last_shown = at;
+    c->shown_end = at + size;
+    return at + EXT_HEADER_SIZE;
+}
+
+/* PCI Express Base 5.0, 7.8.6: two registers for each BAR */
+static void caps_show_resizable(EpcConfig *c, uint32_t resizable)
+{
+    unsigned count, at;
+
+    for (unsigned bar = 0; bar < EPC_NUM_BARS; bar++) {
+        if (c->bar_size[bar] < BIT_ULL(REBAR_SIZE_MIN) ||
+            c->bar_size[bar] > BIT_ULL(REBAR_SIZE_MAX)) {
+            resizable &= ~BIT(bar);
+        }
+    }
+    count = ctpop32(resizable);
+    at = count ? caps_show(c, PCI_EXT_CAP_ID_REBAR, REBAR_VERSION,
+                           EXT_HEADER_SIZE + 8 * count) : 0;
+    for (unsigned bar = 0; at && bar < EPC_NUM_BARS; bar++) {
+        if (resizable & BIT(bar)) {
+            unsigned bits = ctz64(c->bar_size[bar]);
+
+            stl_le_p(c->data + at, BIT(bits - REBAR_CAP_SHIFT));
+            stl_le_p(c->data + at + 4,
+                     bar | count << PCI_REBAR_CTRL_NBAR_SHIFT |
+                     (bits - REBAR_SIZE_MIN) << PCI_REBAR_CTRL_BAR_SHIFT);
+            at += 8;
+        }
+    }
+}
+
+void epc_config_show(EpcConfig *c, uint64_t serial, uint32_t resizable)
+{
+    unsigned at;
+
+    caps_hide_shown(c);
+    caps_show_resizable(c, resizable);
+    at = serial ? caps_show(c, PCI_EXT_CAP_ID_DSN, SERIAL_VERSION,
+                            SERIAL_SIZE) : 0;
+    if (at) {
+        stq_le_p(c->data + at, serial);
     }
     epc_config_link_aer(c);
 }
@@ -179,9 +230,9 @@ static unsigned caps_add_extended(EpcConfig *c, uint32_t id, unsigned size)
     if (aer) {
         caps_remove_aer(c);
     }
-    caps_hide_serial(c);
+    caps_hide_shown(c);
     stl_le_p(c->data + at, (id & EPC_CAP_ID_MASK) | caps_ext_version(id) << 16);
-    caps_set_next_extended(c, at);
+    caps_set_next_extended(c, c->last_ext, at);
     c->last_ext = at;
     epc_config_link_aer(c);
     bitmap_set(c->added, at + EXT_HEADER_SIZE, size - EXT_HEADER_SIZE);

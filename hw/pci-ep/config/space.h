@@ -40,7 +40,8 @@ typedef struct EpcConfig {
     uint16_t free, ext_free;            /* offsets of the free space */
     uint16_t first_added, last_added;   /* offsets, 0: none */
     uint16_t last_ext;
-    uint16_t serial;                    /* offset, 0: not shown */
+    /* Of the capabilities that epc_config_show() made; 0: there are none */
+    uint16_t first_shown, last_shown, shown_end;
     bool aer;                           /* has Advanced Error Reporting */
     uint64_t bar_size[EPC_NUM_BARS];    /* 0: no BAR */
     uint8_t msi, msix;                  /* capability offsets, 0: absent */
@@ -121,11 +122,16 @@ void epc_config_add_aer(EpcConfig *c);
 /* Lets the list end with it, if it is there. */
 void epc_config_link_aer(EpcConfig *c);
 /*
- * Shows @serial, an EUI-64, in a Device Serial Number capability behind the
- * extended ones that were added. Does nothing when one of these is a Device
- * Serial Number, or when there is no room.
+ * Shows capabilities of the device behind the extended ones that were added:
+ * Resizable BAR for those of the BARs with a bit in @resizable that the
+ * endpoint has described, and a Device Serial Number with @serial, an EUI-64,
+ * unless that is 0. Replaces what an earlier call has shown. Leaves out a
+ * capability that was added, or for which there is no room.
+ *
+ * The only size of a resizable BAR is the one that it has, and the host cannot
+ * write the registers.
  */
-void epc_config_show_serial(EpcConfig *c, uint64_t serial);
+void epc_config_show(EpcConfig *c, uint64_t serial, uint32_t resizable);
 /*
  * Sets the value of a register of @size 1, 2 or 4 bytes at @offset, and in
  * @wmask the bits of it that the host may write. Returns false when the

@@ -3,6 +3,7 @@
  * Limits of the controller, which properties give it
  */
 #include "qemu/osdep.h"
+#include "qemu/bitops.h"
 #include "qemu/cutils.h"
 #include "qemu/host-utils.h"
 #include "qemu/units.h"
@@ -204,6 +205,18 @@ bool epc_limits_read(const EpcLimits *l, uint64_t reg, uint32_t *v)
         }
     }
     return false;
+}
+
+uint32_t epc_limits_resizable(const EpcLimits *l)
+{
+    uint32_t bars = 0;
+
+    for (unsigned n = 0; n < EPC_LIMIT_BARS; n++) {
+        if (limits_type(l, n) == EPC_BAR_RESIZABLE) {
+            bars |= BIT(n);
+        }
+    }
+    return bars;
 }
 
 /* ---- Checks ---- */

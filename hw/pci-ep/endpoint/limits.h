@@ -40,6 +40,9 @@ bool epc_limits_init(EpcLimits *l, uint64_t granule, uint64_t window,
 /* The bits of EPC_REG_FEATURES that the limits set, of all that they concern */
 uint32_t epc_limits_features(const EpcLimits *l);
 
+/* The resizable BARs, as bits */
+uint32_t epc_limits_resizable(const EpcLimits *l);
+
 /* A constant register of the global page. Returns false for any other one. */
 bool epc_limits_read(const EpcLimits *l, uint64_t reg, uint32_t *v);
 

@@ -421,6 +421,20 @@ static uint32_t link_startable(EpcState *s, uint32_t *mask)
     return epc_vfs_startable(s, mask);
 }
 
+/* Shows what the device itself adds to the functions of the endpoint. */
+static void link_show_caps(EpcState *s) EP_REQUIRES(&s->lock);
+static void link_show_caps(EpcState *s)
+{
+    uint32_t resizable = epc_limits_resizable(&s->limits);
+
+    for (unsigned i = 0; i < s->functions; i++) {
+        EpcFunction *fn = &s->fn[i];
+
+        EP_LOCK_HELD(&fn->epc->lock);
+        epc_config_show(&fn->cfg, i ? 0 : s->serial, resizable);
+    }
+}
+
 static uint32_t link_start(EpcState *s) EP_EXCLUDES(&s->lock);
 static uint32_t link_start(EpcState *s)
 {
@@ -439,7 +453,7 @@ static uint32_t link_start(EpcState *s)
     s->link.enabled = true;
     s->link.shown_mask = mask;
     epc_config_set_multifunction(&s->fn[0].cfg, (mask & functions) != 1);
-    epc_config_show_serial(&s->fn[0].cfg, s->serial);
+    link_show_caps(s);
     epc_vfs_show(s);
     link_enable_shown(s);
     return s->link.status;
