@@ -208,6 +208,76 @@ static void test_restart(const void *props)
     epvm_detach(p.e, p.c);
 }
 
+/* An unsealed file of @size bytes, as memory-backend-file has */
+static int unsealed_file(size_t size)
+{
+    int fd = memfd_create("host", MFD_CLOEXEC);
+
+    g_assert_cmpint(fd, >=, 0);
+    g_assert_cmpint(ftruncate(fd, size), ==, 0);
+    return fd;
+}
+
+/* How often @text is in what the endpoint's QEMU has printed */
+static unsigned count_printed(const char *file, const char *text)
+{
+    g_autofree char *all = NULL;
+    unsigned n = 0;
+
+    g_assert_true(g_file_get_contents(file, &all, NULL, NULL));
+    for (const char *at = all; (at = strstr(at, text)); at++) {
+        n++;
+    }
+    return n;
+}
+
+/*
+ * Memory that cannot be mapped is not reachable for a plain client, and slow
+ * for one with the extension. Each is said once, in words that are true.
+ */
+static void test_unmappable(void)
+{
+    const uint32_t rw = VFU_DMA_READ | VFU_DMA_WRITE;
+    g_autofree char *file = NULL;
+    g_autofree char *props = NULL;
+    int fd = g_file_open_tmp("pci-ep-XXXXXX", &file, NULL);
+    int ram = unsealed_file(3 * PLAIN_SIZE);
+    FakeHost *c;
+    EpVm *e;
+
+    g_assert_cmpint(fd, >=, 0);
+    close(fd);
+    props = g_strdup_printf(" 2>%s", file);
+    e = epvm_start(EPVM_SHARED, props);
+    epvm_describe(e);
+    g_assert_cmpuint(epvm_link_command(e, EPC_LINK_START), ==, EPC_STATUS_OK);
+    c = fakehost_attach(e->socket, PLAIN);
+    epvm_wait_link(e, true);
+    fakehost_set_config(c, PCI_COMMAND, 2, PCI_COMMAND_MASTER);
+    for (unsigned i = 0; i < 2; i++) {
+        uint64_t at = i * PLAIN_SIZE;
+
+        g_assert_cmpint(fakehost_dma_map(c, PLAIN_RAM + at, PLAIN_SIZE, ram,
+                                         at, rw), ==, 0);
+    }
+    g_assert_cmpuint(count_printed(file, "of the host is not reachable"), ==,
+                     1);
+    g_assert_cmpuint(count_printed(file, "trust-unsealed-memory=on"), ==, 1);
+    g_assert_cmpuint(count_printed(file, "by message, which is slow"), ==, 0);
+    fakehost_free(c);
+
+    c = fakehost_attach(e->socket, NULL);
+    fakehost_link(c, VFU_EP_LINK_UP);
+    g_assert_cmpint(fakehost_dma_map(c, PLAIN_RAM, PLAIN_SIZE, ram, 0, rw),
+                    ==, 0);
+    g_assert_cmpuint(count_printed(file, "by message, which is slow"), ==, 1);
+    g_assert_cmpuint(count_printed(file, "of the host is not reachable"), ==,
+                     1);
+    close(ram);
+    unlink(file);
+    epvm_detach(e, c);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -216,5 +286,6 @@ int main(int argc, char **argv)
                         test_restart);
     qtest_add_data_func("/pci-epc/plain/restart/ioeventfd",
                         ",x-ioeventfd=on", test_restart);
+    qtest_add_func("/pci-epc/plain/unmappable", test_unmappable);
     return g_test_run();
 }

@@ -198,17 +198,22 @@ static void host_mask_msix(void *opaque, unsigned first, unsigned count,
 
 /* ---- DMA ---- */
 
-static void host_warn_unmappable(EpcState *s, Error *err)
+/*
+ * A file of the host's memory is not mapped. @by_message: the client takes DMA
+ * by message instead. Warns once of either case.
+ */
+static void host_warn_unmappable(EpcState *s, bool by_message, Error *err)
     EP_REQUIRES(&s->lock);
-static void host_warn_unmappable(EpcState *s, Error *err)
+static void host_warn_unmappable(EpcState *s, bool by_message, Error *err)
 {
-    if (s->warned_unmappable) {
+    if (s->warned_unmappable[by_message]) {
         error_free(err);
         return;
     }
-    s->warned_unmappable = true;
-    warn_reportf_err(err, "%s: memory of the host is reached by message, "
-                     "which is slow: ", epc_name(s));
+    s->warned_unmappable[by_message] = true;
+    warn_reportf_err(err, "%s: memory of the host is %s: ", epc_name(s),
+                     by_message ? "reached by message, which is slow" :
+                     "not reachable, since this host takes no DMA by message");
 }
 
 static int host_dma_map(void *opaque, const VfuDmaMap *map, int fd)
@@ -224,7 +229,7 @@ static int host_dma_map(void *opaque, const VfuDmaMap *map, int fd)
     }
     epc_host_state_begin(s);
     if (err) {
-        host_warn_unmappable(s, err);
+        host_warn_unmappable(s, epc_server_takes_dma(fn->server), err);
     }
     ret = epc_host_memory_add(fn->host_memory, map, file);
     if (!ret) {

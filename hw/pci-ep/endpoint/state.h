@@ -145,7 +145,7 @@ struct EpcState {
     uint32_t bad_access EP_GUARDED_BY(&lock);
     /* Interrupts to the host or the endpoint that a thread of QEMU delivered */
     uint64_t slow_interrupts EP_GUARDED_BY(&lock);
-    bool warned_unmappable EP_GUARDED_BY(&lock);
+    bool warned_unmappable[2] EP_GUARDED_BY(&lock);     /* by message */
     EpcWindow window EP_GUARDED_BY(&lock);
 
     EpcWindowTrap window_trap;  /* endpoint/window-trap.h says what guards it */
