@@ -21,6 +21,7 @@ local VERSION, DMA_MAP, DMA_UNMAP, GET_INFO = 1, 2, 3, 4
 local GET_REGION_INFO, GET_REGION_IO_FDS, GET_IRQ_INFO = 5, 6, 7
 local SET_IRQS, REGION_READ, REGION_WRITE = 8, 9, 10
 local DMA_READ, DMA_WRITE, DEVICE_RESET = 11, 12, 13
+local REGION_WRITE_MULTI = 15
 local EP_LINK, EP_RESET, EP_REMAP = 0x4500, 0x4501, 0x4502
 local EP_INTX, EP_AREAS, EP_FAULT = 0x4503, 0x4504, 0x4505
 
@@ -31,7 +32,8 @@ local command_names = {
     [GET_IRQ_INFO] = "GET_IRQ_INFO", [SET_IRQS] = "SET_IRQS",
     [REGION_READ] = "REGION_READ", [REGION_WRITE] = "REGION_WRITE",
     [DMA_READ] = "DMA_READ", [DMA_WRITE] = "DMA_WRITE",
-    [DEVICE_RESET] = "DEVICE_RESET", [EP_LINK] = "EP_LINK",
+    [DEVICE_RESET] = "DEVICE_RESET",
+    [REGION_WRITE_MULTI] = "REGION_WRITE_MULTI", [EP_LINK] = "EP_LINK",
     [EP_RESET] = "EP_RESET", [EP_REMAP] = "EP_REMAP", [EP_INTX] = "EP_INTX",
     [EP_AREAS] = "EP_AREAS", [EP_FAULT] = "EP_FAULT",
 }
@@ -218,6 +220,10 @@ local layouts = {
         { "irq", 4 }, { "irqs.start", 4 }, { "count", 4 },
     },
     region_rw = { { "offset", 8 }, { "region", 4 }, { "count", 4 } },
+    region_writes = { { "count", 8 } },
+    region_write = {
+        { "offset", 8 }, { "region", 4 }, { "count", 4 }, { "data", 8 },
+    },
     dma_rw = { { "address", 8 }, { "count", 8 } },
     link = {
         { "argsz", 4 }, { "generation", 4 }, { "link.state", 4 },
@@ -260,6 +266,7 @@ local command_payloads = {
     [SET_IRQS] = { "set_irqs", data = true }, [REGION_READ] = { "region_rw" },
     [REGION_WRITE] = { "region_rw", data = true }, [DMA_READ] = { "dma_rw" },
     [DMA_WRITE] = { "dma_rw", data = true }, [DEVICE_RESET] = {},
+    [REGION_WRITE_MULTI] = { "region_writes", each = "region_write" },
     [EP_LINK] = { "link" }, [EP_RESET] = { "reset" }, [EP_REMAP] = { "remap" },
     [EP_INTX] = { "intx" }, [EP_AREAS] = { "areas" }, [EP_FAULT] = { "fault" },
 }
@@ -272,7 +279,8 @@ local reply_payloads = {
     [GET_IRQ_INFO] = { "irq_info" }, [SET_IRQS] = {},
     [REGION_READ] = { "region_rw", data = true },
     [REGION_WRITE] = { "region_rw" }, [DMA_READ] = { "dma_rw", data = true },
-    [DMA_WRITE] = { "dma_rw" }, [DEVICE_RESET] = {}, [EP_LINK] = {},
+    [DMA_WRITE] = { "dma_rw" }, [DEVICE_RESET] = {},
+    [REGION_WRITE_MULTI] = { "region_writes" }, [EP_LINK] = {},
     [EP_RESET] = {}, [EP_REMAP] = {}, [EP_INTX] = {},
     [EP_AREAS] = { "areas", each = "area" }, [EP_FAULT] = {},
 }
@@ -450,6 +458,9 @@ local function detail(message, command)
                              name_of(region_names, tvb(at + 8, 4):le_uint()),
                              hex_of(tvb(at, 8)),
                              tvb(at + 12, 4):le_uint())
+    elseif command == REGION_WRITE_MULTI and there(8) then
+        return string.format(" %s writes",
+                             tostring(tvb(at, 8):le_uint64()))
     elseif (command == DMA_READ or command == DMA_WRITE) and there(16) then
         return string.format(" %s len %s", hex_of(tvb(at, 8)),
                              tostring(tvb(at + 8, 8):le_uint64()))

@@ -224,7 +224,7 @@ static void send_command(FuzzServer *f, uint16_t cmd, uint32_t flags,
 typedef struct FuzzTemplate {
     uint16_t cmd;
     uint16_t len;
-    uint32_t word[8];
+    uint32_t word[14];
 } FuzzTemplate;
 
 /* A well-formed message of each command, which the input then changes */
@@ -249,6 +249,8 @@ static const FuzzTemplate templates[] = {
     { VFU_CMD_EP_LINK, 24, { 24, 1, 1 } },
     { VFU_CMD_DMA_READ, 16, { 0, 0, 4 } },
     { 0x4506, 16, { 16 } },
+    { VFU_CMD_REGION_WRITE_MULTI, 56,
+      { 2, 0, 0, 0, 2, 4, 0x12345678, 0, 8, 0, VFU_REGION_CONFIG, 8, 1 } },
 };
 
 /*

@@ -3,14 +3,18 @@
  * pci-epc against a plain vfio-user client, which does not know link states
  */
 #include "qemu/osdep.h"
+#include "qemu/bswap.h"
 #include "hw/pci/pci_regs.h"
 #include "pci-ep/machine-endpoint.h"
 #include "pci-ep/fake-host.h"
+#include "pci-ep/trap.h"
 
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 
 #define PLAIN       "{\"capabilities\":{\"max_msg_fds\":16}}"
+#define MULTI       "{\"capabilities\":{\"max_msg_fds\":16," \
+                    "\"write_multiple\":true}}"
 #define PLAIN_RAM   0x40000000ull   /* memory of the plain host */
 #define PLAIN_SIZE  0x10000u
 
@@ -208,6 +212,113 @@ static void test_restart(const void *props)
     epvm_detach(p.e, p.c);
 }
 
+/* Several writes in one message; @n counts those that were added. */
+typedef struct Writes {
+    VfuRegionWrites head;
+    VfuRegionWrite write[VFU_MAX_WRITES];
+} Writes;
+
+static void add_write(Writes *w, uint32_t region, uint64_t offset,
+                      uint32_t count, uint64_t value)
+{
+    VfuRegionWrite *one = &w->write[w->head.count++];
+
+    *one = (VfuRegionWrite) {
+        .offset = offset, .region = region, .count = count,
+    };
+    value = cpu_to_le64(value);
+    memcpy(one->data, &value, sizeof(value));
+}
+
+static size_t writes_len(const Writes *w)
+{
+    return sizeof(w->head) + w->head.count * sizeof(w->write[0]);
+}
+
+static int call_writes(FakeHost *c, const Writes *w)
+{
+    VfuRegionWrites done;
+    int err = fakehost_call(c, VFU_CMD_REGION_WRITE_MULTI, w, writes_len(w),
+                            &done, sizeof(done));
+
+    if (!err) {
+        g_assert_cmpuint(done.count, ==, w->head.count);
+    }
+    return err;
+}
+
+/* The last write to each place counts, and a bad one undoes all. */
+static void check_memory_writes(EpVm *e, FakeHost *c)
+{
+    g_autofree Writes *w = g_new0(Writes, 1);
+
+    for (unsigned i = 0; i < VFU_MAX_WRITES - 1; i++) {
+        add_write(w, 0, i % 16 * 4, 4, i);
+    }
+    add_write(w, VFU_REGION_CONFIG, PCI_INTERRUPT_LINE, 1, 0x5a);
+    g_assert_cmpint(call_writes(c, w), ==, 0);
+    for (unsigned i = VFU_MAX_WRITES - 17; i < VFU_MAX_WRITES - 1; i++) {
+        g_assert_cmphex(qtest_readl(e->q, EPVM_BAR0 + i % 16 * 4), ==, i);
+    }
+    g_assert_cmphex(fakehost_config(c, PCI_INTERRUPT_LINE, 1), ==, 0x5a);
+
+    w->write[0] = (VfuRegionWrite) { .offset = 0x100, .count = 4 };
+    w->write[VFU_MAX_WRITES - 1].region = VFU_NUM_REGIONS;
+    qtest_writel(e->q, EPVM_BAR0 + 0x100, 0x12345678);
+    g_assert_cmpint(call_writes(c, w), ==, EINVAL);
+    g_assert_cmphex(qtest_readl(e->q, EPVM_BAR0 + 0x100), ==, 0x12345678);
+}
+
+/*
+ * More writes to a trapped area than its ring has records: the message is not
+ * answered before the last one is in the ring, and the order is kept.
+ */
+static void check_trapped_writes(EpVm *e, FakeHost *c)
+{
+    g_autofree Writes *w = g_new0(Writes, 1);
+    TrapRing r = trap_enable(e);
+    unsigned waiting = VFU_MAX_WRITES - r.size;
+    uint16_t writes, read;
+
+    g_assert_cmpuint(r.size, <, VFU_MAX_WRITES);
+    for (unsigned i = 0; i < VFU_MAX_WRITES; i++) {
+        add_write(w, TRAP_BAR, TRAP_AREA + i % 7 * 4, 4, i);
+    }
+    writes = trap_send(c, VFU_CMD_REGION_WRITE_MULTI, w, writes_len(w));
+    read = trap_send_read(c, TRAP_AREA2, 4);
+    for (unsigned i = 0; i < VFU_MAX_WRITES; i++) {
+        if (i + 1 == waiting) {
+            trap_no_reply(c);
+        } else if (i == waiting) {
+            trap_done(c, writes);
+        }
+        trap_serve_write(&r, TRAP_AREA + i % 7 * 4, 4, i);
+    }
+    trap_serve_read(&r, TRAP_AREA2, 4, 0x1234);
+    g_assert_cmphex(trap_value(c, read, 4), ==, 0x1234);
+    g_assert_cmpuint(epvm_fn_reg(e, EPC_FN_INBOUND_DROPPED), ==, 0);
+}
+
+static void test_writes(void)
+{
+    EpVm *e = epvm_start(EPVM_SHARED, ",deadline-ms=60000");
+    FakeHost *c;
+    VfuMsg *m;
+
+    epvm_describe(e);
+    g_assert_cmpuint(epvm_link_command(e, EPC_LINK_START), ==, EPC_STATUS_OK);
+    c = fakehost_new(e->socket);
+    m = fakehost_version(c, VFU_VERSION_MAJOR, MULTI);
+    g_assert_nonnull(strstr((char *)m->payload + sizeof(VfuVersion),
+                            "\"write_multiple\":true"));
+    vfu_msg_free(m);
+    epvm_wait_link(e, true);
+    check_memory_writes(e, c);
+    trap_set_areas(e);
+    check_trapped_writes(e, c);
+    epvm_detach(e, c);
+}
+
 /* An unsealed file of @size bytes, as memory-backend-file has */
 static int unsealed_file(size_t size)
 {
@@ -287,5 +398,6 @@ int main(int argc, char **argv)
     qtest_add_data_func("/pci-epc/plain/restart/ioeventfd",
                         ",x-ioeventfd=on", test_restart);
     qtest_add_func("/pci-epc/plain/unmappable", test_unmappable);
+    qtest_add_func("/pci-epc/plain/writes", test_writes);
     return g_test_run();
 }

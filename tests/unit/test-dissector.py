@@ -107,6 +107,14 @@ MESSAGES = {
         message(12, REPLY, pack('QQ', 0x5000, 2)), {'count': 2}),
     'DEVICE_RESET command': (message(13, 0), {'sender': 'host'}),
     'DEVICE_RESET reply': (message(13, REPLY), {}),
+    'REGION_WRITE_MULTI command': (
+        message(15, 0, pack('Q', 2) + pack('QII', 0x18, 0, 4) + b'abcd' * 2
+                + pack('QII', 4, 7, 2) + b'\x06\x00' + bytes(6)),
+        {'sender': 'host', 'count': [2, 4, 2], 'offset': [0x18, 4],
+         'region': [0, 7],
+         'data': '6162636461626364;0600000000000000'}),
+    'REGION_WRITE_MULTI reply': (
+        message(15, REPLY, pack('Q', 2)), {'sender': 'endpoint', 'count': 2}),
     'EP_LINK command': (
         message(0x4500, 0, pack('IIIHHII', 24, 5, 1, 3, 4, 0x3, 0)),
         {'sender': 'endpoint', 'generation': 5, 'link.state': 1,
@@ -329,6 +337,7 @@ def test_lines():
         write_capture(filename)
         lines = tshark(filename)
     for wanted in ('vfio-user', 'REGION_WRITE config 0x4 len 2',
+                   'REGION_WRITE_MULTI 2 writes',
                    'EP_LINK up generation 5', 'REGION_READ reply error '
                    'ENOTCONN', 'SET_IRQS MSI-X first 4 count 8',
                    'malformed message'):

@@ -141,6 +141,129 @@ static void test_write(void)
     end(&f);
 }
 
+/* ---- Several writes in one message ---- */
+
+#define WRITES  3
+
+/* Writes of 1, 4 and 8 bytes to region 2; the regions of them are @region. */
+static void send_writes(Fixture *f, uint32_t flags, const uint32_t *region)
+{
+    struct {
+        VfuRegionWrites head;
+        VfuRegionWrite write[WRITES];
+    } p = {
+        .head.count = WRITES,
+        .write = {
+            { 8, region[0], 1, { 0x11 } },
+            { 16, region[1], 4, { 0x22, 0x23, 0x24, 0x25 } },
+            { 8, region[2], 8, { 0x33, 0x34, 0x35, 0x36, 0x37, 0x38, 0x39,
+                                 0x3a } },
+        },
+    };
+
+    test_send(f->sock, VFU_CMD_REGION_WRITE_MULTI, flags, &p, sizeof(p), NULL,
+              0);
+}
+
+static void check_writes_reply(Fixture *f)
+{
+    VfuRegionWrites done;
+    TestReply r;
+
+    g_assert_true(test_recv(f->sock, &r));
+    g_assert_cmpuint(r.hdr.flags, ==, VFU_FLAG_REPLY);
+    g_assert_cmpuint(r.hdr.command, ==, VFU_CMD_REGION_WRITE_MULTI);
+    g_assert_cmpuint(r.len, ==, sizeof(done));
+    memcpy(&done, r.payload, sizeof(done));
+    g_assert_cmpuint(done.count, ==, WRITES);
+    test_reply_close(&r);
+}
+
+/* They come in order; the reply comes when the owner has ended all of them. */
+static void test_writes(void)
+{
+    static const uint32_t bar2[WRITES] = { 2, 2, 2 };
+    EpcAccess *a[WRITES];
+    Fixture f;
+
+    start(&f);
+    send_writes(&f, 0, bar2);
+    a[0] = wait_taken(&f, true, 8, 1);
+    a[1] = wait_taken(&f, true, 16, 4);
+    a[2] = wait_taken(&f, true, 8, 8);
+    g_assert_cmphex(a[0]->data[0], ==, 0x11);
+    g_assert_cmphex(a[1]->data[3], ==, 0x25);
+    g_assert_cmphex(a[2]->data[7], ==, 0x3a);
+    epc_access_free(a[2]);
+    epc_access_answer(a[0]);
+    epc_access_answer(a[0]);
+    expect_no_reply(&f);
+    epc_access_free(a[0]);
+    expect_no_reply(&f);
+    epc_access_answer(a[1]);
+    check_writes_reply(&f);
+    epc_access_free(a[1]);
+
+    send_writes(&f, VFU_FLAG_NO_REPLY, bar2);
+    for (unsigned i = 0; i < WRITES; i++) {
+        WAIT_FOR((a[i] = taken(f.t)));
+        epc_access_free(a[i]);
+    }
+    expect_no_reply(&f);
+
+    /* the client goes before its writes were answered */
+    send_writes(&f, 0, bar2);
+    for (unsigned i = 0; i < WRITES; i++) {
+        WAIT_FOR((a[i] = taken(f.t)));
+    }
+    end(&f);
+    for (unsigned i = 0; i < WRITES; i++) {
+        epc_access_free(a[i]);
+    }
+}
+
+/* One that the owner never sees makes all of them fail. */
+static void test_writes_region(void)
+{
+    Fixture f;
+
+    start(&f);
+    f.t->takes = false;
+    for (unsigned i = 0; i < WRITES; i++) {
+        uint32_t region[WRITES] = { 2, VFU_REGION_CONFIG, 2 };
+        TestReply r;
+
+        region[i] = VFU_NUM_REGIONS;
+        send_writes(&f, 0, region);
+        g_assert_true(test_recv(f.sock, &r));
+        g_assert_cmpuint(r.hdr.flags, ==, VFU_FLAG_REPLY | VFU_FLAG_ERROR);
+        g_assert_cmpuint(r.hdr.error, ==, EINVAL);
+    }
+    send_writes(&f, 0, (uint32_t[]) { 2, VFU_REGION_CONFIG, 2 });
+    check_writes_reply(&f);
+    expect_log(f.t, "write2+8*1 write7+16*4 write2+8*8 ");
+    g_assert_cmphex(f.t->bar2[8], ==, 0x33);
+    end(&f);
+}
+
+/* While the link is down they are lost, and answered. */
+static void test_writes_down(void)
+{
+    Fixture f = { .t = test_server_new() };
+
+    epc_server_enable(f.t->s, 1);
+    f.sock = test_connect(f.t);
+    g_assert_cmpint(test_version(f.sock, TEST_VERSION_PLAIN), ==, 0);
+    expect_log(f.t, "link1 ");
+    epc_server_disable(f.t->s, test_done, f.t);
+    WAIT_FOR(f.t->dones);
+    expect_log(f.t, "stays ");
+    send_writes(&f, 0, (uint32_t[]) { 2, 2, VFU_REGION_CONFIG });
+    check_writes_reply(&f);
+    expect_log(f.t, "");
+    end(&f);
+}
+
 /* An access that the owner ends at once is answered at once. */
 static void test_others(void)
 {
@@ -267,6 +390,9 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/epc-server/access/read", test_read);
     g_test_add_func("/epc-server/access/write", test_write);
+    g_test_add_func("/epc-server/access/writes", test_writes);
+    g_test_add_func("/epc-server/access/writes-region", test_writes_region);
+    g_test_add_func("/epc-server/access/writes-down", test_writes_down);
     g_test_add_func("/epc-server/access/others", test_others);
     g_test_add_func("/epc-server/access/gone", test_gone);
     g_test_add_func("/epc-server/dma-async", test_async);

@@ -393,7 +393,7 @@ static void test_reset(Fixture *f, gconstpointer plain)
 static void test_unknown(Fixture *f, gconstpointer plain)
 {
     static const uint16_t unknown[] = {
-        0, 11, 12, 14, 15, 16, 19, 0x4500, 0x4502, 0x4503, 0x4504, 0xffff,
+        0, 11, 12, 14, 16, 19, 0x4500, 0x4502, 0x4503, 0x4504, 0xffff,
     };
     uint8_t payload[64] = { 0 };
 
@@ -436,7 +436,8 @@ static void test_plain_bytes(void)
     TestServer *t = test_server_new();
     g_autofree TestReply *r = g_new(TestReply, 1);
     static const char answer[] = "{\"capabilities\":{"
-        "\"max_msg_fds\":16,\"max_data_xfer_size\":1048576}}";
+        "\"max_msg_fds\":16,\"max_data_xfer_size\":1048576,"
+        "\"write_multiple\":true}}";
     char byte;
     int sock;
 

@@ -43,6 +43,12 @@ typedef struct Layout {
 } Layout;
 
 
+/* REGION_WRITE_MULTI with one write */
+typedef struct OneWrite {
+    VfuRegionWrites head;
+    VfuRegionWrite write;
+} OneWrite;
+
 static const Layout layouts[] = {
     { "VERSION", VFU_CMD_VERSION, EPW_SERVER, 0, 0, 4 + EPW_MAX_JSON,
       sizeof(VfuVersion), &(const VfuVersion) { 0, 1 },
@@ -87,6 +93,11 @@ static const Layout layouts[] = {
       { { ARGSZ_EXACT, 4 }, { NONZERO, 4 }, { ENUM, 4, 2 },
         { ENUM, 2, 0x7e }, { ENUM, 2, 0x100010116 }, { FUNCTIONS, 4 },
         { ZERO, 4 } } },
+    /* the number of writes says how long it is: test_region_writes() */
+    { "REGION_WRITE_MULTI", VFU_CMD_REGION_WRITE_MULTI, EPW_SERVER, 0, 0, 0,
+      sizeof(OneWrite), &(const OneWrite) { { 1 }, { 8, 0, 4 } },
+      { { ENUM, 8, 2 }, { ANY, 8 }, { ANY, 4 }, { ENUM, 4, 0x1fe },
+        { ANY, 8 } } },
     { "EP_LINK down", VFU_CMD_EP_LINK, EPW_CLIENT, VFU_EP_FEATURE_LINK, 0, 0,
       sizeof(VfuEpLink), &(const VfuEpLink) { 24, 5, VFU_EP_LINK_DOWN },
       { { ARGSZ_EXACT, 4 }, { ANY, 4 }, { ENUM, 4, 1 }, { ZERO, 2 },
@@ -271,6 +282,7 @@ static void test_unknown(void)
 
     for (uint32_t cmd = 0; cmd <= UINT16_MAX; cmd++) {
         bool known = (cmd >= VFU_CMD_VERSION && cmd <= VFU_CMD_DEVICE_RESET) ||
+                     cmd == VFU_CMD_REGION_WRITE_MULTI ||
                      (cmd >= VFU_CMD_EP_LINK && cmd <= VFU_CMD_EP_FAULT);
         int s = check(EPW_SERVER, ALL, cmd, 0, p, sizeof(p), 0);
         int c = check(EPW_CLIENT, ALL, cmd, 0, p, sizeof(p), 0);
@@ -349,6 +361,54 @@ static void test_dma_unmap(void)
 
         g_assert_cmpint(check(EPW_SERVER, 0, VFU_CMD_DMA_UNMAP, 0, &p,
                               sizeof(p), 0), ==, rows[i].err);
+    }
+}
+
+static int check_region_writes(uint64_t count, unsigned there,
+                               const VfuRegionWrite *last)
+{
+    size_t n = sizeof(VfuRegionWrites) + there * sizeof(VfuRegionWrite);
+    g_autofree VfuRegionWrites *p = g_malloc0(n);
+    VfuRegionWrite *w = (void *)(p + 1);
+
+    p->count = count;
+    for (unsigned i = 0; i < there; i++) {
+        w[i] = i + 1 < there ? (VfuRegionWrite) { 8 * i, 2, 8 } : *last;
+    }
+    return check(EPW_SERVER, 0, VFU_CMD_REGION_WRITE_MULTI, 0, p, n, 0);
+}
+
+static void test_region_writes(void)
+{
+    static const VfuRegionWrite good = { 0, 2, 4 };
+    static const struct {
+        VfuRegionWrite last;
+        int err;
+    } rows[] = {
+        { { UINT64_MAX - 8, 0, 8 }, 0 },
+        { { UINT64_MAX - 7, 0, 8 }, EINVAL },
+        { { UINT64_MAX, 0, 1 }, EINVAL },
+        { { 0, UINT32_MAX, 1 }, 0 },    /* the server looks at the region */
+        { { 0, 0, 0 }, EINVAL },
+        { { 0, 0, 9 }, EINVAL },
+        { { 0, 0, UINT32_MAX }, EINVAL },
+    };
+
+    for (unsigned n = 1; n <= VFU_MAX_WRITES + 2; n++) {
+        g_assert_cmpint(check_region_writes(n, n, &good), ==,
+                        n <= VFU_MAX_WRITES ? 0 : EINVAL);
+        g_assert_cmpint(check_region_writes(n - 1, n, &good), ==, EINVAL);
+        g_assert_cmpint(check_region_writes(n + 1, n, &good), ==, EINVAL);
+    }
+    /* numbers whose product with the size of a write wraps to its size */
+    for (uint64_t n = 1; n; n <<= 1) {
+        g_assert_cmpint(check_region_writes(n + 1, 1, &good), ==, EINVAL);
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        for (unsigned n = 1; n <= VFU_MAX_WRITES; n += 199) {
+            g_assert_cmpint(check_region_writes(n, n, &rows[i].last), ==,
+                            rows[i].err);
+        }
     }
 }
 
@@ -566,6 +626,8 @@ int main(int argc, char **argv)
     g_test_add_func("/epw/check/VERSION/nul", test_version_nul);
     g_test_add_func("/epw/check/DMA_MAP/ranges", test_dma_map);
     g_test_add_func("/epw/check/DMA_UNMAP/ranges", test_dma_unmap);
+    g_test_add_func("/epw/check/REGION_WRITE_MULTI/writes",
+                    test_region_writes);
     g_test_add_func("/epw/check/SET_IRQS/rules", test_set_irqs);
     g_test_add_func("/epw/check/SET_IRQS/argsz", test_set_irqs_argsz);
     g_test_add_func("/epw/check/REGION_RW/data", test_region_rw);

@@ -113,6 +113,34 @@ static void test_throttle(void)
     end_free(e);
 }
 
+/* A message with several writes counts as all of them until its reply. */
+static void test_throttle_writes(void)
+{
+    enum { EACH = VFU_MAX_WRITES, FULL = EPW_MAX_REQUESTS / EACH + 1, N = 8 };
+    const size_t len = sizeof(VfuRegionWrites) + EACH * sizeof(VfuRegionWrite);
+    g_autofree VfuRegionWrites *p = g_malloc0(len);
+    VfuRegionWrite *w = (void *)(p + 1);
+    End *e = end_raw(EPW_SERVER, LONG_MS);
+
+    p->count = EACH;
+    for (unsigned i = 0; i < EACH; i++) {
+        w[i].count = 1;
+    }
+    e->keep = true;
+    for (unsigned i = 0; i < N; i++) {
+        raw_put(e, i, VFU_CMD_REGION_WRITE_MULTI, VFU_FLAG_NO_REPLY, 0, p,
+                len);
+    }
+    wait_for(e, &e->ncommands, FULL);
+    g_usleep(50 * 1000);    /* as in test_throttle() */
+    g_assert_cmpuint(e->ncommands, ==, FULL);
+    for (unsigned i = 0; i < N; i++) {
+        wait_for(e, &e->ncommands, MIN(FULL + i, N));
+        answer(e, i);
+    }
+    end_free(e);
+}
+
 /* The peer is gone while its commands are not even read: still noticed. */
 static void test_throttle_closed(void)
 {
@@ -323,6 +351,7 @@ int main(int argc, char **argv)
     TEST("token/no-reply", test_no_reply);
     TEST("token/refused", test_refused);
     TEST("token/throttle", test_throttle);
+    TEST("token/throttle-writes", test_throttle_writes);
     TEST("token/throttle-closed", test_throttle_closed);
     TEST("token/early-bound", test_early_replies_bound);
     TEST("peer/reads-nothing", test_reads_nothing);

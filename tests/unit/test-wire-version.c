@@ -70,6 +70,9 @@ static void expect_answer(uint16_t minor, const char *json, const char *want,
 /* Stock QEMU refuses more than 16 descriptors. */
 #define LIMITS "{\"capabilities\":{\"max_msg_fds\":16," \
                "\"max_data_xfer_size\":1048576}}"
+#define QEMU_LIMITS "{\"capabilities\":{\"max_msg_fds\":16," \
+                    "\"max_data_xfer_size\":1048576," \
+                    "\"write_multiple\":true}}"
 
 static void test_stock(void)
 {
@@ -77,7 +80,7 @@ static void test_stock(void)
 
     /* the answer may be no longer than the request */
     g_assert_cmpuint(sizeof(stock_qemu), ==, 194);
-    expect_answer(0, stock_qemu, LIMITS, &caps);
+    expect_answer(0, stock_qemu, QEMU_LIMITS, &caps);
     g_assert_cmpuint(caps.minor, ==, 0);
     g_assert_cmpuint(caps.features, ==, 0);
     g_assert_cmpuint(caps.max_fds, ==, 16);
@@ -109,6 +112,13 @@ static void test_only_proposed(void)
                   "{\"capabilities\":{\"" VFU_EP_KEY "\":"
                   "{\"version\":1,\"features\":[\"reset\"]}}}", &caps);
     g_assert_cmpuint(caps.features, ==, VFU_EP_FEATURE_RESET);
+    expect_answer(0, "{\"capabilities\":{\"write_multiple\":false}}",
+                  "{\"capabilities\":{}}", &caps);
+    expect_answer(0, "{\"capabilities\":{\"write_multiple\": true ,"
+                  "\"max_msg_fds\":1,\"" VFU_EP_KEY "\":{\"version\":1}}}",
+                  "{\"capabilities\":{\"max_msg_fds\":16,"
+                  "\"write_multiple\":true,\"" VFU_EP_KEY "\":"
+                  "{\"version\":1,\"features\":[]}}}", &caps);
 }
 
 static void test_no_json(void)
@@ -203,6 +213,10 @@ static void test_refused(void)
         "-1", "1.5", "1e3", "\"16\"", "null", "true", "[]", "{}",
         "-9223372036854775808", "18446744073709551616", "1e999",
     };
+    static const char *const bad_writes[] = {
+        "1", "0", "null", "\"true\"", "[]", "{}", "tru", "fals", "True",
+        "true,\"write_multiple\":true", "false,\"write_multiple\":true",
+    };
     static const char *const bad_ext[] = {
         "1", "null", "[]", "\"link\"", "{}", "{\"version\":\"1\"}",
         "{\"version\":1.0}", "{\"version\":null}", "{\"features\":[]}",
@@ -219,6 +233,12 @@ static void test_refused(void)
     for (size_t i = 0; i < 2 * ARRAY_SIZE(bad_limits); i++) {
         g_autofree char *json = g_strdup_printf(
             "{\"capabilities\":{\"%s\":%s}}", keys[i % 2], bad_limits[i / 2]);
+
+        refuse(json, strlen(json) + 1);
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(bad_writes); i++) {
+        g_autofree char *json = g_strdup_printf(
+            "{\"capabilities\":{\"write_multiple\":%s}}", bad_writes[i]);
 
         refuse(json, strlen(json) + 1);
     }

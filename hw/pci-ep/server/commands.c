@@ -256,6 +256,9 @@ static void command_run(EpcRequest *r)
     case VFU_CMD_REGION_WRITE:
         epc_region_access(r);
         break;
+    case VFU_CMD_REGION_WRITE_MULTI:
+        epc_region_write_multi(r);
+        break;
     case VFU_CMD_DEVICE_RESET:
         command_device_reset(r);
         break;

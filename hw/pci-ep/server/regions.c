@@ -8,6 +8,7 @@
  * GET_REGION_INFO, when one piece of memory is behind the whole BAR.
  */
 #include "qemu/osdep.h"
+#include "qemu/atomic.h"
 #include "qemu/bitops.h"
 #include "qemu/lockable.h"
 #include "standard-headers/linux/pci_regs.h"
@@ -278,7 +279,13 @@ void epc_region_get_io_fds(EpcRequest *r)
     }
 }
 
-/* ---- REGION_READ, REGION_WRITE ---- */
+/* ---- REGION_READ, REGION_WRITE, REGION_WRITE_MULTI ---- */
+
+struct EpcWrites {
+    EpwRequest *token;
+    uint64_t count;
+    unsigned left;          /* without an answer; atomic */
+};
 
 /*
  * A client without our extension does not know that the link went down.  QEMU
@@ -295,25 +302,36 @@ static void region_hide_pin(EpcAccess *a)
     }
 }
 
-static EpcAccess *region_access_new(EpcRequest *r)
+/* Makes a write of @data, or a read if that is NULL. */
+static EpcAccess *region_access_new(unsigned region, uint64_t offset,
+                                    uint32_t count, const void *data)
 {
-    const VfuRegionRw *p = (const void *)r->m->payload;
-    bool is_write = r->m->hdr.command == VFU_CMD_REGION_WRITE;
-    EpcAccess *a = g_malloc(sizeof(*a) + p->count);
+    EpcAccess *a = g_malloc(sizeof(*a) + count);
 
     *a = (EpcAccess) {
-        .region = p->region,
-        .offset = p->offset,
-        .count = p->count,
-        .is_write = is_write,
-        .token = r->t,
+        .region = region,
+        .offset = offset,
+        .count = count,
+        .is_write = data,
     };
-    if (is_write) {
-        memcpy(a->data, p + 1, p->count);
+    if (data) {
+        memcpy(a->data, data, count);
     } else {
-        memset(a->data, 0xff, p->count);
+        memset(a->data, 0xff, count);
     }
     return a;
+}
+
+/* One more of the writes was answered. */
+static void region_writes_answer(EpcWrites *w)
+{
+    VfuRegionWrites done = { .count = w->count };
+    struct iovec iov = { &done, sizeof(done) };
+
+    if (qatomic_fetch_dec(&w->left) == 1) {
+        epw_reply(w->token, &iov, 1, NULL, 0);
+        g_free(w);
+    }
 }
 
 void epc_access_answer(EpcAccess *a)
@@ -326,6 +344,10 @@ void epc_access_answer(EpcAccess *a)
     if (a->token) {
         epw_reply(a->token, iov, a->is_write ? 1 : 2, NULL, 0);
         a->token = NULL;
+    }
+    if (a->writes) {
+        region_writes_answer(a->writes);
+        a->writes = NULL;
     }
 }
 
@@ -349,21 +371,54 @@ static void region_trace_access(EpcRequest *r, const EpcAccess *a)
     }
 }
 
-void epc_region_access(EpcRequest *r)
+static void region_begin_access(EpcRequest *r, EpcAccess *a)
+    EP_REQUIRES(&r->s->op_lock);
+static void region_begin_access(EpcRequest *r, EpcAccess *a)
 {
-    const VfuRegionRw *p = (const void *)r->m->payload;
-    EpcAccess *a;
-
-    if (p->region >= VFU_NUM_REGIONS) {
-        epc_request_finish(r, EINVAL);
-        return;
-    }
-    a = region_access_new(r);
     region_trace_access(r, a);
     if (r->live) {
         r->s->ops->access(r->s->opaque, a);
     } else {
         region_hide_pin(a);
         epc_access_free(a);
+    }
+}
+
+void epc_region_access(EpcRequest *r)
+{
+    const VfuRegionRw *p = (const void *)r->m->payload;
+    bool is_write = r->m->hdr.command == VFU_CMD_REGION_WRITE;
+    EpcAccess *a;
+
+    if (p->region >= VFU_NUM_REGIONS) {
+        epc_request_finish(r, EINVAL);
+        return;
+    }
+    a = region_access_new(p->region, p->offset, p->count,
+                          is_write ? p + 1 : NULL);
+    a->token = r->t;
+    region_begin_access(r, a);
+}
+
+void epc_region_write_multi(EpcRequest *r)
+{
+    const VfuRegionWrites *p = (const void *)r->m->payload;
+    const VfuRegionWrite *one = (const void *)(p + 1);
+    EpcWrites *w;
+
+    for (uint64_t i = 0; i < p->count; i++) {
+        if (one[i].region >= VFU_NUM_REGIONS) {
+            epc_request_finish(r, EINVAL);
+            return;
+        }
+    }
+    w = g_new(EpcWrites, 1);
+    *w = (EpcWrites) { .token = r->t, .count = p->count, .left = p->count };
+    for (uint64_t i = 0; i < p->count; i++) {
+        EpcAccess *a = region_access_new(one[i].region, one[i].offset,
+                                         one[i].count, one[i].data);
+
+        a->writes = w;
+        region_begin_access(r, a);
     }
 }

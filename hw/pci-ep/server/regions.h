@@ -13,5 +13,6 @@ void epc_region_get_info(EpcRequest *r) EP_REQUIRES(&r->s->op_lock);
 void epc_region_get_areas(EpcRequest *r) EP_REQUIRES(&r->s->op_lock);
 void epc_region_get_io_fds(EpcRequest *r) EP_REQUIRES(&r->s->op_lock);
 void epc_region_access(EpcRequest *r) EP_REQUIRES(&r->s->op_lock);
+void epc_region_write_multi(EpcRequest *r) EP_REQUIRES(&r->s->op_lock);
 
 #endif /* HW_PCI_EP_SERVER_REGIONS_H */

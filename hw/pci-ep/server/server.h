@@ -61,18 +61,24 @@ typedef struct EpcIoFd {
     uint64_t shadow_offset;
 } EpcIoFd;
 
+/* The message whose accesses get one reply; inside of the server */
+typedef struct EpcWrites EpcWrites;
+
 /* One read or write of a region by the client */
 typedef struct EpcAccess {
     unsigned region;        /* below VFU_NUM_REGIONS */
     uint64_t offset;        /* in the region; not checked against its size */
     uint32_t count;         /* bytes; not 0, and offset + count does not wrap */
     bool is_write;
-    EpwRequest *token;      /* NULL once the access was answered */
+    /* One of them, and NULL both once the access was answered */
+    EpwRequest *token;
+    EpcWrites *writes;      /* of a REGION_WRITE_MULTI */
     uint8_t data[];         /* @count bytes; all ones in a new read */
 } EpcAccess;
 
 /*
- * Sends the reply to @a, which stays valid. The owner may answer a write
+ * Sends the reply to @a, which stays valid. The reply to several writes in one
+ * message leaves when all of them were answered. The owner may answer a write
  * before it carries the write out. Called from any thread; the caller may hold
  * the owner's lock.
  */

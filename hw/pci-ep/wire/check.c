@@ -146,6 +146,24 @@ static bool check_region_rw(const EpwMsg *m)
                        m->hdr.command == VFU_CMD_REGION_WRITE);
 }
 
+static bool check_region_writes(const EpwMsg *m)
+{
+    const VfuRegionWrites *p = (const void *)m->payload;
+    const VfuRegionWrite *w = (const void *)(p + 1);
+
+    if (!p->count || p->count > VFU_MAX_WRITES ||
+        epw_msg_len(m) - sizeof(*p) != p->count * sizeof(*w)) {
+        return false;
+    }
+    for (uint64_t i = 0; i < p->count; i++) {
+        if (!w[i].count || w[i].count > sizeof(w[i].data) ||
+            check_wraps64(w[i].offset, w[i].count)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static uint64_t check_count_dma_rw(const EpwMsg *m)
 {
     const VfuDmaRw *p = (const void *)m->payload;
@@ -246,6 +264,10 @@ static const EpwRule rules[] = {
           check_count_region_rw),
     DATA(REGION_WRITE, SERVER, 0, VfuRegionRw, 0, check_region_rw,
          check_count_region_rw),
+    RULE(REGION_WRITE_MULTI, SERVER, 0,
+         sizeof(VfuRegionWrites) + sizeof(VfuRegionWrite),
+         sizeof(VfuRegionWrites) + VFU_MAX_WRITES * sizeof(VfuRegionWrite), 0,
+         check_region_writes),
     FIXED(DMA_READ, CLIENT, 0, VfuDmaRw, 0, check_dma_rw, check_count_dma_rw),
     DATA(DMA_WRITE, CLIENT, 0, VfuDmaRw, 0, check_dma_rw, check_count_dma_rw),
     RULE(DEVICE_RESET, SERVER, 0, 0, 0, 0),

@@ -179,6 +179,14 @@ static bool json_skip_word(EpwJson *j)
     return false;
 }
 
+bool epw_json_bool(EpwJson *j, bool *value)
+{
+    char first = epw_json_peek(j);
+
+    *value = first == 't';
+    return (first == 't' || first == 'f') && json_skip_word(j);
+}
+
 bool epw_json_skip(EpwJson *j)
 {
     EpwJsonText t;

@@ -43,6 +43,9 @@ bool epw_json_array(EpwJson *j, EpwJsonVisit *visit, void *opaque);
 bool epw_json_string(EpwJson *j, EpwJsonText *t);
 bool epw_json_number(EpwJson *j, EpwJsonText *t);
 
+/* Consumes true or false, which *@value tells. */
+bool epw_json_bool(EpwJson *j, bool *value);
+
 /* Consumes a value of any kind. */
 bool epw_json_skip(EpwJson *j);
 

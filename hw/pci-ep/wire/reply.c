@@ -13,6 +13,20 @@
 #include "qemu/lockable.h"
 #include "hw/pci-ep/wire/session-int.h"
 
+/*
+ * The accesses to regions in a message, at least 1. Its owner may keep each of
+ * them for a while, so each counts against EPW_MAX_REQUESTS.
+ */
+static unsigned request_accesses(const VfuHeader *hdr)
+{
+    size_t len = hdr->size - sizeof(*hdr);
+
+    if (hdr->command != VFU_CMD_REGION_WRITE_MULTI) {
+        return 1;
+    }
+    return MAX(len / sizeof(VfuRegionWrite), 1);
+}
+
 EpwRequest *epw_request_new(EpwSession *s, const VfuHeader *hdr,
                             unsigned *features)
 {
@@ -21,12 +35,13 @@ EpwRequest *epw_request_new(EpwSession *s, const VfuHeader *hdr,
     t->s = s;
     t->id = hdr->id;
     t->cmd = hdr->command;
+    t->accesses = request_accesses(hdr);
     t->queued = !(hdr->flags & VFU_FLAG_NO_REPLY);
     qatomic_inc(&s->refs);
 
     QEMU_LOCK_GUARD(&s->lock);
     *features = s->caps.features;
-    s->nrequests++;
+    s->nrequests += t->accesses;
     if (t->queued) {
         QTAILQ_INSERT_TAIL(&s->requests, t, next);
     }
@@ -40,6 +55,8 @@ static size_t reply_weight(const EpwRequest *t)
 
 void epw_request_free(EpwSession *s, EpwRequest *t)
 {
+    bool full;
+
     if (t->queued) {
         QTAILQ_REMOVE(&s->requests, t, next);
     }
@@ -49,7 +66,9 @@ void epw_request_free(EpwSession *s, EpwRequest *t)
     for (unsigned i = 0; i < t->nfds; i++) {
         close(t->fds[i]);
     }
-    if (s->nrequests-- == EPW_MAX_REQUESTS) {
+    full = s->nrequests >= EPW_MAX_REQUESTS;
+    s->nrequests -= t->accesses;
+    if (full) {
         epw_session_arm(s);
     }
     g_free(t->data);

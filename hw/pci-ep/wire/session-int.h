@@ -38,6 +38,7 @@ struct EpwRequest {
     EpwSession *s;
     uint16_t id;
     uint16_t cmd;
+    unsigned accesses;      /* what it counts for in EpwSession.nrequests */
     bool queued;            /* in EpwSession.requests; a reply is due */
     bool answered;          /* before its turn; then the rest is the reply */
     int err;
@@ -111,7 +112,8 @@ struct EpwSession {
 
     /* The requests whose reply is due, in the order of their arrival */
     QTAILQ_HEAD(, EpwRequest) requests EP_GUARDED_BY(&lock);
-    unsigned nrequests EP_GUARDED_BY(&lock);    /* all that exist */
+    /* All that exist; one with several accesses counts as that many. */
+    unsigned nrequests EP_GUARDED_BY(&lock);
     size_t stored EP_GUARDED_BY(&lock);     /* weight of the early replies */
 };
 

@@ -13,6 +13,7 @@
 
 #define KEY_MAX_FDS     "max_msg_fds"
 #define KEY_MAX_XFER    "max_data_xfer_size"
+#define KEY_WRITES      "write_multiple"
 
 static const char *const feature_names[] = {
     "link", "reset", "remap", "intx", "areas", "func", "fault", "mask",
@@ -24,6 +25,8 @@ typedef struct VersionPayload {
     bool has_json;
     bool has_max_fds;
     bool has_max_xfer;
+    bool has_writes;        /* KEY_WRITES, whose value is in writes */
+    bool writes;
     bool has_ep;            /* VFU_EP_KEY with a version that we know */
     uint32_t max_fds;
     uint32_t max_xfer;
@@ -65,6 +68,19 @@ static bool version_read_limit(EpwJson *j, const EpwJsonText *key, bool *has,
                "of at least %" PRIu32,
                (int)key->n, key->p, min);
     return false;
+}
+
+static bool version_read_writes(EpwJson *j, VersionReader *r)
+{
+    VersionPayload *out = r->out;
+
+    if (out->has_writes || !epw_json_bool(j, &out->writes)) {
+        error_setg(r->errp, "the peer's '" KEY_WRITES "' in VERSION must be "
+                   "true or false");
+        return false;
+    }
+    out->has_writes = true;
+    return true;
 }
 
 static bool version_visit_feature(EpwJson *j, const EpwJsonText *key,
@@ -134,6 +150,9 @@ static bool version_visit_caps(EpwJson *j, const EpwJsonText *key, void *opaque)
     if (epw_json_is(key, KEY_MAX_XFER)) {
         return version_read_limit(j, key, &out->has_max_xfer, &out->max_xfer,
                                   EPW_MIN_XFER, EPW_MAX_XFER, r->errp);
+    }
+    if (epw_json_is(key, KEY_WRITES)) {
+        return version_read_writes(j, r);
     }
     if (epw_json_is(key, VFU_EP_KEY)) {
         return version_read_ep(j, r);
@@ -246,6 +265,10 @@ static uint8_t *version_write(const VersionPayload *w, size_t *len)
     if (w->has_max_xfer) {
         g_string_append_printf(s, "%s\"" KEY_MAX_XFER "\":%" PRIu32, sep,
                                w->max_xfer);
+        sep = ",";
+    }
+    if (w->writes) {
+        g_string_append_printf(s, "%s\"" KEY_WRITES "\":true", sep);
         sep = ",";
     }
     if (w->has_ep) {

@@ -55,7 +55,10 @@
 /* Bytes of the payload of epw_post_last() */
 #define EPW_MAX_LAST    32
 
-/* Requests of the peer without a reply; the next one waits in the socket. */
+/*
+ * Requests of the peer without a reply; the next one waits in the socket.
+ * REGION_WRITE_MULTI counts as the number of its writes.
+ */
 #define EPW_MAX_REQUESTS 1024
 
 /* Calls of this side without a reply; more fail with -ENOBUFS. */

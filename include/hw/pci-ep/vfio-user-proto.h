@@ -49,6 +49,7 @@ enum {
     VFU_CMD_DMA_READ            = 11,   /* S>C */
     VFU_CMD_DMA_WRITE           = 12,   /* S>C */
     VFU_CMD_DEVICE_RESET        = 13,   /* C>S */
+    VFU_CMD_REGION_WRITE_MULTI  = 15,   /* C>S, capability "write_multiple" */
 
     /* The extension; a command is valid once its feature was agreed. */
     VFU_CMD_EP_LINK             = 0x4500,   /* S>C, feature "link" */
@@ -229,6 +230,24 @@ typedef struct VfuRegionRw {
     /* uint8_t data[count]: in a write, in the reply of a read */
 } VfuRegionRw;
 
+/*
+ * REGION_WRITE_MULTI: several short writes, in this order.  The base protocol
+ * has no limit of their number; QEMU sends up to 200.
+ */
+typedef struct VfuRegionWrites {
+    uint64_t count;     /* 1 to VFU_MAX_WRITES */
+    /* VfuRegionWrite write[count] */
+} VfuRegionWrites;      /* reply: this structure, the writes that were done */
+
+typedef struct VfuRegionWrite {
+    uint64_t offset;
+    uint32_t region;
+    uint32_t count;     /* bytes of data, 1 to 8 */
+    uint8_t data[8];
+} VfuRegionWrite;
+
+#define VFU_MAX_WRITES          200
+
 /* ---- DMA_READ, DMA_WRITE ---- */
 
 typedef struct VfuDmaRw {
@@ -372,6 +391,8 @@ _Static_assert(sizeof(VfuRegionIoFds) == 16, "GET_REGION_IO_FDS");
 _Static_assert(sizeof(VfuIrqInfo) == 16, "GET_IRQ_INFO");
 _Static_assert(sizeof(VfuSetIrqs) == 20, "SET_IRQS");
 _Static_assert(sizeof(VfuRegionRw) == 16, "REGION_READ");
+_Static_assert(sizeof(VfuRegionWrites) == 8, "REGION_WRITE_MULTI");
+_Static_assert(sizeof(VfuRegionWrite) == 24, "REGION_WRITE_MULTI");
 _Static_assert(sizeof(VfuDmaRw) == 16, "DMA_READ");
 _Static_assert(sizeof(VfuEpLink) == 24, "EP_LINK");
 _Static_assert(sizeof(VfuEpReset) == 16, "EP_RESET");
