@@ -106,6 +106,7 @@ add_field("data", "bytes", "Data")
 add_field("dma.flags", "uint32", "Flags", base.HEX)
 add_field("dma.read", "bool", "Read", 32, nil, 0x1)
 add_field("dma.write", "bool", "Write", 32, nil, 0x2)
+add_field("dma.mmap", "bool", "Map the descriptor", 32, nil, 0x4)
 add_field("unmap.flags", "uint32", "Flags", base.HEX)
 add_field("unmap.all", "bool", "All", 32, nil, 0x2)
 
@@ -182,7 +183,8 @@ proto.experts = { e.malformed, e.cut, e.refused, e.unknown, e.unanswered }
 local layouts = {
     version = { { "major", 2 }, { "minor", 2 } },
     dma_map = {
-        { "argsz", 4 }, { "dma.flags", 4, "dma.read", "dma.write" },
+        { "argsz", 4 }, { "dma.flags", 4, "dma.read", "dma.write",
+                          "dma.mmap" },
         { "fd_offset", 8 }, { "address", 8 }, { "length", 8 },
     },
     dma_unmap = {

@@ -144,7 +144,8 @@ static void restart(Plain *p, bool reset)
     check_reach(p, old, EPC_STATUS_NO_LINK);
     g_assert_cmpint(fakehost_dma_unmap(p->c, old, PLAIN_SIZE), ==, 0);
     g_assert_cmpint(fakehost_dma_map(p->c, new, PLAIN_SIZE, p->memory, 0,
-                                     VFU_DMA_READ | VFU_DMA_WRITE), ==, 0);
+                                     VFU_DMA_READ | VFU_DMA_WRITE |
+                                     VFU_DMA_MMAP), ==, 0);
     close(p->intx);
     p->intx = new_eventfd();
     g_assert_cmpint(fakehost_set_irq(p->c, VFU_IRQ_INTX, 0, p->intx), ==, 0);

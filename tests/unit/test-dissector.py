@@ -45,9 +45,9 @@ MESSAGES = {
         message(1, REPLY, pack('HH', 0, 1) + JSON),
         {'sender': 'endpoint', 'minor': 1, 'type': 1}),
     'DMA_MAP command': (
-        message(2, 0, pack('IIQQQ', 32, 3, 0x1000, 0x2000, 0x3000)),
-        {'argsz': 32, 'dma.read': 1, 'dma.write': 1, 'fd_offset': 0x1000,
-         'address': 0x2000, 'length': 0x3000}),
+        message(2, 0, pack('IIQQQ', 32, 7, 0x1000, 0x2000, 0x3000)),
+        {'argsz': 32, 'dma.read': 1, 'dma.write': 1, 'dma.mmap': 1,
+         'fd_offset': 0x1000, 'address': 0x2000, 'length': 0x3000}),
     'DMA_MAP reply': (message(2, REPLY), {'sender': 'endpoint'}),
     'DMA_UNMAP command': (
         message(3, 0, pack('IIQQ', 24, 2, 0, 0)), {'unmap.all': 1}),

@@ -44,9 +44,11 @@ static bool check_version(const EpwMsg *m)
 static bool check_dma_map(const EpwMsg *m)
 {
     const VfuDmaMap *p = (const void *)m->payload;
+    const uint32_t access = VFU_DMA_READ | VFU_DMA_WRITE;
+    uint32_t known = access | (m->nfds ? VFU_DMA_MMAP : 0);
 
     return p->argsz >= sizeof(*p) &&
-           p->flags && !(p->flags & ~(VFU_DMA_READ | VFU_DMA_WRITE)) &&
+           (p->flags & access) && !(p->flags & ~known) &&
            p->size && !check_wraps64(p->address, p->size) &&
            !check_wraps64(p->offset, p->size);
 }

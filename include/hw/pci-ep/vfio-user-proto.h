@@ -103,7 +103,7 @@ typedef struct VfuVersion {
 
 typedef struct VfuDmaMap {
     uint32_t argsz;     /* 32 */
-    uint32_t flags;     /* VFU_DMA_READ | VFU_DMA_WRITE */
+    uint32_t flags;     /* VFU_DMA_READ and _WRITE, at least one; _MMAP */
     uint64_t offset;    /* of the range in the passed file, 0 without a file */
     uint64_t address;   /* on the bus of the host */
     uint64_t size;      /* bytes, not 0; address + size does not wrap */
@@ -111,6 +111,8 @@ typedef struct VfuDmaMap {
 
 #define VFU_DMA_READ            (1u << 0)
 #define VFU_DMA_WRITE           (1u << 1)
+/* Of libvfio-user: the fd is to be mapped, which is what an fd means anyway */
+#define VFU_DMA_MMAP            (1u << 2)
 
 typedef struct VfuDmaUnmap {
     uint32_t argsz;     /* 24 */
