@@ -446,7 +446,15 @@ static void send_version(FuzzServer *f, const char *json)
 /* @how: the version, and in bit 2 whether the client says it at once */
 static void start_session(FuzzServer *f, uint8_t how)
 {
-    f->sock = vfu_msg_connect(f->t->path);
+    int64_t end = g_get_monotonic_time() + FENCE_US;
+
+    /* Clients whose end the server has not handled hold up those after them. */
+    while ((f->sock = vfu_msg_try_connect(f->t->path)) < 0) {
+        REQUIRE(g_get_monotonic_time() < end);
+        end_accesses(f->t, true);
+        g_main_context_iteration(NULL, false);
+        g_usleep(100);
+    }
     f->raw = false;
     if (how & 4) {
         return;

@@ -65,7 +65,9 @@ struct EpcServer {
     int listen_fd;
     dev_t dev;              /* device and inode of the socket file */
     ino_t ino;
-    GSource *accept_source; /* watches listen_fd, or a pause after an error */
+    GSource *accept_source; /* watches listen_fd, or a pause */
+    /* The next client waits until then for the last one; us, 0: none waits */
+    int64_t accept_until;
 
     /*
      * Held while any of @ops runs, so that the owner gets one call at a time

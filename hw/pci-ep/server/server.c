@@ -23,7 +23,7 @@
 
 /* A client, and others that get EBUSY and may come back later */
 #define EPC_SERVER_MAX_CONNS 5
-/* When the main loop tries again to take op_lock */
+/* When the main loop tries again: to take op_lock, to accept a client */
 #define SERVER_AGAIN_US 5000
 
 /* ---- Callbacks of the session, in its reader thread ---- */
@@ -211,11 +211,32 @@ static gboolean server_accept_again(void *opaque)
     return G_SOURCE_REMOVE;
 }
 
-static void server_accept_pause(EpcServer *s)
+static void server_accept_pause(EpcServer *s, unsigned ms)
 {
     epc_source_drop(&s->accept_source);
-    s->accept_source = epc_source_run(g_timeout_source_new(s->deadline_ms),
+    s->accept_source = epc_source_run(g_timeout_source_new(ms),
                                       server_accept_again, s);
+}
+
+/*
+ * A client that has closed its socket may connect again before the reader
+ * thread of that socket has seen the end. It is accepted after that then, and
+ * refused only if that takes longer than the deadline.
+ */
+static bool server_accept_waits(EpcServer *s)
+{
+    int64_t now = g_get_monotonic_time();
+
+    WITH_QEMU_LOCK_GUARD(&s->lock) {
+        if (!s->conn || !epw_session_ends(s->conn->session)) {
+            s->accept_until = 0;
+            return false;
+        }
+    }
+    if (!s->accept_until) {
+        s->accept_until = now + s->deadline_ms * INT64_C(1000);
+    }
+    return now < s->accept_until;
 }
 
 static gboolean server_accept_ready(int listen_fd, GIOCondition condition,
@@ -228,7 +249,11 @@ static gboolean server_accept_ready(int listen_fd, GIOCondition condition,
     if (epw_closer_full()) {
         warn_report_once("%s: no new client, since descriptors that peers "
                          "passed cannot be closed in time", s->name);
-        server_accept_pause(s);
+        server_accept_pause(s, s->deadline_ms);
+        return G_SOURCE_REMOVE;
+    }
+    if (server_accept_waits(s)) {
+        server_accept_pause(s, SERVER_AGAIN_US / 1000);
         return G_SOURCE_REMOVE;
     }
     fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -240,7 +265,7 @@ static gboolean server_accept_ready(int listen_fd, GIOCondition condition,
                          "as the same user", s->name, (unsigned)uid);
     } else if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
         /* Most likely this process is out of descriptors: do not spin. */
-        server_accept_pause(s);
+        server_accept_pause(s, s->deadline_ms);
         return G_SOURCE_REMOVE;
     }
     return G_SOURCE_CONTINUE;

@@ -13,6 +13,7 @@
 #include "qemu/rcu.h"
 #include "hw/pci-ep/wire/session-int.h"
 
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
@@ -329,6 +330,14 @@ void epw_session_shutdown(EpwSession *s, const char *why)
 {
     QEMU_LOCK_GUARD(&s->lock);
     epw_session_end(s, g_strdup(why));
+}
+
+bool epw_session_ends(EpwSession *s)
+{
+    struct pollfd p = { .fd = epw_frame_fd(s->rx) };
+
+    QEMU_LOCK_GUARD(&s->lock);
+    return s->closing || (poll(&p, 1, 0) > 0 && (p.revents & POLLHUP));
 }
 
 void epw_session_free(EpwSession *s)

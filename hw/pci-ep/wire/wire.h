@@ -283,6 +283,13 @@ EpwCaps epw_session_caps(EpwSession *s);
 void epw_session_shutdown(EpwSession *s, const char *why);
 
 /*
+ * Whether the session ends: the peer has closed its socket, or this side gives
+ * up.  closed() follows, when the reader thread comes to it.  Must not be called
+ * after closed() has returned.
+ */
+bool epw_session_ends(EpwSession *s);
+
+/*
  * Ends the session, waits for its reader thread and frees it; must not be
  * called in that thread.  Calls that wait in other threads fail.  A request
  * without a reply may still be answered once, which then has no effect.

@@ -5,6 +5,7 @@
 #include "qemu/osdep.h"
 #include "vfu-msg.h"
 
+#include <glib-unix.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -91,16 +92,36 @@ void vfu_msg_socketpair(int sv[2])
     g_assert_cmpint(r, ==, 0);
 }
 
-int vfu_msg_connect(const char *path)
+/* Returns a new socket, or -1 with @type SOCK_NONBLOCK when it has to wait. */
+static int vfu_msg_open(const char *path, int type)
 {
     struct sockaddr_un un = { .sun_family = AF_UNIX };
-    int sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | type, 0);
 
     g_assert_cmpint(sock, >=, 0);
     g_assert_cmpuint(strlen(path), <, sizeof(un.sun_path));
     strcpy(un.sun_path, path);
-    if (connect(sock, (struct sockaddr *)&un, sizeof(un)) < 0) {
+    if (!connect(sock, (struct sockaddr *)&un, sizeof(un))) {
+        return sock;
+    }
+    if (errno != EAGAIN) {
         g_error("cannot connect to '%s': %s", path, strerror(errno));
+    }
+    close(sock);
+    return -1;
+}
+
+int vfu_msg_connect(const char *path)
+{
+    return vfu_msg_open(path, 0);
+}
+
+int vfu_msg_try_connect(const char *path)
+{
+    int sock = vfu_msg_open(path, SOCK_NONBLOCK);
+
+    if (sock >= 0) {
+        g_unix_set_fd_nonblocking(sock, false, NULL);
     }
     return sock;
 }

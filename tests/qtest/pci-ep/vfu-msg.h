@@ -63,6 +63,8 @@ VfuIrqInfo vfu_msg_irq_info(const VfuMsg *m, uint32_t count);
 void vfu_msg_socketpair(int sv[2]);
 /* A socket that is connected to the listener at @path */
 int vfu_msg_connect(const char *path);
+/* The same, but -1 when so many wait to be accepted that this one had to wait */
+int vfu_msg_try_connect(const char *path);
 
 /*
  * Sends a message: hdr->size says how long @payload is, so a header that lies
