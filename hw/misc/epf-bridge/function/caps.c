@@ -62,37 +62,94 @@ static bool epf_caps_add_pm(EpfFunction *f, uint8_t at, Error **errp)
     return true;
 }
 
-static bool epf_caps_add_express(EpfFunction *f, uint8_t at, Error **errp)
+/*
+ * A root complex integrated endpoint of a foreign server is an endpoint behind
+ * this port. Its link registers, if it has any, are not shown.
+ */
+static bool epf_caps_express_type(const uint8_t *from, uint8_t *type,
+                                  Error **errp)
 {
-    PCIDevice *d = PCI_DEVICE(f);
-    const uint8_t *from = f->remote->config + at;
-    uint16_t type = (pci_get_word(from + PCI_EXP_FLAGS) & PCI_EXP_FLAGS_TYPE)
-                    >> PCI_EXP_FLAGS_TYPE_SHIFT;
+    *type = (pci_get_word(from + PCI_EXP_FLAGS) & PCI_EXP_FLAGS_TYPE) >>
+            PCI_EXP_FLAGS_TYPE_SHIFT;
+    switch (*type) {
+    case PCI_EXP_TYPE_RC_END:
+        *type = PCI_EXP_TYPE_ENDPOINT;
+        return true;
+    case PCI_EXP_TYPE_ENDPOINT:
+    case PCI_EXP_TYPE_LEG_END:
+        return true;
+    default:
+        error_setg(errp, "the endpoint's PCI Express capability is of type "
+                   "0x%x, which is not an endpoint", *type);
+        return false;
+    }
+}
+
+/* The registers of a device, which both versions have */
+static void epf_caps_init_express(PCIDevice *d, const uint8_t *from)
+{
+    uint8_t *cap = d->config + d->exp.exp_cap;
     uint32_t devcap = pci_get_long(from + PCI_EXP_DEVCAP);
 
-    if (type != PCI_EXP_TYPE_ENDPOINT && type != PCI_EXP_TYPE_LEG_END) {
-        error_setg(errp, "the endpoint's PCI Express capability is of type "
-                   "0x%x, which is not an endpoint", type);
-        return false;
-    }
-    if (pcie_cap_init(d, at, type, 0, errp) < 0) {
-        return false;
-    }
-    pci_set_long(d->config + at + PCI_EXP_DEVCAP,
+    pci_set_long(cap + PCI_EXP_DEVCAP,
                  (devcap & ~PCI_EXP_DEVCAP_FLR) | PCI_EXP_DEVCAP_RBER);
     pcie_cap_deverr_init(d);
     if (devcap & PCI_EXP_DEVCAP_FLR) {
         pcie_cap_flr_init(d);
     }
-    pci_set_word(d->config + at + PCI_EXP_DEVCTL,
-                 pci_get_word(from + PCI_EXP_DEVCTL) &
-                 ~PCI_EXP_DEVCTL_BCR_FLR);
-    pci_word_test_and_set_mask(d->wmask + at + PCI_EXP_DEVCTL,
+    pci_set_word(cap + PCI_EXP_DEVCTL, pci_get_word(from + PCI_EXP_DEVCTL) &
+                                       ~PCI_EXP_DEVCTL_BCR_FLR);
+    pci_word_test_and_set_mask(d->wmask + d->exp.exp_cap + PCI_EXP_DEVCTL,
                                (uint16_t)~PCI_EXP_DEVCTL_BCR_FLR);
+}
+
+static bool epf_caps_add_express(EpfFunction *f, uint8_t at, Error **errp)
+{
+    PCIDevice *d = PCI_DEVICE(f);
+    const uint8_t *from = f->remote->config + at;
+    uint8_t type;
+
+    if (!epf_caps_express_type(from, &type, errp) ||
+        pcie_cap_init(d, at, type, 0, errp) < 0) {
+        return false;
+    }
+    epf_caps_init_express(d, from);
     pci_set_long(d->config + at + PCI_EXP_DEVCAP2,
                  pci_get_long(from + PCI_EXP_DEVCAP2));
     pci_set_word(d->wmask + at + PCI_EXP_DEVCTL2, 0xffff);
     pcie_cap_fill_link_ep_usp(d, f->remote->width, f->remote->speed);
+    return true;
+}
+
+/*
+ * Version 1 of an endpoint ends behind Link Status, so a capability that this
+ * side would show as version 2 can be too short for that.
+ */
+static bool epf_caps_is_short_express(const uint8_t *from, unsigned room)
+{
+    return from[PCI_CAP_LIST_ID] == PCI_CAP_ID_EXP &&
+           room >= PCI_EXP_VER1_SIZEOF && room < PCI_EXP_VER2_SIZEOF &&
+           (pci_get_word(from + PCI_EXP_FLAGS) & PCI_EXP_FLAGS_VERS) == 1;
+}
+
+static bool epf_caps_add_short_express(EpfFunction *f, uint8_t at,
+                                       Error **errp)
+{
+    PCIDevice *d = PCI_DEVICE(f);
+    const uint8_t *from = f->remote->config + at;
+    uint8_t type;
+
+    if (!epf_caps_express_type(from, &type, errp)) {
+        return false;
+    }
+    if (pcie_cap_v1_init(d, at, type, 0) < 0) {
+        error_setg(errp, "the endpoint's PCI Express capability at 0x%02x "
+                   "cannot be shown", at);
+        return false;
+    }
+    epf_caps_init_express(d, from);
+    /* A faster link needs registers of version 2. */
+    pcie_cap_fill_link_ep_usp(d, f->remote->width, QEMU_PCI_EXP_LNK_2_5GT);
     return true;
 }
 
@@ -149,6 +206,7 @@ static bool epf_caps_add(EpfFunction *f, uint8_t at, unsigned room,
         { PCI_CAP_ID_MSIX, PCI_CAP_MSIX_SIZEOF, epf_msix_init },
     };
     uint8_t id = f->remote->config[at];
+    bool is_short = epf_caps_is_short_express(f->remote->config + at, room);
 
     for (unsigned i = 0; i < ARRAY_SIZE(known); i++) {
         unsigned len = known[i].len;
@@ -156,7 +214,9 @@ static bool epf_caps_add(EpfFunction *f, uint8_t at, unsigned room,
         if (known[i].id != id) {
             continue;
         }
-        if (id == PCI_CAP_ID_MSI && room >= len) {
+        if (is_short) {
+            len = PCI_EXP_VER1_SIZEOF;
+        } else if (id == PCI_CAP_ID_MSI && room >= len) {
             len = epf_caps_msi_size(pci_get_word(f->remote->config + at +
                                                  PCI_MSI_FLAGS));
         }
@@ -170,7 +230,8 @@ static bool epf_caps_add(EpfFunction *f, uint8_t at, unsigned room,
             return false;
         }
         *seen |= 1u << i;
-        return known[i].add(f, at, errp);
+        return is_short ? epf_caps_add_short_express(f, at, errp) :
+                          known[i].add(f, at, errp);
     }
     return epf_caps_add_other(f, id, at, room, errp);
 }

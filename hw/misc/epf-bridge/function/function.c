@@ -152,7 +152,9 @@ static void epf_function_reset_hold(Object *obj, ResetType type)
                      (pci_get_word(f->remote->config + cap + PCI_EXP_DEVCTL) &
                       ~PCI_EXP_DEVCTL_BCR_FLR));
         pci_set_word(d->config + cap + PCI_EXP_DEVSTA, 0);
-        pci_set_word(d->config + cap + PCI_EXP_DEVCTL2, 0);
+        if ((d->config[cap + PCI_EXP_FLAGS] & PCI_EXP_FLAGS_VERS) > 1) {
+            pci_set_word(d->config + cap + PCI_EXP_DEVCTL2, 0);
+        }
     }
 }
 

@@ -65,7 +65,7 @@ static bool epf_msix_has_neighbours(const EpfMsix *m, const EpfRemote *r)
 static uint64_t epf_msix_bar_size(const EpfMsix *m)
 {
     return pow2ceil(MAX(epf_msix_table_len(m) + epf_msix_pba_len(m),
-                        MAX(EPF_BAR_SIZE_MIN, qemu_real_host_page_size())));
+                        qemu_real_host_page_size()));
 }
 
 static bool epf_msix_home_is_sound(const EpfMsix *m, const EpfRemote *r)
@@ -75,6 +75,8 @@ static bool epf_msix_home_is_sound(const EpfMsix *m, const EpfRemote *r)
     uint64_t pba_len = epf_msix_pba_len(m);
 
     return h->table_bir < EPF_NUM_BARS && h->pba_bir < EPF_NUM_BARS &&
+           !epf_bar_is_io(&r->bar[h->table_bir].shape) &&
+           !epf_bar_is_io(&r->bar[h->pba_bir].shape) &&
            h->table + table_len <= r->bar[h->table_bir].shape.size &&
            h->pba + pba_len <= r->bar[h->pba_bir].shape.size &&
            !(h->table_bir == h->pba_bir &&

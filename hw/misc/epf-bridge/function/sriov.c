@@ -104,8 +104,14 @@ static bool epf_sriov_check_bar(EpfSriov *s, unsigned bar, Error **errp)
         }
         b->size = MAX(b->size, size);
     }
+    if (b->size && epf_bar_is_io(b)) {
+        error_setg(errp, "SR-IOV capability: VF BAR %u is an I/O BAR, which "
+                   "virtual functions do not have", bar);
+        return false;
+    }
     if (b->size &&
         !epf_bar_check(bar, b, bar ? &s->bar[bar - 1] : NULL,
+                       EPF_VF_BAR_SIZE_MIN,
                        epf_bar_is_64(b) ? EPF_BAR64_SIZE_MAX :
                                           EPF_BAR32_SIZE_MAX, errp)) {
         error_prepend(errp, "SR-IOV capability: VF ");

@@ -20,25 +20,22 @@ bool epf_bar_is_free(const EpfBarShape *b, const EpfBarShape *below)
 }
 
 bool epf_bar_check(unsigned bar, const EpfBarShape *b,
-                   const EpfBarShape *below, uint64_t max, Error **errp)
+                   const EpfBarShape *below, uint64_t min, uint64_t max,
+                   Error **errp)
 {
     uint8_t width = b->type & PCI_BASE_ADDRESS_MEM_TYPE_MASK;
 
     if (epf_bar_is_upper_half(below)) {
         error_setg(errp, "BAR %u is the upper half of BAR %u", bar, bar - 1);
-    } else if (b->type & PCI_BASE_ADDRESS_SPACE_IO) {
-        error_setg(errp, "BAR %u is an I/O BAR, but only memory BARs are "
-                   "supported", bar);
     } else if (width && !epf_bar_is_64(b)) {
         error_setg(errp, "BAR %u has the reserved type 0x%x", bar, b->type);
     } else if (epf_bar_is_64(b) && bar == EPF_NUM_BARS - 1) {
         error_setg(errp, "BAR %u has no register above it and cannot be 64 "
                    "bits wide", bar);
-    } else if (!is_power_of_2(b->size) || b->size < EPF_BAR_SIZE_MIN ||
-               b->size > max) {
+    } else if (!is_power_of_2(b->size) || b->size < min || b->size > max) {
         error_setg(errp, "BAR %u has size 0x%" PRIx64 ", which is not a power "
-                   "of two from 0x%x to 0x%" PRIx64, bar, b->size,
-                   EPF_BAR_SIZE_MIN, max);
+                   "of two from 0x%" PRIx64 " to 0x%" PRIx64, bar, b->size,
+                   min, max);
     } else {
         return true;
     }

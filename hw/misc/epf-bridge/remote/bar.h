@@ -13,7 +13,10 @@
 #include "hw/pci/pci_regs.h"
 
 #define EPF_NUM_BARS        6
-#define EPF_BAR_SIZE_MIN    4096
+#define EPF_BAR_SIZE_MIN    16
+#define EPF_BAR_IO_SIZE_MIN 4
+#define EPF_BAR_IO_SIZE_MAX (64 * KiB)
+#define EPF_VF_BAR_SIZE_MIN 4096
 #define EPF_BAR32_SIZE_MAX  (2 * GiB)
 #define EPF_BAR64_SIZE_MAX  (1 * TiB)
 
@@ -21,6 +24,11 @@ typedef struct EpfBarShape {
     uint64_t size;      /* in bytes; 0 when the function lacks the BAR */
     uint8_t type;       /* low bits of the register, PCI_BASE_ADDRESS_* */
 } EpfBarShape;
+
+static inline bool epf_bar_is_io(const EpfBarShape *b)
+{
+    return b->type & PCI_BASE_ADDRESS_SPACE_IO;
+}
 
 static inline bool epf_bar_is_64(const EpfBarShape *b)
 {
@@ -39,10 +47,10 @@ bool epf_bar_is_free(const EpfBarShape *b, const EpfBarShape *below);
 
 /*
  * Checks BAR number @bar with a size above 0, which must be a power of two from
- * EPF_BAR_SIZE_MIN to @max.  Returns false and sets @errp for a BAR that cannot
- * exist or that is an I/O BAR.
+ * @min to @max.  Returns false and sets @errp for a BAR that cannot exist.
  */
 bool epf_bar_check(unsigned bar, const EpfBarShape *b,
-                   const EpfBarShape *below, uint64_t max, Error **errp);
+                   const EpfBarShape *below, uint64_t min, uint64_t max,
+                   Error **errp);
 
 #endif /* HW_MISC_EPF_BRIDGE_REMOTE_BAR_H */

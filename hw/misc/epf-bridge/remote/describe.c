@@ -97,6 +97,7 @@ static bool epf_describe_check_bar(EpfRemote *r, unsigned bar, uint64_t size,
                                    Error **errp)
 {
     EpfBarShape *b = &r->bar[bar].shape;
+    const EpfBarShape *below = bar ? &r->bar[bar - 1].shape : NULL;
     uint64_t max;
 
     *b = (EpfBarShape) {
@@ -104,11 +105,33 @@ static bool epf_describe_check_bar(EpfRemote *r, unsigned bar, uint64_t size,
         .type = pci_get_long(r->config + PCI_BASE_ADDRESS_0 + bar * 4) &
                 ~PCI_BASE_ADDRESS_MEM_MASK,
     };
+    if (epf_bar_is_io(b)) {
+        b->type = PCI_BASE_ADDRESS_SPACE_IO;
+        return epf_bar_check(bar, b, below, EPF_BAR_IO_SIZE_MIN,
+                             EPF_BAR_IO_SIZE_MAX, errp);
+    }
     /* The width of a virtual function's BAR is in the SR-IOV capability. */
     max = epf_bar_is_64(b) || r->is_virtual ? EPF_BAR64_SIZE_MAX :
                                               EPF_BAR32_SIZE_MAX;
-    return epf_bar_check(bar, b, bar ? &r->bar[bar - 1].shape : NULL, max,
-                         errp);
+    return epf_bar_check(bar, b, below, EPF_BAR_SIZE_MIN, max, errp);
+}
+
+/*
+ * A server that does not know this project may have what this side cannot show.
+ * The guest does without it then. An endpoint of this project is refused as a
+ * whole, so that its user notices.
+ */
+static bool epf_describe_leave_out(EpfRemote *r, unsigned bar, Error *err,
+                                   Error **errp)
+{
+    if (epf_remote_caps(r).features & VFU_EP_FEATURE_LINK) {
+        error_propagate(errp, err);
+        return false;
+    }
+    r->bar[bar].shape = (EpfBarShape) { };
+    error_prepend(&err, "the guest does not see a BAR: ");
+    epf_remote_report_err(r, err);
+    return true;
 }
 
 /* A BAR for which there is no address space is reached by message. */
@@ -117,7 +140,8 @@ static void epf_describe_reserve(EpfRemote *r, unsigned bar)
     EpfBar *b = &r->bar[bar];
     Error *err = NULL;
 
-    if (!QEMU_IS_ALIGNED(b->shape.size, qemu_real_host_page_size())) {
+    if (epf_bar_is_io(&b->shape) ||
+        !QEMU_IS_ALIGNED(b->shape.size, qemu_real_host_page_size())) {
         return;
     }
     b->mem = ep_mem_reserve(b->shape.size, &err);
@@ -152,13 +176,14 @@ static bool epf_describe_bar(EpfRemote *r, unsigned bar, Error **errp)
     const VfuRegionInfo *info = epf_describe_region(r, bar, &reply, errp);
     bool ok = info;
     uint64_t size = ok ? info->size : 0;
+    Error *err = NULL;
 
     epw_msg_free(reply);
     if (!size) {
         return ok;
     }
-    if (!epf_describe_check_bar(r, bar, size, errp)) {
-        return false;
+    if (!epf_describe_check_bar(r, bar, size, &err)) {
+        return epf_describe_leave_out(r, bar, err, errp);
     }
     epf_describe_reserve(r, bar);
     return epf_describe_areas(r, bar, errp);
