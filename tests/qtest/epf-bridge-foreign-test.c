@@ -216,6 +216,123 @@ static void test_too_short(void)
     fixture_end(&f);
 }
 
+/* ---- INTx ---- */
+
+#define HOLD_NS     (100 * 1000 * 1000)    /* longer than any intx-hold-us */
+
+static bool hook_automasked(FakeEp *s, const VfuMsg *m, void *opaque)
+{
+    VfuIrqInfo info;
+
+    if (m->hdr.command != VFU_CMD_GET_IRQ_INFO) {
+        return false;
+    }
+    memcpy(&info, m->payload, sizeof(info));
+    info = vfu_msg_irq_info(m, s->irqs[info.index]);
+    info.flags |= VFU_IRQ_INFO_AUTOMASKED;
+    fakeep_reply(s, m, &info, sizeof(info), NULL, 0);
+    return true;
+}
+
+/* SET_IRQS number @n must be this one. */
+static const VfuMsg *wait_set_irqs(Fixture *f, unsigned n, uint32_t flags,
+                                   uint32_t index, uint32_t count)
+{
+    const VfuMsg *m = fakeep_wait(f->ep, VFU_CMD_SET_IRQS, n);
+    const VfuSetIrqs *p = (const void *)m->payload;
+
+    g_assert_cmphex(p->flags, ==, flags);
+    g_assert_cmpuint(p->index, ==, index);
+    g_assert_cmpuint(p->start, ==, 0);
+    g_assert_cmpuint(p->count, ==, count);
+    return m;
+}
+
+static bool asserted(Fixture *f)
+{
+    return hostvm_readw(f->q, HOSTVM_FUNCTION, PCI_STATUS) &
+           PCI_STATUS_INTERRUPT;
+}
+
+static void signal_intx(const VfuMsg *m)
+{
+    uint64_t one = 1;
+
+    g_assert_cmpuint(m->nfds, ==, 1);
+    g_assert_cmpint(write(m->fds[0], &one, sizeof(one)), ==, sizeof(one));
+}
+
+/*
+ * Each signal asserts the pin once, for a while.  Those that come meanwhile are
+ * one more.
+ */
+static void check_intx(FakeEp *s, bool automasked)
+{
+    const uint32_t attach = VFU_IRQ_DATA_EVENTFD | VFU_IRQ_ACTION_TRIGGER;
+    const uint32_t unmask = VFU_IRQ_DATA_NONE | VFU_IRQ_ACTION_UNMASK;
+    unsigned n = 1;
+    const VfuMsg *m;
+    Fixture f;
+
+    start(&f, s);
+    m = wait_set_irqs(&f, n, attach, VFU_IRQ_INTX, 1);
+    g_assert_false(asserted(&f));
+    for (unsigned i = 0; i < 3; i++) {
+        signal_intx(m);
+        wait_until(asserted(&f), "INTx to be asserted");
+        signal_intx(m);
+        signal_intx(m);
+        qtest_clock_step(f.q, HOLD_NS);
+        wait_until(asserted(&f), "INTx to be asserted again");
+        qtest_clock_step(f.q, HOLD_NS);
+        fence_main_loop(f.q);
+        g_assert_false(asserted(&f));
+        for (unsigned u = 0; automasked && u < 2; u++) {
+            wait_set_irqs(&f, ++n, unmask, VFU_IRQ_INTX, 1);
+        }
+    }
+    g_assert_cmpuint(fakeep_count(s, VFU_CMD_SET_IRQS), ==, n);
+    fixture_end(&f);
+}
+
+static void test_intx(void)
+{
+    check_intx(new_server(), false);
+}
+
+static void test_automasked(void)
+{
+    FakeEp *s = new_server();
+
+    s->hook = hook_automasked;
+    check_intx(s, true);
+}
+
+/* The server never has eventfds of two kinds. */
+static void test_one_kind(void)
+{
+    const uint32_t attach = VFU_IRQ_DATA_EVENTFD | VFU_IRQ_ACTION_TRIGGER;
+    const uint32_t off = VFU_IRQ_DATA_NONE | VFU_IRQ_ACTION_TRIGGER;
+    unsigned msi, n = 1;
+    Fixture f;
+
+    start(&f, new_server());
+    wait_set_irqs(&f, n, attach, VFU_IRQ_INTX, 1);
+    msi = hostvm_find_cap(f.q, HOSTVM_FUNCTION, PCI_CAP_ID_MSI);
+    for (unsigned i = 0; i < 2; i++) {
+        hostvm_writew(f.q, HOSTVM_FUNCTION, msi + PCI_MSI_FLAGS,
+                      PCI_MSI_FLAGS_ENABLE);
+        wait_set_irqs(&f, ++n, off, VFU_IRQ_INTX, 0);
+        wait_set_irqs(&f, ++n, attach, VFU_IRQ_MSI, 1);
+        hostvm_writew(f.q, HOSTVM_FUNCTION, msi + PCI_MSI_FLAGS, 0);
+        wait_set_irqs(&f, ++n, off, VFU_IRQ_MSI, 0);
+        wait_set_irqs(&f, ++n, attach, VFU_IRQ_INTX, 1);
+    }
+    signal_intx(fakeep_nth(f.ep, VFU_CMD_SET_IRQS, n - 1));
+    wait_until(asserted(&f), "INTx to be asserted");
+    fixture_end(&f);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -226,5 +343,8 @@ int main(int argc, char **argv)
     qtest_add_func("epf-bridge/foreign/integrated", test_integrated);
     qtest_add_func("epf-bridge/foreign/short", test_short);
     qtest_add_func("epf-bridge/foreign/too-short", test_too_short);
+    qtest_add_func("epf-bridge/foreign/intx", test_intx);
+    qtest_add_func("epf-bridge/foreign/automasked", test_automasked);
+    qtest_add_func("epf-bridge/foreign/one-kind", test_one_kind);
     return g_test_run();
 }

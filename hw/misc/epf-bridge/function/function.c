@@ -207,6 +207,7 @@ static void epf_function_realize(PCIDevice *d, Error **errp)
     epf_irq_init(f);
     epf_bars_sync(f);
     f->ops->attach(f);
+    epf_irq_sync_vectors(f);
     if (!epf_sriov_init(f, errp)) {
         epf_function_exit(d);
     }

@@ -4,14 +4,17 @@
  *
  * While the guest has MSI or MSI-X enabled the endpoint holds an eventfd for
  * each vector, and shared/irqfd.c turns its signals into interrupts of the
- * guest.
+ * guest.  INTx is a message (EP_INTX), or an eventfd with a server that does not
+ * know the message.  Such a server has the eventfds of one kind at a time.
  */
 #include "qemu/osdep.h"
+#include "qemu/atomic.h"
 #include "qemu/bitmap.h"
 #include "qemu/range.h"
 #include "qemu/timer.h"
 #include "hw/pci/msi.h"
 #include "hw/pci/msix.h"
+#include "hw/pci-ep/shared/eventfd.h"
 #include "hw/misc/epf-bridge/function/inject.h"
 #include "hw/misc/epf-bridge/function/irq.h"
 #include "hw/misc/epf-bridge/function/reach.h"
@@ -20,6 +23,8 @@
 #include "hw/misc/epf-bridge/remote/report.h"
 #include "hw/misc/epf-bridge/remote/wait.h"
 #include "hw/misc/epf-bridge/trace.h"
+
+#include <sys/eventfd.h>
 
 #define EPF_MSI_VECTORS 32  /* most that the MSI capability can have */
 
@@ -145,10 +150,32 @@ static void epf_irq_send(EpfFunction *f, uint32_t data, unsigned start,
                           epf_irq_set_done, epf_remote_ref(f->remote));
 }
 
+static int epf_irq_open_intx(EpfFunction *f)
+{
+    int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+    if (fd < 0) {
+        return -errno;
+    }
+    event_notifier_init_fd(&f->irqs.intx, fd);
+    f->irqs.intx_watched = f->irqs.intx_signalled = false;
+    return fd;
+}
+
+static void epf_irq_close_intx(EpfFunction *f)
+{
+    event_notifier_set_handler(&f->irqs.intx, NULL);
+    event_notifier_cleanup(&f->irqs.intx);
+}
+
 static void epf_irq_release(EpfFunction *f)
 {
     for (unsigned i = 0; i < f->irqs.count; i++) {
-        ep_irqfds_close(f->irqs.set, i);
+        if (f->irqs.index == VFU_IRQ_INTX) {
+            epf_irq_close_intx(f);
+        } else {
+            ep_irqfds_close(f->irqs.set, i);
+        }
     }
     g_free(f->irqs.fds);
     f->irqs.fds = NULL;
@@ -175,7 +202,9 @@ static unsigned epf_irq_open(EpfFunction *f, unsigned count, int *err)
 {
     f->irqs.fds = g_new(int, count);
     for (unsigned i = 0; i < count; i++) {
-        f->irqs.fds[i] = ep_irqfds_open(f->irqs.set, i, i);
+        f->irqs.fds[i] = f->irqs.index == VFU_IRQ_INTX ?
+                         epf_irq_open_intx(f) :
+                         ep_irqfds_open(f->irqs.set, i, i);
         if (f->irqs.fds[i] < 0) {
             *err = -f->irqs.fds[i];
             return i;
@@ -266,9 +295,67 @@ static void epf_irq_sync_intx(EpfFunction *f)
                    timer_pending(f->irqs.intx_hold));
 }
 
+static void epf_irq_unmasked(EpwSession *s, int err, EpwMsg *reply,
+                             void *opaque)
+{
+    epf_remote_unref(opaque);
+}
+
+/* Lets the server signal again.  It does so if its pin is still asserted. */
+static void epf_irq_unmask_intx(EpfFunction *f)
+{
+    VfuSetIrqs m = {
+        .argsz = sizeof(m),
+        .flags = VFU_IRQ_DATA_NONE | VFU_IRQ_ACTION_UNMASK,
+        .index = VFU_IRQ_INTX, .count = 1,
+    };
+    struct iovec iov = { .iov_base = &m, .iov_len = sizeof(m) };
+
+    epf_remote_call_async(f->remote, VFU_CMD_SET_IRQS, &iov, 1, NULL, 0,
+                          epf_irq_unmasked, epf_remote_ref(f->remote));
+}
+
+static void epf_irq_on_intx(EventNotifier *n);
+
+/*
+ * Waits for the next signal, unless INTx is still asserted because of the last
+ * one.  So a server that signals all the time costs one interrupt for each
+ * intx_hold_us.
+ */
+static void epf_irq_watch_intx(EpfFunction *f)
+{
+    if (f->irqs.index != VFU_IRQ_INTX || !f->irqs.count ||
+        f->irqs.intx_watched || timer_pending(f->irqs.intx_hold)) {
+        return;
+    }
+    f->irqs.intx_watched = true;
+    event_notifier_set_handler(&f->irqs.intx, epf_irq_on_intx);
+    if (f->irqs.intx_signalled && f->remote->intx_automasked) {
+        epf_irq_unmask_intx(f);
+    }
+    f->irqs.intx_signalled = false;
+}
+
+/* The server has asserted its pin.  It does not say when it deasserts it. */
+static void epf_irq_on_intx(EventNotifier *n)
+{
+    EpfFunction *f = container_of(n, EpfFunction, irqs.intx);
+
+    event_notifier_set_handler(n, NULL);
+    f->irqs.intx_watched = false;
+    if (ep_eventfd_read_nowait(event_notifier_get_fd(n))) {
+        f->irqs.intx_signalled = true;
+        epf_remote_count_interrupt(f->remote);
+        qatomic_or(&f->remote->intx, EPF_INTX_ASSERTED);
+        epf_irq_sync_intx(f);
+    }
+    epf_irq_watch_intx(f);
+}
+
 static void epf_irq_hold_over(void *opaque)
 {
     epf_irq_sync_intx(opaque);
+    epf_irq_watch_intx(opaque);
 }
 
 /*
@@ -315,6 +402,9 @@ void epf_irq_sync_vectors(EpfFunction *f)
     } else if (msi_enabled(d)) {
         index = VFU_IRQ_MSI;
         count = MIN(msi_nr_vectors_allocated(d), f->remote->irqs[index]);
+    } else if (f->remote->intx_eventfd && pci_intx(d) >= 0) {
+        index = VFU_IRQ_INTX;
+        count = 1;
     }
     if (index != f->irqs.index || count != f->irqs.wanted) {
         ep_irqfds_begin(f->irqs.set);
@@ -324,6 +414,7 @@ void epf_irq_sync_vectors(EpfFunction *f)
         }
     }
     ep_irqfds_sync(f->irqs.set);
+    epf_irq_watch_intx(f);
 }
 
 void epf_irq_sync(EpfFunction *f)

@@ -10,6 +10,7 @@
 #define HW_MISC_EPF_BRIDGE_FUNCTION_STATE_H
 
 #include "qemu/bitmap.h"
+#include "qemu/event_notifier.h"
 #include "qemu/timer.h"
 #include "hw/pci/pci_device.h"
 #include "hw/pci-ep/shared/fault.h"
@@ -58,14 +59,20 @@ typedef struct EpfMsix {
     MemoryRegion pba;
 } EpfMsix;
 
-/* function/irq.c: eventfds of MSI or MSI-X, as many as the guest enabled */
+/*
+ * function/irq.c: eventfds of MSI or MSI-X, as many as the guest enabled, or
+ * that of INTx
+ */
 typedef struct EpfIrqs {
-    unsigned index;             /* VFU_IRQ_MSI or VFU_IRQ_MSIX */
+    unsigned index;             /* VFU_IRQ_* */
     unsigned wanted;            /* vectors that the guest enabled */
     unsigned count;             /* vectors among them that have an eventfd */
     int *fds;                   /* of the lines; line n raises vector n */
     EpIrqfds *set;
     QEMUTimer *intx_hold;       /* pending: INTx stays asserted */
+    EventNotifier intx;         /* while @index is VFU_IRQ_INTX ... */
+    bool intx_watched;          /* ... its signals call epf_irq_on_intx() */
+    bool intx_signalled;        /* ... and the last one was not unmasked */
     bool watched;               /* each signal may be lost by a fault */
     /* Faults: vectors that are raised once more when the timer expires ... */
     unsigned long *again;

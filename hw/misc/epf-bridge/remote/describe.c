@@ -280,9 +280,13 @@ static bool epf_describe_irqs(EpfRemote *r, Error **errp)
         out = (const VfuIrqInfo *)reply->payload;
         if (out->index == i && (out->flags & VFU_IRQ_INFO_EVENTFD)) {
             r->irqs[i] = MIN(out->count, PCI_MSIX_FLAGS_QSIZE + 1);
+            r->intx_automasked |= i == VFU_IRQ_INTX &&
+                                  (out->flags & VFU_IRQ_INFO_AUTOMASKED);
         }
         epw_msg_free(reply);
     }
+    r->intx_eventfd = r->irqs[VFU_IRQ_INTX] &&
+                      !(epf_remote_caps(r).features & VFU_EP_FEATURE_INTX);
     return true;
 }
 

@@ -86,6 +86,8 @@ struct EpfRemote {
     uint8_t config[PCIE_CONFIG_SPACE_SIZE];
     uint32_t config_size;
     uint32_t irqs[VFU_NUM_IRQS];
+    bool intx_eventfd;      /* INTx is an eventfd, and not EP_INTX */
+    bool intx_automasked;   /* then: each signal needs an UNMASK */
 
     /* The main loop could not make an epf-function of it */
     bool refused EP_GUARDED_BY(&ep_bql);
