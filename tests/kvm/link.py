@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Two guests with a link, and two with ivshmem-doorbell as control."""
 
+import glob
 import os
 import re
 import sys
@@ -24,11 +25,13 @@ DOORBELL = 0  # number of the one that is used
 
 
 def registers():
-    """Return the plain numbers of pci-epc-regs.h."""
-    path = os.path.join(TOP, 'include/hw/pci-ep/pci-epc-regs.h')
-    with open(path, encoding='utf-8') as f:
-        found = re.findall(r'#define (EPC_\w+)\s+(0x[0-9a-f]+|\d+)\b',
-                           f.read())
+    """Return the plain numbers of pci-epc-regs.h and what it includes."""
+    found = []
+    for path in glob.glob(os.path.join(TOP,
+                                       'include/hw/pci-ep/pci-epc-*regs.h')):
+        with open(path, encoding='utf-8') as f:
+            found += re.findall(r'#define (EPC_\w+)\s+(0x[0-9a-f]+|\d+)\b',
+                                f.read())
     return {name: int(value, 0) for name, value in found}
 
 

@@ -5,8 +5,9 @@
  * This header is the contract between the device (hw/pci-ep/), the kernel
  * driver (linux/) and the qtests (tests/qtest/). It is self-contained: it has
  * only preprocessor constants and no types. It includes pci-epc-dma-regs.h for
- * DMA channels, pci-epc-doe-regs.h for DOE mailboxes and pci-epc-limit-regs.h
- * for limits. docs/specs/pci-epc.rst explains how the registers are used.
+ * DMA channels, pci-epc-doe-regs.h for DOE mailboxes, pci-epc-doorbell-regs.h
+ * for doorbells and pci-epc-limit-regs.h for limits. docs/specs/pci-epc.rst
+ * explains how the registers are used.
  *
  * Terms: the "endpoint" is the guest that sees these registers. The "host" is
  * the peer at the other end of the link. A "function" is one PCI function that
@@ -29,6 +30,7 @@
 
 #include "pci-epc-dma-regs.h"
 #include "pci-epc-doe-regs.h"
+#include "pci-epc-doorbell-regs.h"
 #include "pci-epc-limit-regs.h"
 
 /* PCI identity of the controller; QEMU has this range of ids for experiments */
@@ -43,7 +45,7 @@
  * EPC_BAR_MSIX    MSI-X table and PBA of the controller itself, nothing else
  * EPC_BAR_WINDOW  outbound window, 64-bit prefetchable memory; its size is the
  *                 device property "window-size"
- * EPC_BAR_DOORBELL  doorbells, 64-bit memory, see "Doorbells" below
+ * EPC_BAR_DOORBELL  doorbells, 64-bit memory, see pci-epc-doorbell-regs.h
  */
 #define EPC_BAR_REGS                0
 #define EPC_BAR_MSIX                1
@@ -127,10 +129,6 @@
  */
 #define EPC_REG_DEADLINE            0x028
 
-/* (ro) With EPC_FEATURE_DOORBELL: number of doorbells */
-#define EPC_REG_DOORBELLS           0x02c   /* 1 to EPC_MAX_DOORBELLS */
-#define EPC_MAX_DOORBELLS           64
-
 /*
  * (wo) Writing EPC_RESET_MAGIC takes the link down, forgets every function,
  * BAR, map and event, and masks all events, as after power-up. That is complete
@@ -142,12 +140,6 @@
  */
 #define EPC_REG_RESET               0x030
 #define EPC_RESET_MAGIC             0x52455345  /* "ESER" */
-
-/*
- * (ro) With EPC_FEATURE_DOORBELL: offset in EPC_BAR_REGS of the controls of
- * doorbell 0, see "Doorbells".
- */
-#define EPC_REG_DOORBELL_BASE       0x038
 
 /* (ro) Bad accesses since the last reset, modulo 2^32; see the access rules. */
 #define EPC_REG_BAD_ACCESS          0x034
@@ -583,46 +575,6 @@
 #define EPC_RAISE_MSI(n)            (0x2000 + 4 * (n))  /* n: 0 to 31 */
 #define EPC_RAISE_INTX              0x3000              /* 1 assert, 0 deassert */
 #define EPC_RAISE_SIZE              0x4000
-
-/*
- * Doorbells
- *
- * Doorbell n is the 32-bit register at offset 4 * n of EPC_BAR_DOORBELL, which
- * reads as zero. An access of this guest itself has no effect. If the target of
- * a BAR or area is inside EPC_BAR_DOORBELL, the host can ring: its write to any
- * bytes of doorbell n raises the vector of the doorbell if that is enabled. A
- * write of 64 bits is one to each of two doorbells, as a memory write of PCI
- * Express is that has two doublewords (PCIe 2.2.5). Before version 1.7 only
- * aligned writes of 32 bits ring. Behind the doorbells EPC_BAR_DOORBELL is like
- * EPC_AREA_NONE. A write of the host that is under way while the BAR is
- * retargeted may still ring. Rings of one doorbell are merged if they come
- * faster than this guest handles them.
- */
-#define EPC_DOORBELL_BAR_SIZE       0x100000
-
-/*
- * Controls of doorbell n, at EPC_REG_DOORBELL_BASE + n * EPC_DOORBELL_STRIDE
- *
- * CTRL (rw)   ENABLE: the host may ring it. VALUE: the device keeps the value
- *             that the host writes, which costs the host an exit. A driver sets
- *             VALUE before it makes the doorbell the target of a BAR.
- * VECTOR (rw) The MSI-X vector that it raises, EPC_VECTOR_DOORBELL(n) at first.
- *             Values from EPC_VECTORS on are a bad access.
- * VALUE (ro)  If CTRL has VALUE, what the host wrote last; zero before that.
- *             Bytes that this write did not have are zero.
- *
- * A BAR or area that has one doorbell as its target has all of them, since it
- * has whole pages. So the host of each function with such a BAR can ring all
- * doorbells of the controller, with any value, and can write the value without
- * ringing. A driver whose functions have hosts that do not trust each other
- * gives doorbells to one of them.
- */
-#define EPC_DOORBELL_STRIDE         0x10
-#define EPC_DOORBELL_CTRL           0x00
-#define EPC_DOORBELL_CTRL_ENABLE    (1u << 0)
-#define EPC_DOORBELL_CTRL_VALUE     (1u << 1)
-#define EPC_DOORBELL_VECTOR         0x04
-#define EPC_DOORBELL_VALUE          0x08
 
 /*
  * Trapped areas
