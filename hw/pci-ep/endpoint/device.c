@@ -33,6 +33,7 @@
 #include "hw/pci-ep/endpoint/host-requests.h"
 #include "hw/pci-ep/endpoint/ioeventfd.h"
 #include "hw/pci-ep/endpoint/irqs.h"
+#include "hw/pci-ep/endpoint/its.h"
 #include "hw/pci-ep/endpoint/layout.h"
 #include "hw/pci-ep/endpoint/limits.h"
 #include "hw/pci-ep/endpoint/notify.h"
@@ -87,8 +88,8 @@ static void epc_retire_again(void *opaque)
 }
 
 /*
- * Does what needs the BQL and was asked for in any thread: raises vectors,
- * frees targets, updates ioeventfds and the watch of doorbells.
+ * Does what needs the BQL and was asked for in any thread: raises vectors and
+ * rings of an ITS, frees targets, updates ioeventfds and the watch of doorbells.
  */
 static void epc_bh(void *opaque)
 {
@@ -112,6 +113,7 @@ static void epc_bh(void *opaque)
     epc_ioeventfd_update(s);
     epc_doorbells_watch(s);
     object_ref(OBJECT(s));
+    epc_its_deliver(s);
     /*
      * An interrupt is a store to an address that the guest chooses. It may make
      * the machine eject this device. Without MSI-X Enable msix_notify() would

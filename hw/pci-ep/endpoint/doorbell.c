@@ -13,6 +13,7 @@
 #include "qapi/error.h"
 #include "hw/pci-ep/endpoint/doorbell.h"
 #include "hw/pci-ep/endpoint/faults.h"
+#include "hw/pci-ep/endpoint/its.h"
 #include "hw/pci-ep/endpoint/notify.h"
 #include "hw/pci-ep/endpoint/raise.h"
 #include "hw/pci-ep/endpoint/state.h"
@@ -281,6 +282,7 @@ void epc_doorbells_reset(EpcState *s)
         doorbell_aim(s, n);
     }
     ep_irqfds_forget(d->irqfds);
+    epc_its_reset(s);
 }
 
 static bool doorbell_init(EpcState *s, unsigned n, Error **errp)
@@ -330,6 +332,7 @@ bool epc_doorbells_init(EpcState *s, Error **errp)
 {
     EpcDoorbells *d = &s->doorbells;
 
+    epc_its_init(s);
     d->ready = true;
     d->value_fd = -1;
     d->irqfds = ep_irqfds_new(PCI_DEVICE(s), epc_name(s), 0, EPC_MAX_DOORBELLS,
@@ -354,6 +357,7 @@ void epc_doorbells_exit(EpcState *s)
 {
     EpcDoorbells *d = &s->doorbells;
 
+    epc_its_exit(s);
     if (!d->ready) {
         return;
     }

@@ -6,6 +6,9 @@
  * QEMU gets it, and signals it when the host guest writes to the doorbell. The
  * value that was written is in a page that both processes map. A write that
  * comes in a message rings as well.
+ *
+ * Doorbells of an ITS, which are no doorbells of this device, are in
+ * endpoint/its.h.
  */
 #ifndef HW_PCI_EP_ENDPOINT_DOORBELL_H
 #define HW_PCI_EP_ENDPOINT_DOORBELL_H

@@ -4,6 +4,7 @@
  */
 #include "qemu/osdep.h"
 #include "qemu/lockable.h"
+#include "hw/pci-ep/endpoint/its.h"
 #include "hw/pci-ep/endpoint/layout.h"
 #include "hw/pci-ep/endpoint/link.h"
 #include "hw/pci-ep/endpoint/notify.h"
@@ -64,16 +65,19 @@ static const EpcRegField regs_global_fields[] = {
     { EPC_REG_TRAP_DEADLINE, offsetof(EpcState, traps.deadline_ms) },
 };
 
-static uint32_t regs_global_features(const EpcState *s)
+static uint32_t regs_global_features(EpcState *s) EP_REQUIRES(&ep_bql);
+static uint32_t regs_global_features(EpcState *s)
 {
     return EPC_FEATURE_WINDOW | EPC_FEATURE_CAPS | EPC_FEATURE_TRAP |
            EPC_FEATURE_MASKS | EPC_FEATURE_DOE |
-           (s->vfs ? EPC_FEATURE_VF : 0) | epc_limits_features(&s->limits);
+           (s->vfs ? EPC_FEATURE_VF : 0) |
+           (epc_its_usable(s) ? EPC_FEATURE_ITS : 0) |
+           epc_limits_features(&s->limits);
 }
 
 /* Registers whose value is worked out */
 static bool regs_global_computed(EpcState *s, hwaddr reg, uint32_t *v)
-    EP_REQUIRES(&s->lock);
+    EP_REQUIRES(&ep_bql, &s->lock);
 static bool regs_global_computed(EpcState *s, hwaddr reg, uint32_t *v)
 {
     switch (reg) {
@@ -95,6 +99,9 @@ static bool regs_global_computed(EpcState *s, hwaddr reg, uint32_t *v)
     case EPC_REG_FN_PENDING:
         *v = epc_fn_pending(s);
         return true;
+    case EPC_REG_ITS_DEVICE:
+        *v = epc_its_device(s);
+        return epc_its_usable(s);
     default:
         return epc_limits_read(&s->limits, reg, v);
     }

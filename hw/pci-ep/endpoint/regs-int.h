@@ -36,7 +36,7 @@ static inline const EpcRegField *epc_reg_find(const EpcRegField *table,
 /* ---- endpoint/regs-global.c: the global page ---- */
 
 bool epc_regs_global_read(EpcState *s, hwaddr reg, uint32_t *v)
-    EP_REQUIRES(&s->lock);
+    EP_REQUIRES(&ep_bql, &s->lock);
 bool epc_regs_global_write(EpcState *s, hwaddr reg, uint32_t v)
     EP_REQUIRES(&ep_bql) EP_EXCLUDES(&s->lock);
 

@@ -11,6 +11,7 @@
 #include "hw/pci-ep/endpoint/dma.h"
 #include "hw/pci-ep/endpoint/doorbell.h"
 #include "hw/pci-ep/endpoint/ioeventfd.h"
+#include "hw/pci-ep/endpoint/its.h"
 #include "hw/pci-ep/endpoint/layout.h"
 #include "hw/pci-ep/endpoint/regs-int.h"
 #include "hw/pci-ep/endpoint/regs.h"
@@ -187,6 +188,8 @@ static uint64_t epc_regs_read(void *opaque, hwaddr addr, unsigned size)
     EpcRegAddr a;
 
     EP_BQL_HELD();
+    /* Before the guest reads that a command has taken a doorbell away */
+    epc_its_deliver(s);
     if (!s->fn) {
         return UINT64_MAX;
     }

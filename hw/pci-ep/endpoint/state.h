@@ -31,6 +31,7 @@
 #include "hw/pci-ep/endpoint/faults.h"
 #include "hw/pci-ep/endpoint/forward.h"
 #include "hw/pci-ep/endpoint/irqs.h"
+#include "hw/pci-ep/endpoint/its.h"
 #include "hw/pci-ep/endpoint/limits.h"
 #include "hw/pci-ep/endpoint/mailbox.h"
 #include "hw/pci-ep/endpoint/target.h"
@@ -122,6 +123,7 @@ struct EpcState {
     bool io_viewed EP_GUARDED_BY(&ep_bql);
     bool io_faulty EP_GUARDED_BY(&ep_bql);
     bool warned_unshared EP_GUARDED_BY(&ep_bql);
+    bool warned_target EP_GUARDED_BY(&ep_bql);
 
     /*
      * Held around the calls of epc_server_disable() that take the link down, so
@@ -151,6 +153,7 @@ struct EpcState {
     EpcWindowTrap window_trap;  /* endpoint/window-trap.h says what guards it */
     EpcDma dma;                 /* likewise endpoint/dma.h */
     EpcDoorbells doorbells;     /* likewise endpoint/doorbell.h */
+    EpcIts its;                 /* likewise endpoint/its.h */
     EpcFaults faults;           /* likewise endpoint/faults.h */
     EpcTraps traps;             /* deadline_ms is guarded by lock */
 };

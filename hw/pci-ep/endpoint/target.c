@@ -11,11 +11,13 @@
 #include "hw/pci/pci.h"
 #include "hw/pci-ep/endpoint/doorbell.h"
 #include "hw/pci-ep/endpoint/forward.h"
+#include "hw/pci-ep/endpoint/its.h"
 #include "hw/pci-ep/endpoint/notify.h"
 #include "hw/pci-ep/endpoint/state.h"
 #include "hw/pci-ep/endpoint/target.h"
 #include "hw/pci-ep/shared/peer-mem.h"
 #include "hw/pci-ep/wire/closer.h"
+#include "hw/pci-ep/trace.h"
 
 /*
  * Most translations for one target. A virtual IOMMU of the guest may translate
@@ -28,6 +30,7 @@ typedef enum EpcTargetKind {
     EPC_TARGET_RAM,
     EPC_TARGET_WINDOW,
     EPC_TARGET_DOORBELL,
+    EPC_TARGET_ITS,
     EPC_TARGET_TRAP,
 } EpcTargetKind;
 
@@ -35,9 +38,9 @@ typedef struct EpcTargetArea {
     EpcTargetKind kind;
     uint64_t start;         /* in the BAR */
     uint64_t size;
-    MemoryRegion *mr;       /* RAM and DOORBELL: with a reference */
+    MemoryRegion *mr;       /* RAM, DOORBELL and ITS: with a reference */
     EpcForward *window;     /* WINDOW: with a reference */
-    hwaddr offset;          /* in mr or window */
+    hwaddr offset;          /* in mr or window; NONE: in the BAR */
     uint8_t *host;          /* RAM: where this process has it */
     int fd;                 /* what the host may map; -1 if nothing */
     bool fd_owned;          /* the target closes it */
@@ -47,6 +50,7 @@ typedef struct EpcTargetArea {
 struct EpcTarget {
     GArray *areas;          /* EpcTargetArea */
     uint64_t size;          /* of all areas */
+    char *hidden;           /* the first region that the host does not see */
     unsigned steps;         /* translations so far */
 };
 
@@ -82,6 +86,7 @@ void epc_target_free(EpcTarget *t)
         }
     }
     g_array_free(t->areas, true);
+    g_free(t->hidden);
     g_free(t);
 }
 
@@ -118,7 +123,12 @@ static bool target_is_memory(MemoryRegion *mr)
            !object_dynamic_cast(memory_region_owner(mr), TYPE_PCI_EPC);
 }
 
-/* Fills in the kind of @p. Returns false if @p->mr cannot be a target. */
+/*
+ * Fills in the kind of @p. Returns false if @p->mr cannot be a target, not even
+ * beside the frame of an ITS.
+ */
+static bool target_area_resolve(EpcState *s, EpcTargetArea *p)
+    EP_REQUIRES(&ep_bql);
 static bool target_area_resolve(EpcState *s, EpcTargetArea *p)
 {
     if (p->mr == &s->doorbells.mr && s->limits.doorbells) {
@@ -135,7 +145,44 @@ static bool target_area_resolve(EpcState *s, EpcTargetArea *p)
         p->host = (uint8_t *)memory_region_get_ram_ptr(p->mr) + p->offset;
         return true;
     }
-    return false;
+    if (epc_its_take_frame(s, p->mr)) {
+        p->kind = EPC_TARGET_ITS;
+        return true;
+    }
+    return epc_its_usable(s) && !memory_region_is_ram(p->mr);
+}
+
+static char *target_region_name(const MemoryRegion *mr)
+{
+    return g_strdup(memory_region_name(mr) ?: "nothing");
+}
+
+/* The driver has the status; this tells the user what is at @addr. */
+static void target_refuse(EpcState *s, uint64_t addr, const char *region)
+    EP_REQUIRES(&ep_bql);
+static void target_refuse(EpcState *s, uint64_t addr, const char *region)
+{
+    trace_pci_epc_target_refused(epc_name(s), addr, region);
+    if (!s->warned_target) {
+        s->warned_target = true;
+        warn_report("%s: a BAR cannot lead to 0x%" PRIx64 ", where %s is: "
+                    "that is neither memory of this guest nor a doorbell that "
+                    "the controller allows", epc_name(s), addr, region);
+    }
+}
+
+/*
+ * Registers that no BAR can show. Their region may have other registers on top
+ * of it, so such an area grows page by page.
+ */
+static void target_area_hide(EpcTarget *t, EpcTargetArea *p)
+{
+    if (!t->hidden) {
+        t->hidden = target_region_name(p->mr);
+    }
+    p->mr = NULL;
+    p->offset = p->start;
+    p->size = MIN(p->size, qemu_real_host_page_size());
 }
 
 /* Does @p begin where @last ends, so that the two are one area? */
@@ -148,11 +195,31 @@ static bool target_area_follows(const EpcTargetArea *last,
     return same && last->offset + last->size == p->offset;
 }
 
+/* May one call of epc_target_add() make areas of both kinds? */
+static bool target_kinds_mix(EpcTargetKind a, EpcTargetKind b)
+{
+    return a == EPC_TARGET_RAM ? b == EPC_TARGET_RAM :
+           (a == EPC_TARGET_ITS || a == EPC_TARGET_NONE) &&
+           (b == EPC_TARGET_ITS || b == EPC_TARGET_NONE);
+}
+
+static void target_append(EpcTarget *t, const EpcTargetArea *p)
+    EP_REQUIRES(&ep_bql);
+static void target_append(EpcTarget *t, const EpcTargetArea *p)
+{
+    if (p->kind == EPC_TARGET_WINDOW) {
+        epc_forward_view(p->window);
+    } else if (p->mr) {
+        memory_region_ref(p->mr);
+    }
+    g_array_append_vals(t->areas, p, 1);
+}
+
 /*
  * Appends what is at @addr, at most @len bytes. One call of epc_target_add()
- * makes areas of RAM or one area of another kind; @first is the index of the
- * first one. Returns how many bytes were appended, or 0 if @addr cannot be a
- * target.
+ * makes areas of RAM, or the frame of an ITS and what is around it, or one area
+ * of another kind; @first is the index of the first one. Returns how many bytes
+ * were appended, or 0 if @addr cannot be a target.
  */
 static uint64_t target_step(EpcState *s, EpcTarget *t, unsigned first,
                             uint64_t addr, hwaddr len) EP_REQUIRES(&ep_bql);
@@ -167,12 +234,20 @@ static uint64_t target_step(EpcState *s, EpcTarget *t, unsigned first,
     p.mr = address_space_translate(as, addr, &p.offset, &len, true,
                                    MEMTXATTRS_UNSPECIFIED);
     /* The device may have been ejected: see epc_target_add(). */
-    if (!s->fn || !len || !target_area_resolve(s, &p) ||
-        p.offset >= memory_region_size(p.mr)) {
+    if (!s->fn || !len) {
+        return 0;
+    }
+    if (!target_area_resolve(s, &p) || p.offset >= memory_region_size(p.mr)) {
+        g_autofree char *region = target_region_name(p.mr);
+
+        target_refuse(s, addr, region);
         return 0;
     }
     /* For registers the translation may return more than their region. */
     p.size = MIN(len, memory_region_size(p.mr) - p.offset);
+    if (p.kind == EPC_TARGET_NONE) {
+        target_area_hide(t, &p);
+    }
     if (t->areas->len > first) {
         last = target_get_area(t, t->areas->len - 1);
     }
@@ -180,15 +255,10 @@ static uint64_t target_step(EpcState *s, EpcTarget *t, unsigned first,
         last->size += p.size;
         return p.size;
     }
-    if (last && (last->kind != p.kind || p.kind != EPC_TARGET_RAM)) {
+    if (last && !target_kinds_mix(last->kind, p.kind)) {
         return 0;
     }
-    if (p.kind == EPC_TARGET_WINDOW) {
-        epc_forward_view(p.window);
-    } else {
-        memory_region_ref(p.mr);
-    }
-    g_array_append_val(t->areas, p);
+    target_append(t, &p);
     return p.size;
 }
 
@@ -275,6 +345,17 @@ static void target_add_empty(EpcTarget *t, EpcTargetKind kind, uint64_t size)
     t->size += size;
 }
 
+/* Is there anything for the host in the areas from @first on? */
+static bool target_shows_something(const EpcTarget *t, unsigned first)
+{
+    for (unsigned i = first; i < t->areas->len; i++) {
+        if (target_get_area(t, i)->kind != EPC_TARGET_NONE) {
+            return true;
+        }
+    }
+    return false;
+}
+
 uint32_t epc_target_add(EpcState *s, EpcTarget *t, uint64_t addr, uint64_t size)
 {
     unsigned first = t->areas->len;
@@ -297,6 +378,10 @@ uint32_t epc_target_add(EpcState *s, EpcTarget *t, uint64_t addr, uint64_t size)
             return EPC_STATUS_BAD_TARGET;
         }
         t->size += len;
+    }
+    if (!target_shows_something(t, first)) {
+        target_refuse(s, addr, t->hidden);
+        return EPC_STATUS_BAD_TARGET;
     }
     target_export(s, t, first);
     return EPC_STATUS_OK;
@@ -394,6 +479,9 @@ static void target_area_read(const EpcTargetArea *p, uint64_t offset,
     case EPC_TARGET_DOORBELL:
         epc_doorbell_peek(p->offset + offset, buf, len);
         break;
+    case EPC_TARGET_ITS:
+        memset(buf, 0, len);
+        break;
     default:
         memset(buf, 0xff, len);
     }
@@ -414,6 +502,24 @@ static void target_read(const EpcTarget *t, unsigned i, uint64_t offset,
     }
 }
 
+/* Returns false when any byte was dropped. */
+static bool target_area_write(const EpcTargetArea *p, EpcFunction *fn,
+                              uint64_t offset, const uint8_t *from,
+                              uint32_t len)
+{
+    switch (p->kind) {
+    case EPC_TARGET_RAM:
+        target_copy(p->host + offset, from, len);
+        return true;
+    case EPC_TARGET_DOORBELL:
+        return epc_doorbell_ring(fn->epc, p->offset + offset, from, len);
+    case EPC_TARGET_ITS:
+        return epc_its_ring(fn, p->offset + offset, from, len);
+    default:
+        return false;
+    }
+}
+
 /* Writes likewise.  Returns true when any byte was dropped. */
 static bool target_write(const EpcTarget *t, unsigned i, EpcFunction *fn,
                          uint64_t offset, const uint8_t *from, uint32_t len)
@@ -424,14 +530,7 @@ static bool target_write(const EpcTarget *t, unsigned i, EpcFunction *fn,
         const EpcTargetArea *p = target_get_area(t, i);
         uint32_t n = MIN(len, p->size - (offset - p->start));
 
-        if (p->kind == EPC_TARGET_RAM) {
-            target_copy(p->host + (offset - p->start), from, n);
-        } else if (p->kind != EPC_TARGET_DOORBELL ||
-                   !epc_doorbell_ring(fn->epc,
-                                      p->offset + (offset - p->start), from,
-                                      n)) {
-            dropped = true;
-        }
+        dropped |= !target_area_write(p, fn, offset - p->start, from, n);
         offset += n;
         from += n;
         len -= n;

@@ -9,7 +9,7 @@
  * memory map later, they reach what the endpoint meant, or memory of this guest
  * that is unused.
  *
- * There are five kinds of areas:
+ * There are six kinds of areas:
  *
  *   RAM       RAM of this guest, exported to the host when it is shared
  *   WINDOW    the outbound window of another controller of this guest; see
@@ -17,6 +17,7 @@
  *             at the other end of that controller. After that controller was
  *             unplugged they read all ones.
  *   DOORBELL  EPC_BAR_DOORBELL of this controller
+ *   ITS       the frame of an ITS of this machine; see endpoint/its.h
  *   TRAP      the driver of the endpoint answers; see endpoint/trap-area.h
  *   NONE      reads all ones, and writes are dropped
  *

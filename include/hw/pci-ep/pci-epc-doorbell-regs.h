@@ -2,7 +2,9 @@
 /*
  * pci-epc: doorbells, with which the host interrupts the endpoint
  *
- * A part of the contract in pci-epc-regs.h, which includes this file.
+ * A part of the contract in pci-epc-regs.h, which includes this file. There are
+ * two kinds. Doorbells of the controller raise its MSI-X vectors. Doorbells of
+ * an ITS are interrupts of the machine, which any driver can allocate.
  */
 #ifndef HW_PCI_EP_PCI_EPC_DOORBELL_REGS_H
 #define HW_PCI_EP_PCI_EPC_DOORBELL_REGS_H
@@ -55,5 +57,34 @@
 #define EPC_DOORBELL_CTRL_VALUE     (1u << 1)
 #define EPC_DOORBELL_VECTOR         0x04
 #define EPC_DOORBELL_VALUE          0x08
+
+/* ---- Doorbells of an ITS, with EPC_FEATURE_ITS ---- */
+
+/*
+ * The target of a BAR or area may include pages of the frame with
+ * GITS_TRANSLATER of a GIC ITS of this machine. So the host can ring: its
+ * aligned write of 16 or 32 bits to that register is a message interrupt, whose
+ * EventID is the value. All others are dropped, and so is an EventID from
+ * EPC_ITS_EVENTS on. They count in EPC_FN_INBOUND_DROPPED. The frame reads as
+ * zero.
+ *
+ * A driver rounds the address of the register down to the size of the BAR. So
+ * what lies around the frame, but RAM, may be in the target as well. It is like
+ * EPC_AREA_NONE.
+ *
+ * Rings are delivered in the order of their EventIDs, and rings of one EventID
+ * are merged, if they come faster than this guest handles them. They are
+ * delivered before this guest reads any register of the controller. As the
+ * messages of any device, they are dropped without bus mastering, and outside
+ * of D0. EPC_REG_RESET drops those that are not delivered.
+ *
+ * (ro) The requester id of these messages, from which the machine makes the
+ * DeviceID. It is that of the controller with another function number, which no
+ * device has: 7 minus its own. So a host can raise what is mapped for that
+ * DeviceID, and no other interrupt. EPC_FEATURE_ITS is missing while a device
+ * has that id.
+ */
+#define EPC_REG_ITS_DEVICE          0x0a8
+#define EPC_ITS_EVENTS              1024
 
 #endif /* HW_PCI_EP_PCI_EPC_DOORBELL_REGS_H */

@@ -77,9 +77,9 @@
 /*
  * 1: EPC_FEATURE_DMA; 2: _DOORBELL, _SUBRANGE, _CAPS, EPC_CMD_REMOVE; 3: _VF;
  * 4: _TRAP; 5: _MASKS; 6: _DOE; 7: writes of any width ring a doorbell;
- * 8: _DMA_LATE, _LIMITS, _NO_LINKUP
+ * 8: _DMA_LATE, _LIMITS, _NO_LINKUP; 9: _ITS
  */
-#define EPC_VERSION_MINOR           8
+#define EPC_VERSION_MINOR           9
 #define EPC_VERSION                 ((EPC_VERSION_MAJOR << 16) | EPC_VERSION_MINOR)
 
 /* (ro) What this device can do: EPC_FEATURE_* */
@@ -100,6 +100,7 @@
 #define EPC_FEATURE_DMA_LATE        (1u << 13)  /* EPC_DMA_IRQ_LATE */
 #define EPC_FEATURE_LIMITS          (1u << 14)  /* pci-epc-limit-regs.h */
 #define EPC_FEATURE_NO_LINKUP       (1u << 15)  /* not told: EPC_EVENT_LINK */
+#define EPC_FEATURE_ITS             (1u << 16)  /* EPC_REG_ITS_DEVICE */
 
 /*
  * (ro) Layout of the rest of EPC_BAR_REGS: the number of functions, the offset
@@ -267,7 +268,8 @@
  *             (that of EPC_REG_TRAP_BASE is the controller's),
  *             nor wholly in EPC_BAR_DOORBELL of this controller, nor wholly in
  *             the outbound window of another controller of this guest, nor one
- *             of EPC_ADDR_NONE and EPC_ADDR_TRAP.
+ *             of EPC_ADDR_NONE and EPC_ADDR_TRAP, and has no page of an ITS
+ *             that EPC_FEATURE_ITS allows.
  */
 #define EPC_CMD_SET_BAR             2
 /*

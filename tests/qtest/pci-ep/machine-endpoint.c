@@ -18,9 +18,22 @@
     "\"max_data_xfer_size\":1048576,\"" VFU_EP_KEY "\":{\"version\":1," \
     "\"features\":[\"link\",\"reset\",\"remap\",\"intx\",\"func\"]}}}"
 
-static void config_write(EpVm *e, unsigned reg, unsigned width,
-                         uint32_t val)
+/* Bus 0 in the configuration space of PCI Express */
+static uint64_t ecam_address(EpVm *e, unsigned reg)
 {
+    return e->ecam + (e->slot << 15) + reg;
+}
+
+void epvm_write_config(EpVm *e, unsigned reg, unsigned width, uint32_t val)
+{
+    if (e->ecam && width == 2) {
+        qtest_writew(e->q, ecam_address(e, reg), val);
+        return;
+    }
+    if (e->ecam) {
+        qtest_writel(e->q, ecam_address(e, reg), val);
+        return;
+    }
     qtest_outl(e->q, 0xcf8, 1u << 31 | e->slot << 11 | (reg & 0xfc));
     if (width == 2) {
         qtest_outw(e->q, 0xcfc + (reg & 2), val);
@@ -31,6 +44,9 @@ static void config_write(EpVm *e, unsigned reg, unsigned width,
 
 static uint32_t config_read(EpVm *e, unsigned reg)
 {
+    if (e->ecam) {
+        return qtest_readl(e->q, ecam_address(e, reg & ~3)) >> (reg & 3) * 8;
+    }
     qtest_outl(e->q, 0xcf8, 1u << 31 | e->slot << 11 | (reg & 0xfc));
     return qtest_inl(e->q, 0xcfc) >> (reg & 3) * 8;
 }
@@ -63,16 +79,16 @@ static void enable_msix(EpVm *e)
         qtest_writel(e->q, entry + 8, VECTOR_DATA + v);
         qtest_writel(e->q, entry + 12, 0);
     }
-    config_write(e, cap + PCI_MSIX_FLAGS, 2, PCI_MSIX_FLAGS_ENABLE);
+    epvm_write_config(e, cap + PCI_MSIX_FLAGS, 2, PCI_MSIX_FLAGS_ENABLE);
 }
 
 static void set_bar(EpVm *e, unsigned bar, uint64_t addr, bool wide)
 {
     unsigned reg = PCI_BASE_ADDRESS_0 + 4 * bar;
 
-    config_write(e, reg, 4, (uint32_t)addr);
+    epvm_write_config(e, reg, 4, (uint32_t)addr);
     if (wide) {
-        config_write(e, reg + 4, 4, addr >> 32);
+        epvm_write_config(e, reg + 4, 4, addr >> 32);
     }
 }
 
@@ -84,7 +100,8 @@ void epvm_enable(EpVm *e)
     set_bar(e, EPC_BAR_MSIX, e->msix, false);
     set_bar(e, EPC_BAR_WINDOW, e->window, true);
     set_bar(e, EPC_BAR_DOORBELL, e->doorbell, true);
-    config_write(e, PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+    epvm_write_config(e, PCI_COMMAND, 2,
+                      PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
     enable_msix(e);
 }
 
@@ -124,6 +141,24 @@ EpVm *epvm_start(const char *ram, const char *props)
 
     e->q = qtest_initf("-machine q35 " MACHINE "%s", ram, e->slot, e->socket,
                        props);
+    find_registers(e);
+    return e;
+}
+
+EpVm *epvm_start_arm64(const char *props)
+{
+    EpVm *e = new_endpoint("epc", 0);
+
+    e->ecam = 0x3f000000;
+    e->ram = EPVM_ARM64_RAM;
+    e->regs = 0x10000000;
+    e->msix = 0x10100000;
+    e->doorbell = 0x8000000000;
+    e->window = 0x8010000000;
+    e->vectors += e->ram;
+    e->q = qtest_initf("-machine virt,gic-version=3,its=on,highmem-ecam=off "
+                       "-cpu cortex-a57 " MACHINE "%s", EPVM_SHARED, e->slot,
+                       e->socket, props);
     find_registers(e);
     return e;
 }
@@ -388,11 +423,12 @@ uint32_t epvm_set_areas(EpVm *e, uint32_t bar, uint32_t count)
 void epvm_describe(EpVm *e)
 {
     g_assert_cmpuint(epvm_set_header(e, EPVM_ID, 1), ==, EPC_STATUS_OK);
-    g_assert_cmpuint(epvm_set_bar(e, 0, 0, EPVM_BAR0, EPVM_BAR0_SIZE), ==,
+    g_assert_cmpuint(epvm_set_bar(e, 0, 0, e->ram + EPVM_BAR0, EPVM_BAR0_SIZE),
+                     ==, EPC_STATUS_OK);
+    g_assert_cmpuint(epvm_set_bar(e, 1, 0, e->ram + EPVM_BAR1, 128), ==,
                      EPC_STATUS_OK);
-    g_assert_cmpuint(epvm_set_bar(e, 1, 0, EPVM_BAR1, 128), ==, EPC_STATUS_OK);
     g_assert_cmpuint(epvm_set_bar(e, 2, EPC_BAR_FLAG_64 | EPC_BAR_FLAG_PREFETCH,
-                                  EPVM_BAR2, EPVM_BAR2_SIZE),
+                                  e->ram + EPVM_BAR2, EPVM_BAR2_SIZE),
                      ==, EPC_STATUS_OK);
     g_assert_cmpuint(epvm_set_bar(e, 4, 0, EPC_ADDR_NONE, 0x10000), ==,
                      EPC_STATUS_OK);

@@ -30,6 +30,8 @@ typedef struct EpVm {
     const char *id;
     unsigned slot;
     uint64_t regs, msix, window, doorbell, vectors;     /* EPVM_*, or higher */
+    uint64_t ecam;          /* configuration space; 0: the ports of a PC */
+    uint64_t ram;           /* where RAM begins */
     char *dir;
     char *socket;
     uint32_t fn_base, fn_stride, raise_base, raise_stride;
@@ -41,6 +43,13 @@ typedef struct EpVm {
  * properties of pci-epc, each with a comma before it.
  */
 EpVm *epvm_start(const char *ram, const char *props);
+/*
+ * The same with a "virt" machine of arm64, which has an ITS. RAM is shared and
+ * begins at EPVM_ARM64_RAM, so EPVM_BAR0 and the other addresses of RAM below
+ * are higher by that.
+ */
+#define EPVM_ARM64_RAM   0x40000000ull
+EpVm *epvm_start_arm64(const char *props);
 void epvm_stop(EpVm *e);
 /*
  * Starts one machine with two controllers, "epc" and "epc2". Stop the first one
@@ -60,6 +69,9 @@ void epvm_find_free(EpVm *e);
  * after a reset of the machine.
  */
 void epvm_enable(EpVm *e);
+
+/* Writes to the configuration space of the controller. */
+void epvm_write_config(EpVm *e, unsigned reg, unsigned width, uint32_t val);
 
 /* An access of 1, 2, 4 or 8 bytes to the register BAR */
 uint64_t epvm_read(EpVm *e, uint64_t offset, unsigned width);
