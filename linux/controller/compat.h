@@ -12,6 +12,7 @@
 
 #include <linux/debugfs.h>
 #include <linux/dmaengine.h>
+#include <linux/irqdomain.h>
 #include <linux/pci-epc.h>
 #include <linux/pci-epf.h>
 
@@ -106,6 +107,17 @@ void qemu_ep_compat_deny_init(struct pci_epc *epc);
  * No operation is running when this returns, except align_addr().
  */
 void qemu_ep_compat_deny_operations(struct pci_epc *epc);
+
+/* Does pci_epf_alloc_doorbell() of this kernel take messages of this domain? */
+static inline bool qemu_ep_domain_is_immutable(struct irq_domain *domain)
+{
+#if defined(PCIE_QEMU_EP_HAVE_MSI_IMMUTABLE) && \
+	defined(CONFIG_IRQ_DOMAIN_HIERARCHY)
+	return irq_domain_is_msi_immutable(domain);
+#else
+	return false;
+#endif
+}
 
 /* Types of BARs that older kernels do not have */
 #ifdef PCIE_QEMU_EP_HAVE_BAR_RESIZABLE

@@ -10,6 +10,7 @@
  * notify.c    events of the device and notifications of the functions
  * doorbell.c  doorbells that the host rings
  * limits.c    limits of the device, features that functions are told
+ * parent.c    the parent of the endpoint controller device
  * trap.c      accesses of the host that functions answer
  * doe.c       objects of the host that functions answer
  * sleep.c     suspend and resume of the machine
@@ -96,6 +97,7 @@ struct qemu_ep_dma_hw {
  * @ref: one reference for the driver, one for functions that stay linked when
  *	the driver is unbound
  * @parent: see qemu_ep_parent()
+ * @child: the same if it is not the PCI function and goes with the driver
  * @epc: the controller as the endpoint framework knows it
  * @regs: EPC_BAR_REGS
  * @minor: minor version of the register contract of the device
@@ -125,6 +127,7 @@ struct qemu_ep_dma_hw {
 struct qemu_ep {
 	struct kref ref;
 	struct device *parent;
+	struct device *child;
 	struct pci_epc *epc;
 	void __iomem *regs;
 	u32 minor;
@@ -153,8 +156,8 @@ struct qemu_ep {
 
 /*
  * The device that does DMA for the endpoint functions, which is the parent of
- * the endpoint controller device.  Today it is the PCI function, but no other
- * code may rely on that.
+ * the endpoint controller device.  It is the PCI function or a child of it, see
+ * parent.c.
  */
 static inline struct device *qemu_ep_parent(struct qemu_ep *ep)
 {

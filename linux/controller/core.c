@@ -20,6 +20,7 @@
 #include "controller.h"
 #include "ext.h"
 #include "ops.h"
+#include "parent.h"
 #include "sleep.h"
 
 #define QEMU_EP_NAME	"pcie-qemu-ep"
@@ -282,6 +283,7 @@ static int qemu_ep_create_epc(struct qemu_ep *ep)
 	epc = pci_epc_create(qemu_ep_parent(ep), &qemu_ep_ops);
 	if (IS_ERR(epc))
 		return PTR_ERR(epc);
+	qemu_ep_parent_open(ep);
 
 	if (ep->window.size) {
 		ret = pci_epc_mem_init(epc, ep->window.base, ep->window.size,
@@ -323,10 +325,12 @@ static void qemu_ep_destroy_epc(struct qemu_ep *ep)
 	pci_epc_mem_exit(epc);
 	pci_epc_destroy(epc);
 	/* No function can be linked any more. */
-	if (qemu_ep_compat_has_functions(epc))
+	if (qemu_ep_compat_has_functions(epc)) {
 		kref_get(&ep->ref);
-	else
+		qemu_ep_parent_keep(ep);
+	} else {
 		put_device(&epc->dev);
+	}
 }
 
 static int qemu_ep_setup_device(struct qemu_ep *ep, struct pci_dev *pdev)
@@ -351,7 +355,10 @@ static int qemu_ep_setup_device(struct qemu_ep *ep, struct pci_dev *pdev)
 	ret = qemu_ep_setup_dma(pdev);
 	if (ret)
 		return ret;
-	return qemu_ep_setup_irqs(ep, pdev);
+	ret = qemu_ep_setup_irqs(ep, pdev);
+	if (ret)
+		return ret;
+	return qemu_ep_parent_init(ep, pdev);
 }
 
 static void qemu_ep_free(struct kref *ref)

@@ -34,11 +34,6 @@
 #include "controller.h"
 #include "sleep.h"
 
-static int qemu_ep_sleep_irq(struct qemu_ep *ep)
-{
-	return pci_irq_vector(to_pci_dev(qemu_ep_parent(ep)), EPC_VECTOR_EVENT);
-}
-
 static void qemu_ep_sleep_count(struct pci_epf *epf, void *data)
 {
 	const struct pci_epc_event_ops *ops = epf->event_ops;
@@ -97,7 +92,8 @@ static int qemu_ep_sleep_suspend(struct device *dev)
 		qemu_ep_notify_close(ep);
 	}
 	ep->loses_state = !idle;
-	qemu_ep_notify_suspend(ep, qemu_ep_sleep_irq(ep));
+	qemu_ep_notify_suspend(ep, pci_irq_vector(to_pci_dev(dev),
+						  EPC_VECTOR_EVENT));
 	/* With a saved state the core leaves the device in D0. */
 	if (idle)
 		pci_save_state(to_pci_dev(dev));

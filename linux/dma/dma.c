@@ -337,6 +337,7 @@ static void qemu_ep_dma_free(struct kref *ref)
 {
 	struct qemu_ep_dma *dma = container_of(ref, struct qemu_ep_dma, ref);
 
+	put_device(dma->memcpy_dev.dev);
 	mutex_destroy(&dma->lock);
 	kfree(dma);
 }
@@ -410,9 +411,11 @@ static int qemu_ep_dma_register(struct qemu_ep_dma *dma)
 {
 	int ret;
 
+	/* A client may use it as long as it has a channel. */
+	get_device(dma->memcpy_dev.dev);
 	ret = dma_async_device_register(&dma->memcpy_dev);
 	if (ret) {
-		kfree(dma);
+		qemu_ep_dma_free(&dma->ref);
 		return ret;
 	}
 	/* dmaengine names directories by the parent, which both have. */

@@ -56,7 +56,10 @@ static bool chan_test_filter(struct dma_chan *chan, void *data)
 {
 	struct device *dev = chan->device->dev;
 
-	return dev_is_pci(dev) &&
+	/* The device of the channels may be a child of the PCI function. */
+	if (!dev_is_pci(dev))
+		dev = dev->parent;
+	return dev && dev_is_pci(dev) &&
 	       to_pci_dev(dev)->vendor == EPC_PCI_VENDOR_ID &&
 	       to_pci_dev(dev)->device == EPC_PCI_DEVICE_ID;
 }

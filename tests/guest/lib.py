@@ -295,7 +295,8 @@ class Context:
 
         :param kernel: Kernel of both.
         :param host: More options of the host guest.
-        :param ep: More options of the endpoint guest.
+        :param ep: More options of the endpoint guest, which may have another
+                   kernel.
         :param function: Functions, as --function names them.
         :param more: More members of Setup.
         """
@@ -309,7 +310,7 @@ class Context:
             guests=[
                 GuestOptions(name='host', kernel=chosen, idle=True,
                              **(host or {})),
-                GuestOptions(name='ep', kernel=chosen, **(ep or {})),
+                GuestOptions(name='ep', **{'kernel': chosen, **(ep or {})}),
             ],
             functions=functions.instances(function),
             build=self.build,
