@@ -91,11 +91,11 @@ role_setup() {
         choose "$_tag"
         epc_path "$CONTROLLER"
         set_dma_mode "${DMA_MODE:-$_usual}"
-        function_setup || need "$FUNCTION: function_setup in ep.sh ended with status $?," \
+        function_setup || refused "$FUNCTION: function_setup in ep.sh ended with status $?," \
             "see the last lines of ep.log"
         _names="$_names $FUNCTION"
     done
-    ep_start || need "the endpoint controller refused to start:" \
+    ep_start || refused "the endpoint controller refused to start:" \
         "see ep.log for the reason the driver gives"
     state "function$_names set up, link started"
 }

@@ -19,6 +19,13 @@ need() {
     exit 2
 }
 
+# refused TEXT...: the same, since the kernel refused what the run is to test.
+refused() {
+    log "cannot run: $*"
+    say_launcher "!refused $*"
+    exit 2
+}
+
 # wait_for SECONDS COMMAND...: repeats a command until it succeeds.  When the time is
 # over it fails, with what the command wrote to standard error.
 wait_for() {

@@ -53,10 +53,10 @@ function_setup() {
             "there is $(ls -x "$CFS/functions") (ep.function in function.toml)"
     EPF_DIR="$CFS/functions/$OWN_FUNCTION/$TAG"
     { mkdir "$EPF_DIR" && own_probed; } ||
-        need "$FUNCTION: cannot create the function: $OWN_FUNCTION failed in probe, see ep.log"
+        refused "$FUNCTION: cannot create the function: $OWN_FUNCTION failed in probe, see ep.log"
     function_attributes
     ln -s "$EPF_DIR" "$EPC_PATH/" 2>/dev/null ||
-        need "$FUNCTION: $OWN_FUNCTION failed in bind, or the controller refused it, see ep.log"
+        refused "$FUNCTION: $OWN_FUNCTION failed in bind, or the controller refused it, see ep.log"
 }
 
 # function_test: runs the test commands of this side.

@@ -27,6 +27,7 @@ run/, what the person at the terminal deals with:
     decode     file and line of addresses in reports of a kernel
     rundir     the directory of a run, its lock and its archive
     report     the files of a run and the verdict for people
+    status     exit statuses
 
 timeline/, what happened in a run, in one order of time; its own
 __init__.py has the list
@@ -80,8 +81,21 @@ class CannotRun(Exception):
     """
     The run cannot take place.
 
-    The text is one line that says what to do.  The exit status is 2.
+    The text is one line that says what to do.
+
+    :cvar outcome: What this makes of the run, see run/status.py.
     """
+    outcome = 'cannot'
+
+
+class BadKernel(CannotRun):
+    """A kernel does not build, does not boot, or lacks what the run needs."""
+    outcome = 'kernel'
+
+
+class BadFunction(CannotRun):
+    """The endpoint guest could not set up what the run is to test."""
+    outcome = 'function'
 
 
 def cache_dir() -> str:

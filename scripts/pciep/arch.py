@@ -53,6 +53,7 @@ class Arch:
     :param knows_tsc: Whether its kernel is told how fast the time stamp
                       counter runs, see vm/ticks.py.
     :param console: Device node of the serial port with the console.
+    :param console_option: What a kernel needs to print there.
     :param results: Device node of the serial port with the results.
     :param serial: Arguments that make a serial port of the character device
                    CHARDEV.
@@ -76,6 +77,7 @@ class Arch:
     append_host: str
     knows_tsc: bool
     console: str
+    console_option: str
     results: str
     serial: Sequence[str]
     host_args: List[str]
@@ -102,6 +104,7 @@ ARCH = {
         append_host='',
         knows_tsc=True,
         console='ttyS0',
+        console_option='CONFIG_SERIAL_8250_CONSOLE',
         results='ttyS1',
         serial=('-device', 'isa-serial,chardev=CHARDEV'),
         # ACPI hot-plug would take the root port's slot away from pciehp.
@@ -147,6 +150,7 @@ ARCH = {
         append_host='pci=hpmmiosize=32M,hpmmioprefsize=1G',
         knows_tsc=False,
         console='ttyAMA0',
+        console_option='CONFIG_SERIAL_AMBA_PL011_CONSOLE',
         results='ttyAMA1',
         serial=('-serial', 'chardev:CHARDEV'),
         host_args=[],

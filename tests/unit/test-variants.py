@@ -6,112 +6,14 @@ image/variants.py, with a tree whose Makefile only looks like the kernel's.
 """
 
 import os
-import subprocess
 import sys
-import tempfile
 
+from kernel_tree import MAKEFILE, with_place
 from python_tests import TOP, contains, equal, main, raises
 from pciep import CannotRun
 from pciep.arch import ARCH
 from pciep.image import kernels, variants
 from pciep.image.variants import Wanted
-
-MAKEFILE = r'''
-allnoconfig:
-	@mkdir -p $(O)/include/config
-	@touch $(O)/include/config/auto.conf
-	@grep -v CONFIG_REFUSED $(KCONFIG_ALLCONFIG) > $(O)/.config
-	@printf 'srctree := %s\ninclude %s/Makefile\n' $(CURDIR) $(CURDIR) \
-		> $(O)/Makefile
-bzImage: arch/x86/boot/bzImage
-arch/x86/boot/bzImage: $(srctree)/kernel/fork.c
-	@mkdir -p $(@D)
-	@cp $< $@
-	@echo built >> built.log
-modules:
-ifdef M
-	@mkdir -p $(M)/test $(M)/functions/some
-	@for name in pcie-qemu-ep test/more functions/some/other; do \
-		echo 'int x;' | cc -g -c -x c - -o $(M)/$$name.ko; done
-endif
-scripts_gdb headers_install:
-kernelrelease:
-	@echo one >> runs.log
-	@echo 7.9.9
-modules_install:
-	@mkdir -p $(INSTALL_MOD_PATH)/lib/modules/7.9.9
-	@echo none.ko: > $(INSTALL_MOD_PATH)/lib/modules/7.9.9/modules.dep
-'''
-
-
-class Place:
-    """A kernel tree of a user, a build directory and a cache."""
-
-    def __init__(self, directory):
-        self.directory = directory
-        self.source = os.path.join(directory, 'my tree')
-        self.build = os.path.join(directory, 'build')
-        self.said = []
-        self.output = os.path.join(directory, 'output')  # of the scripts
-        self.write('my tree/Makefile', MAKEFILE)
-        self.write('my tree/Kconfig', 'config REFUSED\n\tbool\n')
-        self.write('my tree/.gitignore', '.*\n*.o\ninclude/config/\n')
-        self.write('my tree/kernel/fork.c', 'one\n')
-        # It is configured and built, for another architecture.
-        self.write('my tree/.config', 'CONFIG_ARM64=y\n')
-        self.write('my tree/include/config/auto.conf', 'CONFIG_ARM64=y\n')
-        self.write('my tree/kernel/fork.o', '')
-        self.write('build/config.sh', '')
-        os.environ['PCI_EP_CACHE'] = os.path.join(directory, 'cache')
-
-    def write(self, name, text):
-        """Write a file, and return its path."""
-        path = os.path.join(self.directory, name)
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(path, 'w', encoding='utf-8') as file:
-            file.write(text)
-        return path
-
-    def ensure(self, *configs, source=None, name='7'):
-        """Build the kernel, and return it."""
-        wanted = Wanted(name=name, configs=configs,
-                        source=self.source if source is None else source)
-        variants.ensure(self.build, wanted, self.said.append)
-        return kernels.built(self.build, wanted.label)
-
-    def read(self, path):
-        """Return the text of a file below the directory."""
-        with open(os.path.join(self.directory, path),
-                  encoding='utf-8') as file:
-            return file.read()
-
-    def builds(self, kernel, log='built'):
-        """Return how often the image was made, or what else a log counts."""
-        return self.read(os.path.join(kernel.kbuild,
-                                      f'{log}.log')).count('\n')
-
-    def state(self):
-        """Return all files of the user's tree, and their times."""
-        return {path: os.stat(path).st_mtime_ns
-                for top, names, files in os.walk(self.source)
-                for path in [os.path.join(top, name)
-                             for name in (*names, *files, '.')]}
-
-
-def with_place(test):
-    """Decorator: the test gets a Place."""
-    def run():
-        with tempfile.TemporaryDirectory() as directory:
-            place = Place(directory)
-            keep = os.dup(2)
-            with open(place.output, 'w', encoding='utf-8') as output:
-                os.dup2(output.fileno(), 2)
-            try:
-                test(place)
-            finally:
-                os.dup2(keep, 2)
-                os.close(keep)
-    return run
 
 
 @with_place
@@ -153,14 +55,10 @@ def test_incremental(place):
 @with_place
 def test_git(place):
     """A repository with changes, and what it tracks and ignores at once."""
-    def git(*args):
-        subprocess.run(['git', '-C', place.source, '-c', 'user.name=a', '-c',
-                        'user.email=b', *args], check=True,
-                       stdout=subprocess.DEVNULL)
-    git('init', '-q')
-    git('add', '-f', '.')
-    git('rm', '-q', '--cached', '.config', 'include/config/auto.conf')
-    git('commit', '-q', '-m', 'one')
+    place.git('init', '-q')
+    place.git('add', '-f', '.')
+    place.git('rm', '-q', '--cached', '.config', 'include/config/auto.conf')
+    place.git('commit', '-q', '-m', 'one')
     place.write('my tree/kernel/fork.c', 'changed\n')
     index = os.path.join(place.source, '.git/index')
     before = os.stat(index).st_mtime_ns

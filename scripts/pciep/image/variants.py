@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 from typing import Callable, Sequence, Tuple
 
-from .. import CannotRun, did_you_mean, one_of
+from .. import BadKernel, CannotRun, did_you_mean, one_of
 from ..arch import ARCH, DEFAULT as DEFAULT_ARCH, Arch
 from .kernels import DEFAULT, VARIANTS
 from .sources import environment
@@ -17,6 +17,9 @@ from .sources import environment
 
 SCRIPTS = os.path.abspath(os.path.join(os.path.dirname(__file__),
                                        '../../build'))
+
+# Exit status of a script when a compiler failed, see die() in common.sh
+FAILED = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +125,8 @@ def _run(build: str, what: str, *args: str) -> None:
                 raise
         if status:
             why = ' '.join(error.read().split()) or 'see the messages above'
-            raise CannotRun(f'{what} was not built: {why}')
+            kind = BadKernel if status == FAILED else CannotRun
+            raise kind(f'{what} was not built: {why}')
 
 
 def _complete(build: str, wanted: Wanted) -> bool:

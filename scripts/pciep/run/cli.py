@@ -7,6 +7,7 @@ import re
 import shlex
 import signal
 import sys
+import traceback
 from typing import Any, Callable, List, Optional, Sequence
 
 from .. import CannotRun, arch, functions, one_of
@@ -16,7 +17,7 @@ from ..vm.setup import (
     DEADLINE, DEADLINE_MOST, UNTIL_LINK, GuestOptions, Setup, role_of)
 from . import (
     client, debug, fault_steps, faults, hands, new_function, profiles,
-    report, rundir, session, usage, userland)
+    rundir, session, status, usage, userland)
 
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), '../../..'))
@@ -259,6 +260,9 @@ def _add_how_it_runs(parser: argparse.ArgumentParser) -> None:
         action='append', default=[],
         help='the same with these trace events only (default all of both '
         'devices); repeatable')
+    add(usage.BISECT, action='store_true',
+        help='for "git bisect run": the exit status is 125 when a kernel does '
+        'not build or boot, and 128 when the run is not possible')
     add('-q', '--quiet', action='store_true', help='print the verdict only')
     add('--no-console', action='store_true',
         help='do not print the consoles live (host.log and ep.log have them)')
@@ -468,7 +472,13 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     try:
         return _run(words)
     except KeyboardInterrupt:
-        return report.SIGNAL + signal.SIGINT
+        return status.SIGNAL + signal.SIGINT
+    except Exception:
+        # An error of ours says nothing about the commit.
+        if usage.BISECT not in words:
+            raise
+        traceback.print_exc()
+        return status.ABORT
 
 
 def _run(words: Sequence[str]) -> int:

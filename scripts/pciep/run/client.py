@@ -12,7 +12,7 @@ from typing import Callable, Dict, List, Sequence
 
 from .. import CannotRun, one_of
 from ..vm.qmp import Qmp
-from . import copy, remote, report, terminal, usage
+from . import copy, remote, report, status, terminal, usage
 
 
 STOP = 30  # seconds for the end of a run
@@ -88,7 +88,7 @@ def _attach(words: Sequence[str]) -> int:
         finally:
             raw.restore()
     print()
-    return report.PASSED
+    return status.PASSED
 
 
 # exec
@@ -160,7 +160,7 @@ def _monitor(words: Sequence[str]) -> int:
                                f'{options.guest}.monitor'))
     if options.command:
         _monitor_do(monitor, ' '.join(options.command))
-        return report.PASSED
+        return status.PASSED
     prompt = f'({options.guest}) ' if sys.stdin.isatty() else ''
     if prompt:
         readline.set_auto_history(True)  # of input()
@@ -168,7 +168,7 @@ def _monitor(words: Sequence[str]) -> int:
         try:
             line = input(prompt)
         except EOFError:
-            return report.PASSED
+            return status.PASSED
         if line.strip():
             _monitor_do(monitor, line)
 
@@ -193,7 +193,7 @@ def _stop(words: Sequence[str]) -> int:
             raise CannotRun(f'{run.name} has not ended after {STOP} s: "kill '
                             f'{run.pid}" ends its launcher')
         time.sleep(0.1)
-    return report.PASSED
+    return status.PASSED
 
 
 def _list(words: Sequence[str]) -> int:
@@ -209,7 +209,7 @@ def _list(words: Sequence[str]) -> int:
     for row in rows:
         print('  '.join(word.ljust(width)
                         for word, width in zip(row, widths)).rstrip())
-    return report.PASSED
+    return status.PASSED
 
 
 COMMANDS: Dict[str, Callable[[Sequence[str]], int]] = dict(
@@ -223,4 +223,4 @@ def main(words: Sequence[str]) -> int:
         return COMMANDS[words[0]](words[1:])
     except CannotRun as error:
         print(f'pci-ep-run: {error}', file=sys.stderr)
-        return report.CANNOT
+        return status.CANNOT

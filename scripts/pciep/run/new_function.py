@@ -14,7 +14,7 @@ import zlib
 from typing import Dict, Optional, Sequence
 
 from .. import functions
-from . import report, usage
+from . import status, usage
 
 
 COMMAND = usage.NEW_FUNCTION
@@ -107,11 +107,11 @@ def main(words: Sequence[str], program: str) -> int:
         problem = f'cannot write {error.filename}: {error.strerror}'
     if problem:
         print(f'pci-ep-run: {problem}', file=sys.stderr)
-        return report.CANNOT
+        return status.CANNOT
     path = options.directory.rstrip('/') or '/'
     if '/' not in path:
         path = f'./{path}'
     print(f'{path} has the function {name}; README.rst there says what is '
           'what. Test it:\n    '
           + shlex.join([program, '--function', path]))
-    return report.PASSED
+    return status.PASSED

@@ -5,15 +5,14 @@ import os
 import subprocess
 from typing import Callable, Dict, Iterator, List, Mapping, Optional
 
+from .. import CannotRun
 from ..timeline.merge import FILES, Timeline
 from ..vm.setup import Setup
 from ..vm.testbed import Testbed
-from . import junit, tap
+from . import junit, status, tap
 from .decode import Decoder
 
 
-PASSED, FAILED, CANNOT = 0, 1, 2
-SIGNAL = 128  # and the number of the signal that ended the run
 TOP = os.path.abspath(os.path.join(os.path.dirname(__file__), '../../..'))
 
 
@@ -24,7 +23,10 @@ class Verdict:
         self.failures: List[str] = []
         self.cannot: Optional[str] = None
         self.error = False  # something else than a test was wrong
+        self.unbooted = False  # a kernel crashed before its init ran
+        self.skipped = False  # there are tests, and all were skipped
         self.signal = 0  # that ended the run
+        self._why = ''  # outcome of what cannot be run
 
     def fail(self, text: str, error: bool = False) -> None:
         """Something was wrong; with error that was not a test's."""
@@ -32,9 +34,11 @@ class Verdict:
         if text not in self.failures:
             self.failures.append(text)
 
-    def cannot_run(self, text: str) -> None:
+    def cannot_run(self, text: str,
+                   outcome: str = CannotRun.outcome) -> None:
         """The run does not take place; the first reason counts."""
         self.cannot = self.cannot or text
+        self._why = self._why or outcome
 
     def interrupt(self, number: int, text: str) -> None:
         """A signal ended the run, whatever it came to until then."""
@@ -42,13 +46,19 @@ class Verdict:
         self.cannot = text
 
     @property
-    def status(self) -> int:
-        """The exit status."""
-        if self.signal:
-            return SIGNAL + self.signal
+    def outcome(self) -> str:
+        """What the run came to, a key of status.py."""
         if self.failures:
-            return FAILED
-        return CANNOT if self.cannot else PASSED
+            return 'unbooted' if self.unbooted else 'failed'
+        if self.cannot:
+            return self._why
+        return 'skipped' if self.skipped else 'passed'
+
+    def status(self, bisect: bool = False) -> int:
+        """Return the exit status, that for "git bisect run" if asked."""
+        if self.signal:
+            return status.SIGNAL + self.signal
+        return status.of(self.outcome, bisect)
 
 
 def add_console_results(collector: tap.Collector, verdict: Verdict,
@@ -133,6 +143,12 @@ def write_files(rundir: str, scenario: str, collector: tap.Collector,
                              properties=known)])
 
 
+def all_skipped(collector: tap.Collector) -> bool:
+    """Return whether there are tests of which none ran."""
+    tests = [r for r in collector.results if not r.name.startswith('console.')]
+    return bool(tests) and all(r.status == tap.SKIP for r in tests)
+
+
 def tails(bed: Testbed, decoders: Mapping[str, Decoder]) -> Iterator[str]:
     """Return the last lines of all consoles, for a run that failed."""
     for name, guest in bed.guests.items():
@@ -149,10 +165,10 @@ def summary(scenario: str, collector: tap.Collector, verdict: Verdict,
             timeline: Optional[Timeline] = None,
             quiet: bool = False) -> Iterator[str]:
     """Return the lines at the end of a run; quiet means the verdict only."""
-    word = {PASSED: 'PASSED', FAILED: 'FAILED',
-            CANNOT: 'COULD NOT RUN'}.get(verdict.status, 'INTERRUPTED')
-    tests = [r for r in collector.results if not r.name.startswith('console.')]
-    if word == 'PASSED' and tests and all(r.status == tap.SKIP for r in tests):
+    word = {status.PASSED: 'PASSED', status.FAILED: 'FAILED',
+            status.CANNOT: 'COULD NOT RUN'}.get(verdict.status(),
+                                                'INTERRUPTED')
+    if verdict.outcome == 'skipped':
         word = 'SKIPPED'
     if not quiet:
         yield ''
@@ -171,8 +187,8 @@ def summary(scenario: str, collector: tap.Collector, verdict: Verdict,
     for failure in verdict.failures:
         yield f'  reason  {failure}'
     counts = ', '.join(
-        f'{collector.count(status)} {text}'
-        for status, text in ((tap.PASS, 'passed'), (tap.FAIL, 'failed'),
+        f'{collector.count(kind)} {text}'
+        for kind, text in ((tap.PASS, 'passed'), (tap.FAIL, 'failed'),
                              (tap.SKIP, 'skipped')))
     yield (f'  {scenario}: {word}: {counts}, {seconds:.1f} s with '
            f'{bed.setup.accels}')

@@ -9,7 +9,7 @@ import time
 from types import FrameType
 from typing import Callable, Dict, List, Optional, Sequence
 
-from .. import CannotRun, functions
+from .. import BadFunction, BadKernel, CannotRun, functions
 from ..vm.console import Console
 from ..vm.guest import Guest
 from ..vm.setup import Setup
@@ -17,7 +17,8 @@ from ..timeline import merge
 from ..timeline.record import Recorder
 from ..vm.testbed import Testbed, TimeLimit
 from . import (
-    debug, explain, fault_steps, faults, report, rundir as directory, tap)
+    debug, explain, fault_steps, faults, report, rundir as directory, status,
+    tap)
 from .decode import Decoder
 from .hands import BOTH, Hands
 from .progress import Progress
@@ -242,7 +243,7 @@ class Session:
             self.bed.turn()
             for guest in guests.values():
                 if guest.need:
-                    raise CannotRun(guest.need)
+                    raise guest.need
                 if not guest.alive:
                     self._guest_ended(guest)
                     return
@@ -286,7 +287,7 @@ class Session:
         """End the run if a script ended instead of offering functions."""
         if (guest.name == 'ep' and guest.status and not guest.link_started
                 and not self._command('ep')):
-            raise CannotRun(
+            raise BadFunction(
                 f'the scripts of the endpoint guest ended with status '
                 f'{guest.status} before the link was started: see the last '
                 f'lines of {guest.console.filename}')
@@ -299,17 +300,23 @@ class Session:
         if self.options.interactive:
             return
         if guest.need:
-            raise CannotRun(guest.need)
+            raise guest.need
         assert guest.process
         if guest.process.returncode and not guest.release:
             raise CannotRun(f'QEMU of the {guest.name} guest ended: {why}')
         guest.console.faults.end()
-        if guest.console.faults.found:
+        if guest.console.faults.found and not guest.release:
+            self.verdict.unbooted = True
+            self.verdict.fail(
+                f'the {guest.name} guest crashed before its init ran: see the '
+                f'last lines of {guest.name}.log, and try --kernel-name 7 '
+                'with the same options', error=True)
+        elif guest.console.faults.found:
             self.verdict.fail(f'the {guest.name} guest crashed '
                               f'(when last heard of: {guest.state})',
                               error=True)
         elif not guest.release:
-            raise CannotRun(
+            raise BadKernel(
                 f'the {guest.name} guest ended before its init ran: check '
                 f'its kernel and {guest.console.filename}')
         elif guest.status is None:
@@ -322,11 +329,20 @@ class Session:
         limit = f'{self.options.timeout:g} s'
         guests = self.bed.guests
         never = [name for name, guest in guests.items() if not guest.release]
-        if never:
+        mute = [name for name in never if not guests[name].console.tail]
+        if mute:
+            options = ' or '.join(dict.fromkeys(
+                self.bed.setup.guest(name).arch.console_option
+                for name in mute))
+            self.verdict.cannot_run(
+                f'the kernel of the {" and ".join(mute)} guest printed '
+                f'nothing within {limit}: it needs {options}=y, or it does '
+                'not start at all', BadKernel.outcome)
+        elif never:
             self.verdict.cannot_run(
                 f'no init in the {" and ".join(never)} guest within {limit}: '
                 'see the last lines of its console, or give more time with '
-                '--timeout')
+                '--timeout', BadKernel.outcome)
         else:
             states = ', '.join(f'{name}: {guest.state}'
                                for name, guest in guests.items())
@@ -336,23 +352,23 @@ class Session:
     def _judge_commands(self) -> None:
         """Judge the exit status of what was awaited."""
         for name in self._awaited():
-            status, command = self.bed.guests[name].status, self._command(name)
-            if status is None or self.options.interactive:
+            ended, command = self.bed.guests[name].status, self._command(name)
+            if ended is None or self.options.interactive:
                 continue
             if command:
                 failed = self.collector.count(tap.FAIL)
                 result = self.collector.add(
-                    f'{name}.cmd', tap.of_status(status),
-                    f'exit status {status}' if status else '',
+                    f'{name}.cmd', tap.of_status(ended),
+                    f'exit status {ended}' if ended else '',
                     [f'# {line}' for line in command.splitlines()])
                 # Its tests have the consoles already.
                 if not failed:
                     self.explainer.add(result, time.monotonic())
-            elif tap.of_status(status) == tap.FAIL \
+            elif tap.of_status(ended) == tap.FAIL \
                     and not self.collector.count(tap.FAIL):
                 self.verdict.fail(
                     f'the scripts of the {name} guest ended with status '
-                    f'{status}, and no test failed: see the last lines of '
+                    f'{ended}, and no test failed: see the last lines of '
                     f'{name}.log')
 
     def _judge(self) -> None:
@@ -393,7 +409,7 @@ class Session:
             with self._bed:
                 self._run_guests()
         except CannotRun as error:
-            self.verdict.cannot_run(str(error))
+            self.verdict.cannot_run(str(error), error.outcome)
         except Interrupted as error:
             self.verdict.interrupt(error.number, f'ended by {error}')
         except TimeLimit as error:
@@ -468,7 +484,7 @@ class Session:
                     self.verdict.fail(
                         'a guest did not take the link down at the end')
         except CannotRun as error:
-            self.verdict.cannot_run(str(error))
+            self.verdict.cannot_run(str(error), error.outcome)
         finally:
             self._restore_terminal()
             if self.options.faults:
@@ -547,6 +563,7 @@ class Session:
         booted = self._bed is not None and bool(self._bed.guests)
         if booted:
             self._judge()
+            self.verdict.skipped = report.all_skipped(self.collector)
         timeline = None
         # Nothing is written to the directory of another run.
         if self._lock is not None:
@@ -554,7 +571,7 @@ class Session:
             self._write(seconds)
             self._pack()
         if booted:
-            if self.verdict.status != report.PASSED \
+            if self.verdict.status() != status.PASSED \
                     and not self.options.quiet:
                 for line in report.tails(self.bed, self._decoders):
                     self.screen.line(line, True)
@@ -568,6 +585,6 @@ class Session:
         if self.verdict.cannot and not self.verdict.failures \
                 or self.verdict.signal:
             print(f'pci-ep-run: {self.verdict.cannot}', file=sys.stderr)
-        elif self.verdict.status == report.PASSED and self._ran_selftest():
+        elif self.verdict.status() == status.PASSED and self._ran_selftest():
             self.screen.line(DEMO)
-        return self.verdict.status
+        return self.verdict.status(self.options.bisect)

@@ -16,8 +16,10 @@ from typing import (Any, Callable, Dict, List, NamedTuple, NoReturn, Optional,
 
 from .. import CannotRun, did_you_mean, functions, one_of
 from ..vm.setup import UNTIL_LINK
+from . import status
 
 
+BISECT = '--bisect'
 # The first words of other command lines
 NEW_FUNCTION = 'new-function'
 ON_RUNS = ('attach', 'exec', 'cp', 'monitor', 'stop', 'list')
@@ -27,12 +29,14 @@ class Parser(argparse.ArgumentParser):
     """
     A parser whose errors are one line, with the remedy.
 
+    :ivar status: The exit status of a mistake.
     :ivar given: The options that the user wrote, also with the value of the
                  default: as the namespace has them, and as they were
                  written.
     """
 
     def __init__(self, **more: Any) -> None:
+        self.status = status.CANNOT
         self.given: Dict[str, str] = {}
         # A short form could mean another option in the next version.
         super().__init__(allow_abbrev=False, **more)
@@ -66,7 +70,10 @@ class Parser(argparse.ArgumentParser):
         """Return the options, or end with a line on the first unknown."""
         known = {name: action.dest for action in self._actions
                  for name in action.option_strings}
-        for word in sys.argv[1:] if args is None else args:
+        given = sys.argv[1:] if args is None else args
+        if BISECT in given:
+            self.status = status.ABORT
+        for word in given:
             name = word.split('=')[0]
             if name in known:
                 self.given[known[name]] = name
@@ -96,7 +103,7 @@ class Parser(argparse.ArgumentParser):
         message = re.sub(r'^the following arguments are required: (\S+)$',
                          r'\1 is missing: --help shows what to write', message)
         print(f'pci-ep-run: {message}', file=sys.stderr)
-        sys.exit(2)
+        sys.exit(self.status)
 
 
 def number(text: str, least: int = 1, most: Optional[int] = None) -> int:

@@ -9,6 +9,7 @@ launcher:
     !ready RELEASE      init runs
     !state TEXT         what the guest does now
     !need TEXT          the run makes no sense here, TEXT says what to do
+    !refused TEXT       the same, since the kernel refused what is tested
     !exit STATUS        the role has ended
     !out ID LINE        a line of output of command ID
     !data ID 1|2 BASE64 a piece of the output of command ID
@@ -28,6 +29,7 @@ import re
 import subprocess
 from typing import IO, Callable, Dict, List, Optional, Sequence, Tuple
 
+from .. import BadFunction, BadKernel, CannotRun
 from . import process
 from .console import Allowed, Console
 from .execute import Execution, Executions, OnData, OnEnd
@@ -132,7 +134,8 @@ class Guest:
         """Forget what an earlier QEMU of this guest said."""
         # Set when init runs; a test that reboots the guest clears it.
         self.release: Optional[str] = None
-        self.need: Optional[str] = None  # why the run makes no sense
+        # Why the run makes no sense
+        self.need: Optional[CannotRun] = None
         self.status: Optional[int] = None  # of the role
         self.finished = False
         self.link_started = False
@@ -315,8 +318,9 @@ class Guest:
         elif verb == 'state':
             self.state = text
             self.link_started |= text.endswith('link started')
-        elif verb == 'need':
-            self.need = self.need or text
+        elif verb in ('need', 'refused'):
+            kind = BadKernel if verb == 'need' else BadFunction
+            self.need = self.need or kind(text)
         elif verb == 'exit':
             self.status = int(text) if text.isdigit() else 1
         elif verb == 'finished':
