@@ -275,6 +275,10 @@ forget_own() {
 
 mkdir -p "$CACHE/scratch" "$CACHE/log"
 need_cross
+# ccache finds objects of other commits of the user's tree
+use_ccache() {
+    ! command -v ccache > /dev/null || ARCH_MAKE+=("CC=ccache ${CROSS}gcc")
+}
 OWN=''
 SRC=$(kernel_source "$SERIES")
 mapfile -t FRAGMENTS < <(fragments)
@@ -284,6 +288,7 @@ PREFIX=kernel-$NAME
 [ "${#CONFIGS[@]}" = 0 ] || PREFIX=kernel-config
 if [ "$SRC" = "$KERNEL_SRC" ]; then
     PREFIX=kernel-own
+    use_ccache
     OWN=own-$(printf '%s' "$NAME $SRC$OPTIONS" | hash_text)
     WORK=$CACHE/scratch/kernel-$OWN
     mkdir -p "$WORK"

@@ -55,6 +55,7 @@ vm/, the guests:
 image/, what a guest boots:
 
     kernels    kernel image, modules and test programs
+    prebuilt   kernels that a CI system built
     variants   kernels that are built when a run asks for them
     modfile    modules that a user names: looked up, or read from a file
     programs   programs of this machine for a guest

@@ -30,6 +30,7 @@ arch/x86/boot/bzImage: $(srctree)/kernel/fork.c
 	@mkdir -p $(@D)
 	@cp $< $@
 	@echo built >> built.log
+	@echo "$(CC)" >> cc.log
 modules:
 ifdef M
 	@mkdir -p $(M)/test $(M)/functions/some

@@ -53,6 +53,23 @@ def test_incremental(place):
 
 
 @with_place
+def test_ccache(place):
+    """It is used for the user's trees when it is installed."""
+    path = os.environ['PATH']
+    for program, compiler in (('ccache', 'ccache gcc'), ('other', 'cc')):
+        tool = place.write(f'{program}.bin/{program}', '')
+        os.chmod(tool, 0o755)
+        os.environ['PATH'] = f'{os.path.dirname(tool)}:{path}'
+        place.write('my tree/kernel/fork.c', f'{program}\n')
+        try:
+            kernel = place.ensure()
+        finally:
+            os.environ['PATH'] = path
+        seen = place.read(os.path.join(kernel.kbuild, 'cc.log'))
+        equal(seen.splitlines()[-1], compiler, 'the compiler')
+
+
+@with_place
 def test_git(place):
     """A repository with changes, and what it tracks and ignores at once."""
     place.git('init', '-q')

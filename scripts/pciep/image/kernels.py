@@ -331,7 +331,7 @@ class Kernel:
         raise CannotRun(
             f'no {DRIVER}.ko for the endpoint kernel {self.label}{have}: run '
             f'"{self.make}", or build linux/ against that kernel and pass '
-            '--ep-driver FILE')
+            '--ep-driver FILE, or put it among the modules of that kernel')
 
     def beside_driver(self, name: str) -> str:
         """Return the file of another module that is built with the driver."""

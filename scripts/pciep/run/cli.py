@@ -341,6 +341,7 @@ def make_setup(options: argparse.Namespace, rundir: str,
     build = os.path.abspath(options.build_dir)
     qemus = {role: machine.find_qemu(build, getattr(options, f'{role}_arch'),
                                      options.qemu) for role in ROLES}
+    debug.get_prebuilt(options, tell)
     names = debug.build_kernels(options, build, tell)
     host = kernels.custom(build, names['host'], image=options.host_kernel,
                           moduledir=options.host_modules)

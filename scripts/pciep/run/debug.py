@@ -10,7 +10,7 @@ import subprocess
 from typing import Callable, Dict, List, Mapping, Tuple
 
 from .. import CannotRun, one_of
-from ..image import variants
+from ..image import prebuilt, variants
 from ..image.kernels import DEFAULT, DRIVER, VARIANTS, Kernel, module_name
 from ..vm.setup import Setup
 from ..vm.testbed import Testbed
@@ -60,6 +60,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     for role, guest in (('host', 'host'), ('ep', 'endpoint')):
         add(f'--{role}-kernel-src', metavar='DIR',
             help=f'the same for the {guest} guest alone')
+    add('--kernel-image', metavar='FILE|URL',
+        help='boot this image in both guests (bzImage, for arm64 Image, '
+        'also with gzip), a file or a URL of http')
+    add('--modules-tar', metavar='FILE|URL',
+        help='the modules of that kernel: a tar, compressed or not, of the '
+        'INSTALL_MOD_PATH of "make modules_install"')
     add('--config', metavar='FILE', action='append', default=[],
         help='build the kernel with these lines of configuration, too; '
         'repeatable')
@@ -93,9 +99,49 @@ def _wanted(options: argparse.Namespace) -> Dict[str, variants.Wanted]:
         configs=tuple(options.config)) for role in ('host', 'ep')}
 
 
+def _check_prebuilt(parser: argparse.ArgumentParser,
+                    options: argparse.Namespace) -> None:
+    """The same for the kernel that a CI system built."""
+    if options.modules_tar and not options.kernel_image:
+        parser.error('--modules-tar needs --kernel-image: it has the modules '
+                     'of that kernel')
+    if not options.kernel_image:
+        return
+    for name in ('kernel_src', 'host_kernel_src', 'ep_kernel_src', 'config',
+                 'host_kernel', 'ep_kernel'):
+        if getattr(options, name):
+            parser.error('--kernel-image and '
+                         f'--{name.replace("_", "-")} exclude each other')
+    for name in ('kernel_image', 'modules_tar'):
+        place = getattr(options, name)
+        problem = place and prebuilt.check(f'--{name.replace("_", "-")}',
+                                           place)
+        if problem:
+            parser.error(problem)
+
+
+def get_prebuilt(options: argparse.Namespace, tell: Tell) -> None:
+    """
+    Make --kernel-image and --modules-tar the kernel of both guests.
+
+    Downloads and unpacks them.
+    """
+    if not options.kernel_image:
+        return
+    image = prebuilt.image(options.kernel_image, tell)
+    options.host_kernel = options.ep_kernel = image
+    if options.modules_tar:
+        tree = prebuilt.modules(options.modules_tar, tell)
+        options.host_modules = options.host_modules or tree
+        options.ep_modules = options.ep_modules or tree
+
+
 def check(parser: argparse.ArgumentParser,
           options: argparse.Namespace) -> None:
     """End with an error if options do not fit."""
+    _check_prebuilt(parser, options)
+    if options.kernel_image:
+        return
     for role, wanted in _wanted(options).items():
         if getattr(options, f'{role}_kernel'):
             for other in ('src', 'name'):
