@@ -7,6 +7,7 @@ run/, what the person at the terminal deals with:
     cli        options of pci-ep-run
     new_function
                writes a function for a user to start from
+    bisect     pci-ep-bisect: finds the commit that broke a run
     debug      which kernels run, gdb and ftrace
     session    one run, from the options to the verdict
     hands      what lets people use the guests of a run

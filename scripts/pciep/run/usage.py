@@ -102,7 +102,7 @@ class Parser(argparse.ArgumentParser):
             message)
         message = re.sub(r'^the following arguments are required: (\S+)$',
                          r'\1 is missing: --help shows what to write', message)
-        print(f'pci-ep-run: {message}', file=sys.stderr)
+        print(f'{self.prog.split()[0]}: {message}', file=sys.stderr)
         sys.exit(self.status)
 
 
