@@ -22,6 +22,7 @@ run/, what the person at the terminal deals with:
     usage      mistakes on the command line, in one line each
     screen     what the terminal shows while the guests run
     tap        TAP and KTAP in, TAP out; the test runners use it too
+    kcidb      the same for the database of KernelCI
     junit      JUnit out, for them as well
     progress   which test ran at a moment
     explain    why a test failed: its words and both consoles meanwhile

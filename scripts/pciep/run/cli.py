@@ -16,7 +16,7 @@ from ..vm import accel, machine
 from ..vm.setup import (
     DEADLINE, DEADLINE_MOST, UNTIL_LINK, GuestOptions, Setup, role_of)
 from . import (
-    client, debug, fault_steps, faults, hands, new_function, profiles,
+    client, debug, fault_steps, faults, hands, kcidb, new_function, profiles,
     rundir, session, status, usage, userland)
 
 
@@ -233,6 +233,9 @@ def _add_how_it_runs(parser: argparse.ArgumentParser) -> None:
         help='write the results here (default build/results/SCENARIO)')
     add('--archive', metavar='FILE', type=archive_name,
         help='pack the results into this .tar, .tar.gz, .tgz, .tar.xz or .zip')
+    add('--kcidb', metavar='ORIGIN[,URL]', type=kcidb.target,
+        help='write kcidb.json for the database of KernelCI, too; ORIGIN is '
+        'the name of your CI system, URL where the results will be')
     add('--first', choices=['host', 'ep'],
         help='start this guest first (default both at once)')
     add('--delay', metavar='S', type=delay, default=0.0,

@@ -88,15 +88,20 @@ def ftrace_lines(options: argparse.Namespace, role: str) -> List[str]:
     return [*options.ftrace, *own]
 
 
+def sources(options: argparse.Namespace) -> Dict[str, str]:
+    """Return the user's tree of each role, '' without one."""
+    return {role: getattr(options, f'{role}_kernel_src')
+            or options.kernel_src or '' for role in ('host', 'ep')}
+
+
 def _wanted(options: argparse.Namespace) -> Dict[str, variants.Wanted]:
     """Return which kernel each role asks for."""
     return {role: variants.Wanted(
         name=getattr(options, f'{role}_kernel_name')
         or options.kernel_name,
         arch=getattr(options, f'{role}_arch'),
-        source=getattr(options, f'{role}_kernel_src')
-        or options.kernel_src or '',
-        configs=tuple(options.config)) for role in ('host', 'ep')}
+        source=source, configs=tuple(options.config))
+        for role, source in sources(options).items()}
 
 
 def _check_prebuilt(parser: argparse.ArgumentParser,

@@ -121,11 +121,12 @@ def properties(setup: Optional[Setup], command: str) -> Dict[str, str]:
 
 def write_files(rundir: str, scenario: str, collector: tap.Collector,
                 verdict: Verdict, seconds: float,
-                known: Mapping[str, str]) -> None:
+                known: Mapping[str, str]) -> List[tap.Result]:
     """
     Write results.tap and junit.xml; the result "run" is the verdict.
 
     :param known: Properties for JUnit.
+    :return: All results; the last one is the verdict.
     """
     if verdict.cannot:
         text = f'could not run: {verdict.cannot}'
@@ -141,6 +142,7 @@ def write_files(rundir: str, scenario: str, collector: tap.Collector,
     junit.write(os.path.join(rundir, 'junit.xml'),
                 [junit.Suite(f'pci-ep.{scenario}', results, seconds,
                              properties=known)])
+    return results
 
 
 def all_skipped(collector: tap.Collector) -> bool:

@@ -17,8 +17,8 @@ from ..timeline import merge
 from ..timeline.record import Recorder
 from ..vm.testbed import Testbed, TimeLimit
 from . import (
-    debug, explain, fault_steps, faults, report, rundir as directory, status,
-    tap)
+    debug, explain, fault_steps, faults, kcidb, report, rundir as directory,
+    status, tap)
 from .decode import Decoder
 from .hands import BOTH, Hands
 from .progress import Progress
@@ -499,6 +499,30 @@ class Session:
         elif os.path.exists(path):
             os.unlink(path)
 
+    def _all_booted(self) -> Optional[bool]:
+        """Return whether all guests ran init, None if nobody can know."""
+        guests = self._bed.guests.values() if self._bed else ()
+        if guests and all(guest.release for guest in guests):
+            return True
+        known = self.verdict.outcome in ('unbooted', BadKernel.outcome)
+        return False if known and not any(
+            guest.need for guest in guests) else None
+
+    def _write_kcidb(self, seconds: float, setup: Optional[Setup],
+                     known: Dict[str, str],
+                     results: Sequence[tap.Result]) -> None:
+        """Write kcidb.json, or remove that of an earlier run."""
+        path = os.path.join(self.rundir, kcidb.FILE)
+        if os.path.exists(path):
+            os.unlink(path)
+        if not self.options.kcidb:
+            return
+        kcidb.write(self.rundir, self.options.kcidb, kcidb.Run(
+            scenario=self.scenario, outcome=self.verdict.outcome,
+            why=(self.verdict.failures or [self.verdict.cannot or ''])[0],
+            results=results, seconds=seconds, booted=self._all_booted(),
+            setup=setup, known=known, sources=debug.sources(self.options)))
+
     def _write(self, seconds: float) -> None:
         """
         Write the results, also of a run that could not take place.
@@ -506,10 +530,12 @@ class Session:
         Otherwise old results would be taken for those of this run.
         """
         try:
-            report.write_files(
+            setup = self._bed.setup if self._bed else None
+            known = report.properties(setup, self.rerun)
+            results = report.write_files(
                 self.rundir, self.scenario, self.collector, self.verdict,
-                seconds, report.properties(
-                    self._bed.setup if self._bed else None, self.rerun))
+                seconds, known)
+            self._write_kcidb(seconds, setup, known, results)
             self._write_faults()
         except OSError as error:
             self.verdict.cannot_run(f'cannot write the results: {error}; '
