@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# Make sure that what the build needs is installed: packages.sh [arm64]. With arm64
-# that is what building for arm64 guests needs in addition. On Debian it looks
+# Make sure that what the build needs is installed: packages.sh [arm64|browser]. With
+# arm64 that is what building for arm64 guests needs in addition, with browser what the
+# tests of pages need. On Debian it looks
 # at packages; as root it installs what is missing, else it prints the command.
 # Elsewhere it looks for each tool and library and names those that are missing.
 
@@ -51,6 +52,11 @@ gcc-aarch64-linux-gnu   kernel and modules for arm64
 libc6-dev-arm64-cross   test programs of the kernel for arm64
 '
 
+# The same for tests of HTML pages
+BROWSER_PACKAGES='
+chromium                make check-long
+'
+
 # Packages that only checks need. A release that lacks one goes without: the check
 # that needs it is skipped and says so.
 EXTRA_PACKAGES='
@@ -83,6 +89,10 @@ busybox             initramfs; it must be a static one
 
 ARM64_TOOLS='
 aarch64-linux-gnu-gcc   kernel for arm64
+'
+
+BROWSER_TOOLS='
+chromium                make check-long
 '
 
 # Libraries as pkg-config knows them
@@ -242,7 +252,12 @@ arm64)
     TOOLS=$ARM64_TOOLS
     EXTRA_PACKAGES='' LIBRARIES=''
     ;;
-*) die 2 "usage: packages.sh [arm64]" ;;
+browser)
+    PACKAGES=$BROWSER_PACKAGES
+    TOOLS=$BROWSER_TOOLS
+    EXTRA_PACKAGES='' LIBRARIES=''
+    ;;
+*) die 2 "usage: packages.sh [arm64|browser]" ;;
 esac
 mkdir -p "$CACHE"
 if ! have_apt; then

@@ -31,6 +31,8 @@ run/, what the person at the terminal deals with:
     report     the files of a run and the verdict for people
     status     exit statuses
 
+matrix/, many runs: its own __init__.py has the list
+
 timeline/, what happened in a run, in one order of time; its own
 __init__.py has the list
 
@@ -65,7 +67,7 @@ image/, what a guest boots:
     sources    modules and programs of a user's function, built
     initramfs  the archive that has it all
 
-Packages import in one direction: run, vm, functions, image.  timeline
+Packages import in one direction: matrix, run, vm, functions, image.  timeline
 imports none of them, and run imports it.
 
 QEMU's own Python packages qemu.machine and qemu.qmp are not used.  They

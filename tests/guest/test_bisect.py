@@ -37,6 +37,8 @@ def make_chain(t, source):
     tree = os.path.join(t.rundir, 'tree')
     subprocess.run(['rm', '-rf', tree], check=True)
     subprocess.run(['cp', '-rs', '--no-dereference', source, tree], check=True)
+    # git reads no links of this name.
+    subprocess.run(['find', tree, '-name', '.git*', '-delete'], check=True)
     path = os.path.join(tree, SOURCE)
     with open(path, encoding='utf-8') as file:
         text = file.read()

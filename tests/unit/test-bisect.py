@@ -26,6 +26,10 @@ def make_chain(place):
     place.write('my tree/Makefile', MAKEFILE.replace(
         '@cp $< $@', '@test -s $< && cp $< $@'))
     place.git('init', '-q')
+    # git warns of what is no attributes file.
+    os.symlink('.gitattributes', os.path.join(place.source,
+                                              '.gitattributes'))
+    place.write('my tree/.git/info/exclude', '.gitattributes\n')
     commits = []
     for number, word in enumerate(CHAIN):
         text = '' if word == '-' else f'number {number}\n{word}\n'

@@ -85,15 +85,20 @@ class Tree:
         return self.git('rev-parse', 'HEAD') if done else out.strip()
 
     def attempt(self, *args: str) -> Tuple[int, str]:
-        """Run git, and return its exit status and all that it prints."""
+        """
+        Run git, and return its exit status and what it prints.
+
+        Warnings are left out when it succeeds.
+        """
         try:
             done = subprocess.run(
                 ['git', '-C', self.path, *args], stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False,
                 timeout=GIT, env={**os.environ, 'LC_ALL': 'C'})
         except (OSError, subprocess.TimeoutExpired) as error:
             raise CannotRun(f'git {args[0]}: {error}') from error
-        return done.returncode, done.stdout.decode('utf-8', 'replace')
+        out = done.stdout + (done.stderr if done.returncode else b'')
+        return done.returncode, out.decode('utf-8', 'replace')
 
     def git(self, *args: str) -> str:
         """Return what git prints, or raise CannotRun."""
