@@ -46,6 +46,11 @@ def reason_of(result):
     return (words or told or ['it gave no reason'])[0].strip()
 
 
+def arguments(name):
+    """Return arguments of pci-ep-run for the selftest under a profile."""
+    return ['--function=test' + OPTIONS.get(name, ''), f'--profile={name}']
+
+
 class Row:
     """
     One run of the selftest.
@@ -59,20 +64,30 @@ class Row:
         self.name, self.status, self.tests = name, status, tests
 
     @staticmethod
-    def run(context, name, *more):
+    def run(context, name):
         """Run the selftest under a profile."""
         results = os.path.join(context.rundir, 'results.tap')
         if os.path.exists(results):
             os.unlink(results)
         status, output = context.launch(
-            '--function=test' + OPTIONS.get(name, ''), '--profile', name,
-            '--no-console', '--timeout', str(SECONDS), *more,
+            *arguments(name), '--no-console', '--timeout', str(SECONDS),
             seconds=SECONDS + 30)
-        if not os.path.exists(results):
+        return Row.read(context.rundir, name, status, output)
+
+    @staticmethod
+    def read(directory, name, status, output):
+        """
+        Return what a run of the selftest left in a directory.
+
+        :param output: What it is without results: words on why.
+        """
+        path = os.path.join(directory, 'results.tap')
+        if not os.path.exists(path):
             return Row(name, status, {'run': [tap.FAIL, output[-500:]]})
-        return Row(name, status, {
-            result.name: [result.status, reason_of(result)]
-            for result in tap.read(context.read('results.tap'))})
+        with open(path, encoding='utf-8', errors='replace') as file:
+            return Row(name, status, {
+                result.name: [result.status, reason_of(result)]
+                for result in tap.read(file.read())})
 
     def letters(self, column):
         """Return the letters of a column."""
