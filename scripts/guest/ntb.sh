@@ -107,7 +107,7 @@ ntb_bound() {
 # ntb_host_setup: waits for the function and has ntb_hw_epf take it.
 ntb_host_setup() {
     function_appears || return
-    load ntb_hw_epf || need "the host kernel did not take ntb_hw_epf, see host.log"
+    load ntb_hw_epf || refused "the host kernel did not take ntb_hw_epf, see host.log"
     [ -d /sys/bus/pci/drivers/ntb_hw_epf ] || need "the host kernel has no ntb_hw_epf: set" \
         "CONFIG_NTB_EPF=m and pass its modules with --host-modules"
     function_binds ntb_bound

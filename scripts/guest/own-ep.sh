@@ -33,7 +33,7 @@ function_attributes() {
 # own_load: inserts the modules of the file, in its order.
 own_load() {
     while read -r _module <&5; do
-        load "$_module" || need "$FUNCTION: the endpoint kernel did not take the module" \
+        load "$_module" || refused "$FUNCTION: the endpoint kernel did not take the module" \
             "$_module, see the last lines of ep.log"
     done 5<"/pciep/own/$TAG.modules"
 }

@@ -25,7 +25,7 @@ own_node() {
 
 own_load() {
     while read -r _module <&5; do
-        load "$_module" || need "$FUNCTION: the host kernel did not take the module $_module," \
+        load "$_module" || refused "$FUNCTION: the host kernel did not take the module $_module," \
             "see the last lines of host.log"
     done 5<"/pciep/own/$TAG.modules"
 }

@@ -1,22 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A bisection with kernels finds the commit that broke pci-epf-test."""
+"""A bisection with guests finds the commit that broke pci-epf-test."""
 
 import os
+import shlex
 import subprocess
 import sys
 import time
 
-from lib import TOP, check, contains, equal, limit, long
+from lib import LAUNCHER, TOP, check, contains, equal, limit, long
 
 SOURCE = 'drivers/pci/endpoint/functions/pci-epf-test.c'
 BISECT = os.path.join(TOP, 'scripts/pci-ep-bisect')
-LAUNCHER = os.path.join(TOP, 'scripts/pci-ep-run')
-SECONDS = 5400
-INIT = 'static int __init pci_epf_test_init(void)\n{\n'
-# What is put there: each commit has a word, and its number as a comment.
+ANCHOR = 'static int pci_epf_test_bind(struct pci_epf *epf)\n{\n'
+# What is put behind the anchor, by the word of a commit
 EDITS = {
     'good': '',
-    # Loading the module fails, so the function cannot be set up.
+    # The function cannot be linked to the controller.
     'bad': 'if (jiffies)\n\t\treturn -EINVAL;\n',
     # No compiler takes it.
     '-': '#error this commit does not build\n',
@@ -25,67 +24,103 @@ EDITS = {
 # the break that is to be found
 CHAIN = ('good good bad good good good good good - good good bad bad bad bad '
          'bad bad').split()
-BROKE = 11
+BROKE, BROKEN_BUILD = 11, 8
 
 
-def make_chain(t, source):
+class Chain:
     """
-    Make a git repository with a commit for each word of CHAIN.
+    A git repository with a commit for each word of CHAIN.
 
-    Its files are links to the usual tree, but for the one that is edited.
+    :param tree: Its directory.
+    :param path: The source file that the commits change, in it.
+    :param text: The file without a change.
     """
-    tree = os.path.join(t.rundir, 'tree')
-    subprocess.run(['rm', '-rf', tree], check=True)
-    subprocess.run(['cp', '-rs', '--no-dereference', source, tree], check=True)
-    # git reads no links of this name.
-    subprocess.run(['find', tree, '-name', '.git*', '-delete'], check=True)
-    path = os.path.join(tree, SOURCE)
-    with open(path, encoding='utf-8') as file:
-        text = file.read()
-    check(INIT in text, f'{SOURCE} has no {INIT}')
-    os.unlink(path)
 
-    def git(*args):
+    def __init__(self, tree, path, text):
+        check(ANCHOR in text, f'{SOURCE} has no {ANCHOR}')
+        self.tree, self.commits = tree, []
+        self.git('init', '-q')
+        for number, word in enumerate(CHAIN):
+            with open(os.path.join(tree, path), 'w',
+                      encoding='utf-8') as file:
+                file.write(text.replace(
+                    ANCHOR, f'{ANCHOR}{EDITS[word]}/* commit {number} */\n',
+                    1))
+            self.git('add', '-f', path)
+            self.git('commit', '-q', '-m', f'pci-epf-test: {number}: {word}')
+            self.commits.append(self.git('rev-parse', 'HEAD'))
+
+    def git(self, *args):
+        """Run git, and return what it prints."""
         return subprocess.run(
-            ['git', '-C', tree, '-c', 'user.name=a', '-c', 'user.email=b',
-             '-c', 'gc.auto=0', *args], check=True, stdout=subprocess.PIPE,
-            text=True).stdout.strip()
+            ['git', '-C', self.tree, '-c', 'user.name=a', '-c',
+             'user.email=b', '-c', 'gc.auto=0', *args], check=True,
+            stdout=subprocess.PIPE, text=True).stdout.strip()
 
-    git('init', '-q')
-    commits = []
-    for number, word in enumerate(CHAIN):
-        with open(path, 'w', encoding='utf-8') as file:
-            file.write(text.replace(
-                INIT, f'{INIT}{EDITS[word]}/* commit {number} */\n', 1))
-        git('add', '-f', SOURCE)
-        git('commit', '-q', '-m', f'pci-epf-test: {number}: {word}')
-        commits.append(git('rev-parse', 'HEAD'))
-    return tree, commits, git
+    def run(self, *command):
+        """Let git bisect run a command, and check what it finds."""
+        self.git('bisect', 'start', self.commits[-1], self.commits[0])
+        began = time.monotonic()
+        out = self.git('bisect', 'run', *command)
+        print(f'# git bisect run: {time.monotonic() - began:.0f} s')
+        contains(out, f'{self.commits[BROKE]} is the first bad commit', 'git')
+        contains(self.git('bisect', 'log'),
+                 f'git bisect skip {self.commits[BROKEN_BUILD]}', 'the log')
 
 
 @long
-@limit(SECONDS)
-def test_chain(t):
-    """pci-ep-bisect, and then git by itself, which finds the same."""
+@limit(1500)
+def test_module(t):
+    """Only the module is built, for the usual kernel."""
     kernel = t.kernel('7')
-    tree, commits, git = make_chain(
-        t, os.path.realpath(os.path.join(kernel.kbuild, 'source')))
-    args = ['--build-dir', t.build]
-    began = time.monotonic()
+    tree = os.path.join(t.rundir, 'module')
+    subprocess.run(['rm', '-rf', tree], check=True)
+    os.makedirs(tree)
+    with open(os.path.join(kernel.kbuild, 'source', SOURCE),
+              encoding='utf-8') as file:
+        text = file.read()
+    t.file('module/Kbuild', 'obj-m := pci-epf-test.o\n', 0o644)
+    chain = Chain(tree, 'pci-epf-test.c', text)
+    script = t.file('step', f'''#!/bin/sh
+make -s -C {shlex.quote(kernel.kbuild)} M=$PWD modules || exit 125
+exec {LAUNCHER} --bisect --build-dir {t.build} --no-console --log-dir \\
+    {t.rundir}/run --ep-module ./pci-epf-test.ko
+''')
+    chain.run(script)
+
+
+@long
+@limit(7200)
+def test_kernel(t):
+    """
+    pci-ep-bisect, and then git by itself, which finds the same.
+
+    All files are links to the usual tree, but for the one that is edited.
+    """
+    kernel = t.kernel('7')
+    tree = os.path.join(t.rundir, 'tree')
+    subprocess.run(['rm', '-rf', tree], check=True)
+    subprocess.run(['cp', '-rs', '--no-dereference', os.path.realpath(
+        os.path.join(kernel.kbuild, 'source')), tree], check=True)
+    # git reads no links of this name.
+    subprocess.run(['find', tree, '-name', '.git*', '-delete'], check=True)
+    with open(os.path.join(tree, SOURCE), encoding='utf-8') as file:
+        text = file.read()
+    os.unlink(os.path.join(tree, SOURCE))
+    chain = Chain(tree, SOURCE, text)
     done = subprocess.run(
         [sys.executable, BISECT, '--kernel-src', tree, '--log-dir',
-         os.path.join(t.rundir, 'steps'), commits[0], commits[-1], '--',
-         *args], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        stdin=subprocess.DEVNULL, check=False, text=True)
+         os.path.join(t.rundir, 'steps'), chain.commits[0], chain.commits[-1],
+         '--', '--build-dir', t.build], stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, check=False,
+        text=True)
     for line in done.stdout.splitlines():
         print(f'# {line}')
-    print(f'# {time.monotonic() - began:.0f} s')
     equal(done.returncode, 0, 'exit status')
-    contains(done.stdout, f'first bad commit: {commits[BROKE][:12]} ',
+    contains(done.stdout, f'first bad commit: {chain.commits[BROKE][:12]} ',
              'the output')
-    contains(done.stdout, f'(?m)^skip +{commits[8][:12]} ', 'the output')
-    git('bisect', 'start', commits[-1], commits[0])
-    out = git('bisect', 'run', LAUNCHER, '--bisect', '--kernel-src', tree,
-              '--no-console', '--log-dir', os.path.join(t.rundir, 'run'),
-              *args)
-    contains(out, f'{commits[BROKE]} is the first bad commit', 'git')
+    contains(done.stdout, '(?m)^skip '
+             f'+{chain.commits[BROKEN_BUILD][:12]} ', 'the output')
+    chain.run(LAUNCHER, '--bisect', '--kernel-src', tree, '--no-console',
+              '--log-dir', os.path.join(t.rundir, 'run'), '--build-dir',
+              t.build)

@@ -13,12 +13,12 @@ function_setup() {
             "and pass its modules with --ep-modules"
     _f="$CFS/functions/pci_epf_ntb/$TAG"
     mkdir "$_f" && wait_for 5 ntb_settings ||
-        need "cannot create the function pci_epf_ntb, see ep.log"
+        refused "cannot create the function pci_epf_ntb, see ep.log"
     echo "${ENDPOINT%:*}" >"$_f/vendorid"
     echo "${ENDPOINT#*:}" >"$_f/deviceid"
     _v=$(ntb_settings)
     while read -r _name _value; do
-        echo "$_value" >"$_v/$_name" || need "pci-epf-ntb does not take $_name=$_value"
+        echo "$_value" >"$_v/$_name" || refused "pci-epf-ntb does not take $_name=$_value"
     done <<-END
 	db_count 4
 	spad_count 64
@@ -26,8 +26,8 @@ function_setup() {
 	mw1 0x100000
 	END
     epc_path "$CONTROLLER"
-    ln -s "$EPC_PATH" "$_f/primary/" || need "the controller refused the function, see ep.log"
+    ln -s "$EPC_PATH" "$_f/primary/" || refused "the controller refused the function, see ep.log"
     epc_path $((CONTROLLER + 1))
     ln -s "$EPC_PATH" "$_f/secondary/" ||
-        need "the second controller refused the function, see ep.log"
+        refused "the second controller refused the function, see ep.log"
 }

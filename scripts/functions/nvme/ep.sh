@@ -57,14 +57,14 @@ function_setup() {
     _disk=$(disk)
     [ -b "$_disk" ] || need "no $OPT_DISK disk in the endpoint guest, see ep.log"
     _port=$((INDEX + 1))
-    serve "$TAG" "$_disk" "$_port" || need "nvmet refused the disk $_disk, see ep.log"
+    serve "$TAG" "$_disk" "$_port" || refused "nvmet refused the disk $_disk, see ep.log"
     _f="$CFS/functions/nvmet_pci_epf/$TAG"
-    mkdir "$_f" || need "cannot create the function nvmet_pci_epf, see ep.log"
+    mkdir "$_f" || refused "cannot create the function nvmet_pci_epf, see ep.log"
     echo "${ENDPOINT#*:}" >"$_f/deviceid"
     echo 8 >"$_f/msix_interrupts"
     echo "$_port" >"$_f/nvme/portid"
     echo "$TAG" >"$_f/nvme/subsysnqn"
-    ln -s "$_f" "$EPC_PATH/" || need "the controller refused the function, see ep.log"
+    ln -s "$_f" "$EPC_PATH/" || refused "the controller refused the function, see ep.log"
 }
 
 # function_finish: takes down what serve made.

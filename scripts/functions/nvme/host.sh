@@ -22,7 +22,7 @@ nvme_disk() {
 
 function_setup() {
     function_appears || return
-    load nvme || need "the host kernel did not take nvme, see host.log"
+    load nvme || refused "the host kernel did not take nvme, see host.log"
     [ -d /sys/bus/pci/drivers/nvme ] || need "the host kernel has no nvme driver: set" \
         "CONFIG_BLK_DEV_NVME=m and pass its modules with --host-modules"
     function_binds nvme_disk

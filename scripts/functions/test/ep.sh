@@ -26,7 +26,7 @@ identify() {
 # framework binds them together with the function, so this comes before the link.
 virtual_functions() {
     [ "$OPT_VFS" != 0 ] || return 0
-    load pci_epf_vf_test || need "the endpoint kernel did not take pci-epf-vf-test.ko, see ep.log"
+    load pci_epf_vf_test || refused "the endpoint kernel did not take pci-epf-vf-test.ko, see ep.log"
     # pci-epf-vf-test takes memcpy channels only.
     case $(dma_mode) in
     memcpy) _dma=1 ;;
@@ -35,17 +35,17 @@ virtual_functions() {
     for _k in $(seq "$OPT_VFS"); do
         _v="$CFS/functions/pci_epf_vf_test/${TAG}v$_k"
         mkdir "$_v" && identify "$_v" $_dma && ln -s "$_v" "$1/" ||
-            need "cannot create virtual function $_k, see ep.log"
+            refused "cannot create virtual function $_k, see ep.log"
     done
 }
 
 function_setup() {
-    load pci_epf_test || need "the endpoint kernel did not take pci_epf_test, see ep.log"
+    load pci_epf_test || refused "the endpoint kernel did not take pci_epf_test, see ep.log"
     [ -d "$CFS/functions/pci_epf_test" ] || need "the endpoint kernel has no pci-epf-test:" \
         "set CONFIG_PCI_EPF_TEST=m and pass its modules with --ep-modules"
     _f="$CFS/functions/pci_epf_test/$TAG"
-    mkdir "$_f" || need "cannot create the function pci_epf_test, see ep.log"
+    mkdir "$_f" || refused "cannot create the function pci_epf_test, see ep.log"
     identify "$_f" "$(dma_channels)"
     virtual_functions "$_f"
-    ln -s "$_f" "$EPC_PATH/" || need "the controller refused the function, see ep.log"
+    ln -s "$_f" "$EPC_PATH/" || refused "the controller refused the function, see ep.log"
 }

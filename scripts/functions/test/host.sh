@@ -16,7 +16,7 @@ test_node() {
 function_setup() {
     function_appears || return
     state "endpoint at $(own_endpoint)"
-    load pci_endpoint_test || need "the host kernel did not take pci_endpoint_test, see host.log"
+    load pci_endpoint_test || refused "the host kernel did not take pci_endpoint_test, see host.log"
     [ -d /sys/bus/pci/drivers/pci-endpoint-test ] || need "the host kernel has no" \
         "pci_endpoint_test: set CONFIG_PCI_ENDPOINT_TEST=m and pass its modules with --host-modules"
     function_binds test_node || return

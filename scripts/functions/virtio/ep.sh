@@ -4,7 +4,7 @@
 
 # virtio_set NAME VALUE: writes an attribute of the function.
 virtio_set() {
-    echo "$2" >"$_f/virtio/$1" || need "pci-epf-virtio does not take $1=$2, see ep.log"
+    echo "$2" >"$_f/virtio/$1" || refused "pci-epf-virtio does not take $1=$2, see ep.log"
 }
 
 # virtio_type: sets the attributes that only this type has.  Its type.sh defines it.
@@ -15,10 +15,10 @@ virtio_linked() { :; }
 [ ! -f "/pciep/functions/$FUNCTION/type.sh" ] || . "/pciep/functions/$FUNCTION/type.sh"
 
 function_setup() {
-    load pci_epf_virtio || need "the endpoint kernel did not take pci-epf-virtio.ko, see ep.log"
+    load pci_epf_virtio || refused "the endpoint kernel did not take pci-epf-virtio.ko, see ep.log"
     _f="$CFS/functions/pci_epf_virtio/$TAG"
     mkdir "$_f" && wait_for 5 test -d "$_f/virtio" ||
-        need "cannot create the function pci_epf_virtio, see ep.log"
+        refused "cannot create the function pci_epf_virtio, see ep.log"
     virtio_set type "${FUNCTION#virtio-}"
     virtio_type
     virtio_set queue_size "$OPT_QUEUE_SIZE"
@@ -28,7 +28,7 @@ function_setup() {
     virtio_set notification_data "$OPT_NOTIFICATION_DATA"
     virtio_set access_platform "$OPT_ACCESS_PLATFORM"
     virtio_set capabilities "$OPT_CAPABILITIES"
-    ln -s "$_f" "$EPC_PATH/" || need "the controller refused the function, see ep.log"
+    ln -s "$_f" "$EPC_PATH/" || refused "the controller refused the function, see ep.log"
     virtio_linked
 }
 

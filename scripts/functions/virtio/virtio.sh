@@ -20,7 +20,7 @@ virtio_setup() {
     function_appears || return
     [ -d /sys/bus/pci/drivers/virtio-pci ] || need "the host kernel has no virtio-pci: set" \
         "CONFIG_VIRTIO_PCI=y"
-    load "$1" || need "the host kernel did not take $1, see host.log"
+    load "$1" || refused "the host kernel did not take $1, see host.log"
     function_binds virtio_ready
 }
 

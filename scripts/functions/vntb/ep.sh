@@ -15,12 +15,12 @@ function_setup() {
         "a BAR of function 0, whatever its own number is"
     _f="$CFS/functions/pci_epf_vntb/$TAG"
     mkdir "$_f" && wait_for 5 vntb_settings ||
-        need "cannot create the function pci_epf_vntb, see ep.log"
+        refused "cannot create the function pci_epf_vntb, see ep.log"
     echo "${ENDPOINT%:*}" >"$_f/vendorid"
     echo "${ENDPOINT#*:}" >"$_f/deviceid"
     _v=$(vntb_settings)
     while read -r _name _value; do
-        echo "$_value" >"$_v/$_name" || need "pci-epf-vntb does not take $_name=$_value"
+        echo "$_value" >"$_v/$_name" || refused "pci-epf-vntb does not take $_name=$_value"
     done <<-END
 	db_count 4
 	spad_count 64
@@ -33,8 +33,8 @@ function_setup() {
 	vntb_pid 0x080a
 	vbus_number 0xfe
 	END
-    ln -s "$_f" "$EPC_PATH/" || need "the controller refused the function, see ep.log"
-    load ntb_transport ntb_netdev || need "the endpoint kernel did not take ntb_netdev, see ep.log"
-    ntb_up $NTB_PEER || need "no network device on the NTB in the endpoint guest, see ep.log"
+    ln -s "$_f" "$EPC_PATH/" || refused "the controller refused the function, see ep.log"
+    load ntb_transport ntb_netdev || refused "the endpoint kernel did not take ntb_netdev, see ep.log"
+    ntb_up $NTB_PEER || refused "no network device on the NTB in the endpoint guest, see ep.log"
     ntb_listen
 }
