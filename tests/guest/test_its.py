@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Doorbells of the ITS of an arm64 endpoint, after "make aarch64"."""
 
-from lib import Link, build_program, contains, equal, lacks, limit, long
+from lib import (Link, arm64, build_program, contains, equal, lacks, limit,
+                 long)
 from pciep.vm import machine
 from test_arm64 import SECONDS, needs_arm64
 
@@ -73,7 +74,7 @@ class Its(Link):
         lacks(self.test.read('ep.log'), 'embedded', 'ep.log')
 
 
-@long
+@arm64
 @limit(SECONDS)
 def test_count(t):
     """Each ring is an interrupt, of 16 and of 32 bits; others are none."""
@@ -101,7 +102,7 @@ def test_count(t):
         its.end()
 
 
-@long
+@arm64
 @limit(SECONDS)
 def test_several(t):
     """Each doorbell of vntb has an interrupt of its own."""
