@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# Make sure that what the build needs is installed: packages.sh [arm64|browser]. With
-# arm64 that is what building for arm64 guests needs in addition, with browser what the
-# tests of pages need. On Debian it looks
+# Make sure that what the build needs is installed: packages.sh [arm64|browser|peers].
+# With arm64 that is what building for arm64 guests needs in addition, with browser what
+# the tests of pages need, with peers what servers of others need. On Debian it looks
 # at packages; as root it installs what is missing, else it prints the command.
 # Elsewhere it looks for each tool and library and names those that are missing.
 
@@ -57,6 +57,11 @@ BROWSER_PACKAGES='
 chromium                make check-long
 '
 
+# The same for tests with servers of others
+PEERS_PACKAGES='
+libjson-c-dev           make check-long
+'
+
 # Packages that only checks need. A release that lacks one goes without: the check
 # that needs it is skipped and says so.
 EXTRA_PACKAGES='
@@ -93,6 +98,10 @@ aarch64-linux-gnu-gcc   kernel for arm64
 
 BROWSER_TOOLS='
 chromium                make check-long
+'
+
+PEERS_LIBRARIES='
+json-c                  make check-long
 '
 
 # Libraries as pkg-config knows them
@@ -257,7 +266,12 @@ browser)
     TOOLS=$BROWSER_TOOLS
     EXTRA_PACKAGES='' LIBRARIES=''
     ;;
-*) die 2 "usage: packages.sh [arm64|browser]" ;;
+peers)
+    PACKAGES=$PEERS_PACKAGES
+    LIBRARIES=$PEERS_LIBRARIES
+    EXTRA_PACKAGES='' TOOLS=''
+    ;;
+*) die 2 "usage: packages.sh [arm64|browser|peers]" ;;
 esac
 mkdir -p "$CACHE"
 if ! have_apt; then

@@ -5,6 +5,7 @@
 import contextlib
 import io
 import os
+import socket
 import sys
 import tempfile
 
@@ -104,6 +105,8 @@ WRONG = [
     (['--host-kernel-name', '7', '--host-kernel', 'x'], 'exclude each other'),
     (['--host-kernel-name', '7-64k'], 'no kernel 7-64k for x86_64: choose 7'),
     (['--config', '/', '--host-kernel=x', '--ep-kernel=x'], 'does nothing'),
+    (['--device', '/none'], 'no socket /none: start the server first'),
+    (['--device', os.devnull], 'no socket /dev/null: start the server first'),
     (['--gdb', 'hots'], "--gdb: no 'hots': did you mean host"),
     (['--ftrace', 'pci'], "--ftrace: write an event such as 'pci:"),
     (['--ep-ftrace', 'graph:a b'], '--ep-ftrace: write an event'),
@@ -148,6 +151,28 @@ def refused(args):
 def test_wrong_input():
     for args, pattern in WRONG:
         contains(refused(args), pattern, f'the error for {args}')
+
+
+def test_device():
+    """A host alone takes no options of an endpoint, and lists functions."""
+    with tempfile.TemporaryDirectory() as directory, socket.socket(
+            socket.AF_UNIX) as server:
+        path = os.path.join(directory, 'server')
+        server.bind(path)
+        for args in (['demo'], ['--function', 'nvme'], ['--no-link'],
+                     ['--ep-cpus', '2'], ['--ep-cmd', 'true'], ['--trace'],
+                     ['--profile', 'rk3588'], ['--fault', '1s ep stop 1s']):
+            contains(refused(['--device', path, *args]),
+                     'with --device, which has no endpoint', f'{args}')
+        contains(refused(['--device', path, '--interactive', 'both']),
+                 '--interactive host', 'the error for both guests')
+        for args, command in (([], 'pci_list'), (['--host-cmd', 'ls'], 'ls'),
+                              (['--host-iommu', 'intel'], 'pci_list')):
+            parser = cli.make_parser()
+            options = parser.parse_args(['--device', path, *args])
+            cli._check(parser, options)
+            equal(options.host_cmd, command, f'what runs with {args}')
+            equal(options.functions, [], 'functions')
 
 
 def test_right_input():

@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import signal
+import stat
 import sys
 import traceback
 from typing import Any, Callable, List, Optional, Sequence
@@ -22,6 +23,7 @@ from . import (
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), '../../..'))
 ROLES = ('host', 'ep')
+DEVICE_SECONDS = 120  # time limit of a run with --device
 SCENARIOS = {
     'demo': 'boots both guests and shows the selftest pass; '
     'what "make demo" runs',
@@ -243,6 +245,10 @@ def _add_how_it_runs(parser: argparse.ArgumentParser) -> None:
         'endpoint has started the link (default 0, of 7-debug link)')
     add('--no-link', action='store_true',
         help='boot both guests without the link, run nothing')
+    add('--device', metavar='SOCKET',
+        help='boot the host guest alone, in front of the vfio-user server at '
+        'this socket; without --host-cmd and --interactive it lists the PCI '
+        'functions')
     add('--private-memory', choices=['host', 'ep'], action='append',
         default=[],
         help='give that guest memory that its peer cannot map, so that '
@@ -363,10 +369,12 @@ def make_setup(options: argparse.Namespace, rundir: str,
         qemu=qemus['host'],
         accel=accels['host'],
         guests=[_guest_options(options, name, host) for name in hosts]
-        + [_guest_options(options, 'ep', ep, qemus['ep'], accels['ep'])],
+        + [_guest_options(options, 'ep', ep, qemus['ep'], accels['ep'])]
+        * (not options.device),
         functions=options.functions,
         msix=options.msix,
         link=not options.no_link,
+        device=options.device or '',
         link_wait=options.link_wait,
         first=options.first,
         delay=_delay(options, names['host'], tell),
@@ -425,6 +433,22 @@ def _check_arch(parser: argparse.ArgumentParser,
                      'directory that has both')
 
 
+def _check_device(parser: argparse.ArgumentParser,
+                  options: argparse.Namespace) -> None:
+    """End with an error if there is no such server; say what runs."""
+    options.device = os.path.abspath(options.device)
+    if not os.path.exists(options.device) \
+            or not stat.S_ISSOCK(os.stat(options.device).st_mode):
+        parser.error(f'--device: no socket {options.device}: start the '
+                     'server first')
+    if options.interactive not in (None, 'host'):
+        parser.error('--device: the host is the only guest; write '
+                     '--interactive host')
+    if not options.interactive and not options.host_cmd:
+        options.host_cmd = 'pci_list'
+    options.functions, options.ep_arch = [], options.host_arch
+
+
 def _check(parser: usage.Parser,
            options: argparse.Namespace) -> None:
     """Set options.functions; end with an error if options do not fit."""
@@ -438,6 +462,8 @@ def _check(parser: usage.Parser,
             options.function or [functions.DEFAULT])
     except ValueError as error:
         parser.error(f'--function: {error}')
+    if options.device:
+        _check_device(parser, options)
     _check_arch(parser, options)
     if not arch.ARCH[options.host_arch].host_iommu[options.host_iommu].remaps:
         for instance in options.functions:
@@ -506,12 +532,13 @@ def _run(words: Sequence[str]) -> int:
         return 0
     _check(parser, options)
     scenario = options.scenario or '+'.join(
-        instance.name for instance in options.functions)
+        instance.name for instance in options.functions) or 'device'
     if options.timeout is None:
         options.timeout = 0.0
         if not options.interactive and not options.gdb:
             options.timeout = float(sum(
-                instance.function.seconds for instance in options.functions))
+                instance.function.seconds for instance in options.functions)
+                or DEVICE_SECONDS)
     try:
         userland.prepare(options)
     except CannotRun as error:

@@ -423,12 +423,15 @@ class Session:
     def _introduce(self) -> None:
         """Show which guests are about to run."""
         setup = self.bed.setup
-        host, ep = setup.guest('host'), setup.guest('ep')
-        count = len(setup.guests) - 1
+        host = setup.guest('host')
+        other = f'device {setup.device}'
+        if not setup.device:
+            ep = setup.guest('ep')
+            other = f'endpoint {ep.kernel.label} ({ep.cpus} CPUs, {ep.mem})'
+        count = sum(guest.role == 'host' for guest in setup.guests)
         self.screen.line(
             f'{self.scenario}: {"host" if count == 1 else f"{count} hosts"} '
-            f'{host.kernel.label} ({host.cpus} CPUs, {host.mem}), '
-            f'endpoint {ep.kernel.label} ({ep.cpus} CPUs, {ep.mem}), '
+            f'{host.kernel.label} ({host.cpus} CPUs, {host.mem}), {other}, '
             f'accelerator {setup.accels}')
 
     def _run_fault_steps(self) -> None:

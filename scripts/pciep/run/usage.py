@@ -153,6 +153,16 @@ _RULES = [
       for name in ('function', 'msix', 'link_wait', 'ep_driver',
                    'private_memory', 'trace', 'trace_events', 'scenario',
                    'profile')),
+    *(_Rule(name, lambda o: o.device,
+            'does nothing with --device, which has no endpoint guest: leave '
+            'one of them out')
+      for name in ('function', 'scenario', 'no_link', 'msix', 'private_memory',
+                   'profile', 'trace', 'trace_events', 'first', 'delay',
+                   'fault', 'fault_script', 'kcidb', 'ep_arch', 'ep_kernel',
+                   'ep_kernel_name', 'ep_kernel_src', 'ep_modules',
+                   'ep_module', 'ep_driver', 'ep_cmd', 'ep_ftrace', 'ep_file',
+                   'ep_prog', 'ep_append', 'ep_cpus', 'ep_mem',
+                   'ep_qemu_arg')),
     _Rule('link_wait', _nobody_waits,
           'does nothing here: nothing waits in the host guest'),
     _Rule('link_wait', lambda o: o.link_wait is None and not (

@@ -96,6 +96,8 @@ class Setup:
     :param msi: MSI vectors of a function.
     :param msix: MSI-X vectors of a function.
     :param link: Whether there are links at all.
+    :param device: Socket of a vfio-user server that takes the place of the
+                   endpoint guest, '' for none.
     :param link_wait: Seconds that a host waits for the endpoint; None is
                       not to wait.
     :param first: Role of the guests that start first, None for all at once.
@@ -119,6 +121,7 @@ class Setup:
     msi: int = 32
     msix: int = 64
     link: bool = True
+    device: str = ''
     link_wait: Optional[int] = 60
     first: Optional[str] = None
     delay: float = 0.0

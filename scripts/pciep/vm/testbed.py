@@ -104,7 +104,7 @@ class Testbed:
             accel=options.accel or setup.accel,
             cpus=options.cpus,
             mem=options.mem,
-            socket=(os.path.join(self._socket_dir, 'link')
+            socket=((setup.device or os.path.join(self._socket_dir, 'link'))
                     if setup.link else None),
             links=setup.links(name),
             net=options.net,
