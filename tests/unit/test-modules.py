@@ -114,6 +114,28 @@ def test_id_tables(place):
 
 
 @with_place
+def test_soft_dependencies(place):
+    """A module gets what modprobe would insert first, unless it is a loop."""
+    os.mkdir(f'{place.directory}/soft')
+    for name, text in (
+            ('dep', 'fs/ext.ko: fs/journal.ko\nfs/journal.ko:\n'
+                    'crypto/crc_generic.ko: crypto/base.ko\n'
+                    'crypto/base.ko:\n'),
+            ('alias', 'alias crypto-crc crc_generic\nalias pci:v* a b\n'),
+            ('softdep', '# a comment\nsoftdep ext pre: crypto-crc none\n'
+                        'softdep base pre: crc-generic\n'
+                        'softdep journal post: crypto-crc\n'
+                        'softdep gone pre: crypto-crc\n')):
+        place.write(f'soft/modules.{name}', text.encode())
+    modules = Modules(f'{place.directory}/soft')
+    equal(modules.closure('ext'),
+          ['crypto/base.ko', 'crypto/crc_generic.ko', 'fs/journal.ko',
+           'fs/ext.ko'], 'what ext needs')
+    equal(modules.closure('base'), ['crypto/base.ko'], 'a loop')
+    equal(modules.closure('journal'), ['fs/journal.ko'], 'what comes after')
+
+
+@with_place
 def test_names(place):
     names, tree = place.resolve('pci-epf-test', 'pci_epc_core',
                                 'pcie-qemu-ep')
