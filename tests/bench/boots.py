@@ -13,7 +13,7 @@ import time
 from guests import BOOT, CannotRun
 from pciep import functions
 
-ENDPOINT = functions.available()['test'].endpoint
+ENDPOINT = functions.instances(['test'])[0].endpoint
 SETTLE = 0.5  # seconds until memory that is freed later is freed
 # An ordinary root port with an ordinary function that has memory, to compare
 PLAIN = [
